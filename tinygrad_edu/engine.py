@@ -1,0 +1,342 @@
+"""Reverse mode: what was recorded, the table of derivative rules, and the walk back through the record.
+
+Nothing here knows what a tensor is. A `Record` is one applied function; a `Primitive` is a function together with
+its derivative rules; `pullback` walks from a result to its leaves and applies the chain rule on the way.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import inspect
+import itertools
+import weakref
+from collections.abc import Callable
+from heapq import heappop, heappush
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+Vjp = Callable[..., Any]
+Options = dict[str, Any]
+
+
+Node = Any  # a `Record`, or the leaf tensor at which the record ends
+
+# Counts downwards, so that the newest record is the smallest: what a heap hands out first.
+next_order = itertools.count(0, -1).__next__
+
+
+class Record:
+    """One applied function: where its inputs came from, and what its rules will read.
+
+    It points to the records of its inputs (or to leaf tensors), never to intermediate tensors and never forward, so
+    dropping the result frees the whole graph by reference counting.
+    """
+
+    __slots__ = ("dtype", "name", "options", "order", "parents", "primitive", "saved", "shape")
+
+    order: int  # smaller is newer
+    primitive: Primitive
+    parents: tuple[Node | None, ...]  # one for each argument; None where it is constant
+    saved: tuple[Any, ...] | None  # the output, then the arguments: those a rule will read; None once released
+    options: Options | None
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    name: str | None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    def __repr__(self) -> str:
+        return f"Record({self.primitive.name}, shape={self.shape}, dtype={self.dtype})"
+
+
+class Operand:
+    """Base of the objects that a primitive does not compute with but hands itself to: tensors (which record)."""
+
+    __slots__ = ()
+
+    def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
+        raise NotImplementedError
+
+    def _value(self) -> Any:
+        """The plain array, for functions through which no gradient flows."""
+        raise NotImplementedError
+
+
+class Primitive:
+    """A function of arrays with a derivative rule for each of its array arguments.
+
+    Called with arrays it is the plain function; called with a tensor it is recorded.
+    """
+
+    def __init__(self, function: Callable[..., Any], forward: Callable[..., Any] | None = None) -> None:
+        self.function = function
+        self.forward = forward or function  # the same function by a shorter way, where there is one
+        self.name: str = function.__name__.lstrip("_")
+        self.vjps: tuple[Vjp | None, ...] = ()
+        self.each: Callable[[int], Vjp] | None = None
+        self.options: frozenset[str] = frozenset()  # those that the rules honour
+        self.positional = _positional(function)
+        self.reads_metadata = True
+        self.keep_input = False
+        self._kept: dict[tuple[bool, ...], tuple[bool, ...] | None] = {}
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        for arg in args:
+            if isinstance(arg, Operand):
+                return arg._apply(self, args, options)
+        return self.forward(*args, **options)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def set_rules(self, vjps: tuple[Vjp | None, ...], each: Callable[[int], Vjp] | None, keep_input: bool) -> None:
+        self.vjps, self.each, self.keep_input = vjps, each, keep_input
+        rules = [vjp for vjp in (*vjps, each and each(0)) if vjp is not None]
+        self.options = frozenset(name for vjp in rules for name in _option_names(vjp))
+        self.reads_metadata = any(_reads(vjp, 1 + len(vjps))[1] for vjp in rules)
+        self._kept.clear()
+
+    def vjps_for(self, count: int) -> tuple[Vjp | None, ...]:
+        """The rules for a call with `count` arguments."""
+        if self.each is not None and count > len(self.vjps):
+            self.vjps += tuple(self.each(i) for i in range(len(self.vjps), count))
+        return self.vjps
+
+    def bind(self, args: tuple[Any, ...], options: Options) -> tuple[tuple[Any, ...], Options]:
+        """Arrays and named options of a call; options that no rule honours are refused, never ignored."""
+        if self.each is None and len(args) != len(self.vjps):
+            if not self.vjps:
+                raise TypeError(f"{self.name} has no derivative rule; add one with rule({self.name}, …)")
+            names = self.positional[len(self.vjps) :]
+            if not len(self.vjps) < len(args) <= len(self.vjps) + len(names):
+                raise TypeError(f"{self.name} takes {len(self.vjps)} array argument(s) on tensors, got {len(args)}")
+            options = dict(zip(names, args[len(self.vjps) :], strict=False)) | options
+            args = args[: len(self.vjps)]
+        options = {name: value for name, value in options.items() if value is not np._NoValue}
+        for name, value in options.items():
+            if name not in self.options and value is not None:
+                raise TypeError(
+                    f"{self.name}: the option {name}= has no rule on tensors "
+                    f"(these have: {', '.join(sorted(self.options)) or 'none'}). Leave it out, or compute on plain "
+                    "arrays with .detach().numpy() if no gradient is wanted"
+                )
+        return args, {name: value for name, value in options.items() if name in self.options}
+
+    def kept(self, needed: tuple[bool, ...]) -> tuple[bool, ...] | None:
+        """Which of the output and the arguments to keep when the arguments in `needed` want a gradient; None: none.
+
+        Where rules read only the shape of something, its node tells it, and just a constant, which has none, is kept.
+        """
+        try:
+            return self._kept[needed]
+        except KeyError:
+            pass
+        values: set[int] = {1} if self.keep_input else set()
+        for need, vjp in zip(needed, self.vjps_for(len(needed)), strict=True):
+            if need and vjp is not None:
+                read, metadata = _reads(vjp, len(needed))
+                values |= read | {k for k in metadata if k > 0 and not needed[k - 1]}
+        keep = tuple(k in values for k in range(len(needed) + 1)) if values else None
+        self._kept[needed] = keep
+        return keep
+
+
+def _positional(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the parameters that can be given by position."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # ufuncs have no signature, and no option by position but out
+        return ()
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+
+
+def _option_names(vjp: Vjp) -> list[str]:
+    return [p.name for p in inspect.signature(vjp).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+METADATA = frozenset({"shape", "ndim", "size", "dtype"})
+
+
+def _reads(vjp: Vjp, count: int) -> tuple[set[int], set[int]]:
+    """What a rule `(g, y, *arguments)` of `count` arguments reads, seen in its own code: positions (0 for `y`, then
+    the arguments), by value and by shape only.
+
+    A record keeps the arrays that its rules read and no others. What is not a plain Python function reads everything.
+    """
+    if not isinstance(vjp, FunctionType):
+        return set(range(count + 1)), set()
+    code = vjp.__code__
+    positions = {name: {k - 1} for k, name in enumerate(code.co_varnames[: code.co_argcount]) if k > 0}
+    if code.co_flags & inspect.CO_VARARGS:
+        rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+        positions[rest] = set(range(code.co_argcount - 1, count + 1))
+    values: set[int] = set()
+    metadata: set[int] = set()
+    instructions = list(dis.get_instructions(code))
+    for instruction, following in itertools.zip_longest(instructions, instructions[1:]):
+        if not instruction.opname.startswith(("LOAD_", "STORE_FAST_LOAD")):
+            continue
+        names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+        for name in names:
+            shape_only = name is names[-1] and following.opname == "LOAD_ATTR" and following.argval in METADATA
+            (metadata if shape_only else values).update(positions.get(name, ()))
+    return values, metadata - values
+
+
+# Every function that tensors take, with what to call in its place: its `Primitive`, or a function made of primitives.
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+def primitive_of(function: Callable[..., Any], forward: Callable[..., Any] | None = None) -> Primitive:
+    """The primitive that stands for `function` in the table, made if there is none yet."""
+    if isinstance(function, Primitive):
+        FUNCTIONS[function] = function
+        return function
+    entry = FUNCTIONS.get(function)
+    if not isinstance(entry, Primitive):
+        entry = FUNCTIONS[function] = Primitive(function, forward)
+    return entry
+
+
+def primitive(function: Callable[..., Any]) -> Primitive:
+    """Makes a plain function of arrays one step of the record; give it its derivative with `rule`."""
+    return Primitive(function)
+
+
+def rule(
+    function: Callable[..., Any],
+    *vjps: Vjp | None,
+    each: Callable[[int], Vjp] | None = None,
+    keep_input: bool = False,
+) -> None:
+    """Enters the derivative of `function` into the table: one vector–Jacobian product for each array argument.
+
+    Each is a function `(g, y, *arguments, **options)`: `g` is the gradient arriving at the output `y`, and it returns
+    the gradient of its argument, before broadcasting is undone (the engine does that). Options are keyword-only
+    parameters; one that no rule names is refused. None stands for an argument in which the function is piecewise
+    constant. `each` makes the rule for argument i, for functions that take any number of arrays. `keep_input` keeps
+    the first argument in the record though no rule reads it, for a function that looks into the record.
+
+    Rules are written with NumPy functions and operators that have rules themselves, so they hold for tensors too.
+    """
+    if not vjps and each is None:
+        raise TypeError(f"rule({getattr(function, '__name__', function)}): give one rule for each array argument")
+    primitive_of(function).set_rules(vjps, each, keep_input)
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """`g` brought to `shape`: summed over the axes that broadcasting added or stretched, repeated along those that a
+    reduction left at size 1."""
+    added = g.ndim - len(shape)
+    if added >= 0:
+        stretched = tuple(k for k, n in enumerate(g.shape) if k < added or (n != 1 and shape[k - added] == 1))
+        if stretched:
+            g = np.sum(g, axis=stretched, keepdims=True)
+        if added:
+            g = np.reshape(g, g.shape[added:])
+    return g if g.shape == shape else np.broadcast_to(g, shape)
+
+
+# Arrays changed in place through a tensor, by the identity of the memory's owner: when (in `next_order`'s count).
+_changed: dict[int, tuple[weakref.ref[Any], int]] = {}
+
+
+def _owner(array: Any) -> Any:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def mark_changed(array: Any) -> None:
+    """Notes that `array` was changed in place: records that hold it from before can no longer be differentiated."""
+    owner = _owner(array)
+    key = id(owner)
+    _changed[key] = weakref.ref(owner, lambda _: _changed.pop(key, None)), next_order()
+
+
+def _refuse_changed(record: Record, saved: tuple[Any, ...]) -> None:
+    for k, value in enumerate(saved):
+        if isinstance(value, np.ndarray):
+            _, changed = _changed.get(id(_owner(value)), (None, record.order))
+            if changed < record.order:  # smaller is newer
+                node = record if k == 0 else record.parents[k - 1]
+                who = f"{node.name!r} " if node is not None and node.name else ""
+                raise RuntimeError(
+                    f"the data {who}of shape {value.shape} that '{record.primitive.name}' used was changed in place "
+                    "after it was recorded, so its gradient would be wrong. Update data after backward(), or assign a "
+                    "new array: t.data = t.data - step, not t.data -= step"
+                )
+
+
+def pullback(
+    root: Record, seed: Any, *, release: bool = False, tensor: Callable[[Any, Node], Any] | None = None
+) -> dict[Node, Any]:
+    """The chain rule from `root` back to the leaves: the gradient of each leaf, given that of the root.
+
+    Each record is visited once, newest first: inputs are recorded before what is made of them, so when a record's turn
+    comes, all that its gradient is the sum of has arrived. Read with arrays as it stands; with `tensor`, which makes
+    a tensor of a value and its node, every rule is itself recorded, so that the result can be differentiated again.
+    """
+    gradients: dict[Node, Any] = {root: seed}
+    waiting = [(root.order, root)]
+    while waiting:
+        record = heappop(waiting)[1]
+        g = gradients.pop(record)
+        primitive, parents, saved, options = record.primitive, record.parents, record.saved, record.options
+        if saved is None:
+            raise RuntimeError(
+                f"backward() already ran through '{primitive.name}' (shape {record.shape}) and released what it needs. "
+                "Compute the loss again before each backward(), detach() what is made outside the loop, or pass "
+                "retain_graph=True to the first backward()"
+            )
+        if _changed:
+            _refuse_changed(record, saved)
+        if release:
+            record.saved = None
+        if tensor is not None:
+            saved = tuple(
+                value if value is None or node is None else tensor(value, node)
+                for value, node in zip(saved, (record, *parents), strict=False)
+            )
+        if primitive.reads_metadata:
+            saved = tuple(
+                node if value is None else value for value, node in zip(saved, (record, *parents), strict=False)
+            )
+        for node, vjp in zip(parents, primitive.vjps, strict=False):
+            if node is None or vjp is None:
+                continue
+            try:
+                gx = vjp(g, *saved) if options is None else vjp(g, *saved, **options)
+                is_record = node.__class__ is Record
+                like = node if is_record else node._data
+                if gx.shape != like.shape:
+                    gx = unbroadcast(gx, like.shape)
+                if gx.dtype is not like.dtype:
+                    gx = gx.astype(like.dtype)
+            except Exception as error:
+                error.add_note(
+                    f"while computing the gradient of '{primitive.name}' (output of shape {record.shape}) with respect "
+                    f"to its argument {parents.index(node)} of shape {node.shape}"
+                )
+                raise
+            held = gradients.get(node)
+            if held is None:
+                gradients[node] = gx
+                if is_record:
+                    heappush(waiting, (node.order, node))
+            else:
+                gradients[node] = held + gx
+    return gradients

@@ -1,0 +1,412 @@
+"""Activations and losses: functions that NumPy lacks, each one fused, stable step with its derivative rule.
+
+They take tensors (and record) or arrays (and give arrays), like NumPy's own. For finite inputs all are finite and
+warn of nothing, at large arguments of both signs too. Sorted from simple to less simple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .engine import Record, primitive, rule
+from .random import generator
+from .tensor import Tensor, rebuilt
+
+# Activations
+
+
+@primitive
+def relu(x: Any) -> Any:
+    """max(x, 0); the derivative at 0 is 0."""
+    return np.maximum(x, 0)
+
+
+rule(relu, lambda g, y, x: np.where(y > 0, g, 0))
+
+
+@primitive
+def _leaky_relu(x: Any, *, negative_slope: float) -> Any:
+    return np.where(x > 0, x, negative_slope * x)
+
+
+rule(_leaky_relu, lambda g, y, x, *, negative_slope: np.where(x > 0, g, negative_slope * g))
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+    """x where x > 0, negative_slope · x elsewhere."""
+    return _leaky_relu(x, negative_slope=negative_slope)
+
+
+@primitive
+def sigmoid(x: Any) -> Any:
+    """The logistic function 1 / (1 + e⁻ˣ)."""
+    e = np.asarray(-_floating(x))
+    with np.errstate(over="ignore"):  # e⁻ˣ may be infinite, and 1/∞ is 0 …
+        np.exp(e, out=e)
+    e += 1
+    y = np.divide(1, e, out=e)
+    if not y.all():
+        y = np.where(y == 0, np.exp(np.minimum(x, 0)), y)  # … but a subnormal number is nearer
+    return y if y.ndim else y[()]
+
+
+rule(sigmoid, lambda g, y, x: g * (y * (1 - y)), keep_input=True)  # binary_cross_entropy looks for the logits
+
+
+@primitive
+def softplus(x: Any) -> Any:
+    """log(1 + eˣ)."""
+    return np.logaddexp(_floating(x), 0)
+
+
+rule(softplus, lambda g, y, x: g * sigmoid(x))
+
+
+@primitive
+def log_sigmoid(x: Any) -> Any:
+    """log(1 / (1 + e⁻ˣ)) = −softplus(−x)."""
+    return -np.logaddexp(-_floating(x), 0)
+
+
+rule(log_sigmoid, lambda g, y, x: g * sigmoid(-x))
+
+
+def _log_sum(x: Any, axis: Any) -> tuple[Any, Any]:
+    """The maximum of `x`, and by how much log Σ eˣ exceeds it (both with the reduced axes at size 1).
+
+    The maximum's own term, 1, goes into log1p, so that the tiny rest beside it keeps its digits.
+    """
+    x = _floating(x)
+    largest = np.max(x, axis=axis, keepdims=True)
+    largest = np.where(np.isfinite(largest), largest, np.where(np.isnan(largest), np.nan, 0))
+    e = np.exp(x - largest)
+    ones = np.sum(x == largest, axis=axis, keepdims=True)
+    rest = np.sum(np.where(x == largest, 0, e), axis=axis, keepdims=True) + (ones - 1)
+    with np.errstate(divide="ignore"):  # log 0 = −∞ is right where every x is −∞
+        return largest, np.log1p(rest).astype(x.dtype)
+
+
+@primitive
+def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
+    largest, excess = _log_sum(x, axis)
+    total = largest + excess
+    return total if keepdims else np.squeeze(total, axis=axis)[()]
+
+
+def _kept(y: Any, axis: Any, keepdims: bool) -> Any:
+    return y if keepdims or axis is None else np.expand_dims(y, axis)
+
+
+rule(
+    _logsumexp,
+    lambda g, y, x, *, axis, keepdims: _kept(g, axis, keepdims) * softmax(x, axis=axis),
+)
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """log Σ eˣ over `axis` (an int, a tuple, or None for all)."""
+    return _logsumexp(x, axis=axis, keepdims=keepdims)
+
+
+@primitive
+def _softmax(x: Any, *, axis: Any) -> Any:
+    x = _floating(x)
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    e /= np.sum(e, axis=axis, keepdims=True)
+    return e
+
+
+rule(_softmax, lambda g, y, x, *, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
+
+
+def softmax(x: Any, axis: Any = -1) -> Any:
+    """eˣ / Σ eˣ along `axis`."""
+    return _softmax(x, axis=axis)
+
+
+@primitive
+def _log_softmax(x: Any, *, axis: Any) -> Any:
+    largest, excess = _log_sum(x, axis)
+    return (x - largest) - excess
+
+
+rule(_log_softmax, lambda g, y, x, *, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
+
+
+def log_softmax(x: Any, axis: Any = -1) -> Any:
+    """x − log Σ eˣ along `axis`: the logarithm of softmax, also where softmax itself underflows."""
+    return _log_softmax(x, axis=axis)
+
+
+# Layers
+
+
+@primitive
+def _linear(x: Any, weight: Any, bias: Any) -> Any:
+    y = x @ weight
+    if y.dtype is not bias.dtype:
+        return y + bias
+    y += bias
+    return y
+
+
+rule(
+    _linear,
+    lambda g, y, x, weight, bias: g @ weight.mT,
+    lambda g, y, x, weight, bias: x.mT @ g,
+    lambda g, y, x, weight, bias: g,
+)
+
+
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """x @ weight + bias: x of shape (…, n), weight (n, k), bias (k,), the result (…, k)."""
+    if bias is None:
+        return x @ weight
+    return _linear(x, weight, bias) if np.ndim(x) > 1 else x @ weight + bias
+
+
+def dropout(x: Any, p: float = 0.5, training: bool = True, rng: np.random.Generator | int | None = None) -> Any:
+    """Sets each element to 0 with probability `p` and divides the others by 1 − p; x itself outside training.
+
+    (Srivastava et al., "Dropout", JMLR 15, 2014; scaled in training, so that evaluation needs no change.)
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p is a probability, not {p}")
+    if not training or p == 0:
+        return x
+    keep = generator(rng).random(np.shape(x)) >= p
+    return x * (keep / max(1 - p, 1e-300)).astype(x.dtype)
+
+
+# Losses: a prediction and a target of the same shape to one number
+
+
+def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """Σ (prediction − target)², divided as `reduction` says: by the number of elements ("mean"), by that of rows
+    ("batchmean"), or not at all ("sum")."""
+    target = _target("mse_loss", prediction, target)
+    return _mse_loss(prediction, target, count=_count("mse_loss", reduction, np.shape(prediction)))
+
+
+@primitive
+def _mse_loss(p: Any, t: Any, *, count: int) -> Any:
+    difference = np.asarray(p - t)
+    return np.sum(np.multiply(difference, difference, out=difference)) / count
+
+
+rule(
+    _mse_loss,
+    lambda g, y, p, t, *, count: (2 * g / count) * (p - t),
+    lambda g, y, p, t, *, count: (2 * g / count) * (t - p),
+)
+
+
+def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean") -> Any:
+    """−Σ [y log p + (1 − y) log(1 − p)] for p, y in [0, 1], divided as `reduction` says (see `mse_loss`).
+
+    Where `probability` is recorded as the output of a sigmoid, this is `binary_cross_entropy_with_logits` of the
+    sigmoid's input: the gradient is p − y and no logarithm of 0 is ever taken. Otherwise probabilities below the
+    smallest normal number count as that number, which keeps loss and gradient finite.
+    """
+    target = _target("binary_cross_entropy", probability, target, low=0, high=1)
+    count = _count("binary_cross_entropy", reduction, np.shape(probability))
+    logits = _logits_of(probability)
+    if logits is not None:
+        return _binary_cross_entropy(logits, probability, target, count=count)
+    p = probability._value() if isinstance(probability, Tensor) else probability
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ValueError(
+            f"binary_cross_entropy: probabilities must lie in [0, 1], got {np.min(p):.4g} to {np.max(p):.4g}; "
+            "for logits use binary_cross_entropy_with_logits"
+        )
+    return _cross_entropy_of_probabilities(probability, target, count=count)
+
+
+def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = "mean") -> Any:
+    """−Σ [y log h + (1 − y) log(1 − h)] with h = sigmoid(logits), divided as `reduction` says (see `mse_loss`).
+
+    Computed as z (1[z > 0] − y) + log(1 + e^−|z|), in which nothing cancels. The gradient is h − y.
+    """
+    target = _target("binary_cross_entropy_with_logits", logits, target, low=0, high=1)
+    count = _count("binary_cross_entropy_with_logits", reduction, np.shape(logits))
+    return _binary_cross_entropy(logits, sigmoid(logits), target, count=count)
+
+
+@primitive
+def _binary_cross_entropy(z: Any, h: Any, t: Any, *, count: int) -> Any:
+    """From the logits z; their sigmoid h comes along because the gradient is made of it."""
+    e = np.asarray(np.abs(z))
+    np.negative(e, out=e)
+    np.exp(e, out=e)
+    np.log1p(e, out=e)
+    e += z * ((z > 0) - t)
+    return np.sum(e) / count
+
+
+rule(
+    _binary_cross_entropy,
+    lambda g, y, z, h, t, *, count: (g / count) * (h - t),
+    None,
+    lambda g, y, z, h, t, *, count: (-g / count) * z,
+)
+
+
+@primitive
+def _cross_entropy_of_probabilities(p: Any, t: Any, *, count: int) -> Any:
+    return -np.sum(t * np.log(_at_least_tiny(p)) + (1 - t) * np.log(_at_least_tiny(1 - p))) / count
+
+
+def _at_least_tiny(p: Any) -> Any:
+    return np.maximum(p, np.finfo(p.dtype).tiny)
+
+
+rule(
+    _cross_entropy_of_probabilities,
+    lambda g, y, p, t, *, count: (g / count) * ((1 - t) / _at_least_tiny(1 - p) - t / _at_least_tiny(p)),
+    lambda g, y, p, t, *, count: (g / count) * (np.log(_at_least_tiny(1 - p)) - np.log(_at_least_tiny(p))),
+)
+
+
+def _logits_of(probability: Any) -> Any:
+    """The input of the sigmoid that made `probability`, if the record says so; also through a change of shape."""
+    record = probability.record if isinstance(probability, Tensor) else None
+    while isinstance(record, Record) and record.primitive.name == "reshape":
+        record = record.parents[0]
+    if not isinstance(record, Record) or record.primitive is not sigmoid or record.saved is None:
+        return None
+    logits = rebuilt(record.saved[1], record.parents[0])
+    return logits if logits.shape == probability.shape else logits.reshape(probability.shape)
+
+
+def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
+    """−Σ log softmax(logits)[label] over the rows of `logits` (m, k): the loss of a classifier of k classes.
+
+    `labels` are integers 0 … k − 1 of shape (m,) or (m, 1), or rows of probabilities (m, k), such as one-hot rows.
+    "mean" and "batchmean" both divide by m, "sum" does not.
+    """
+    shape = np.shape(logits)
+    if len(shape) != 2:
+        raise ValueError(f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}")
+    record = logits.record if isinstance(logits, Tensor) else None
+    if isinstance(record, Record) and record.primitive is _softmax:
+        raise ValueError(
+            "cross_entropy got the output of softmax, and would apply it once more. Pass the logits: take the Softmax "
+            "layer out of the model while it learns"
+        )
+    rows, totals = _rows_of(labels, shape)
+    count = 1 if reduction == "sum" else _count("cross_entropy", reduction, shape[:1])
+    return _cross_entropy(
+        logits, log_softmax(logits), rows.astype(logits.dtype, copy=False), count=count, totals=totals
+    )
+
+
+@primitive
+def _cross_entropy(z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
+    """From the logits z and their log_softmax q; `totals` are the sums of the rows of t."""
+    return -np.sum(t * q) / count
+
+
+rule(
+    _cross_entropy,
+    lambda g, y, z, q, t, *, count, totals: (g / count) * (np.exp(q) * totals - t),
+    None,
+    None,
+)
+
+
+def _rows_of(labels: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Labels as rows of probabilities, and the sums of the rows."""
+    m, k = shape
+    given = _values_of("cross_entropy", labels)
+    if given.shape == shape and k > 1:
+        sums = np.sum(given, axis=1, keepdims=True)
+        bad = np.flatnonzero((np.abs(sums[:, 0] - 1) > 1e-5) | np.any(given < 0, axis=1) | np.isnan(sums[:, 0]))
+        if len(bad):
+            raise ValueError(
+                f"cross_entropy: labels of the logits' shape are rows of probabilities, but row {bad[0]} is "
+                f"{given[bad[0]]}, which sums to {sums[bad[0], 0]:.6g}"
+            )
+        return given, sums if given.dtype.kind == "f" else 1
+    if given.shape not in ((m,), (m, 1)):
+        raise ValueError(
+            f"cross_entropy: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
+            f"got {given.shape}"
+        )
+    classes = given.reshape(-1)
+    wrong = classes[~((classes >= 0) & (classes < k) & (classes == np.floor(classes)))]
+    if len(wrong):
+        hint = " ex4's files store the digit 0 as 10: use y % 10." if k == 10 and np.all(wrong == 10) else ""
+        raise ValueError(
+            f"cross_entropy: labels contain {wrong[0]}, but the logits have {k} classes (0 to {k - 1}).{hint}"
+        )
+    rows = np.zeros(shape)
+    rows[np.arange(m), classes.astype(np.intp)] = 1
+    return rows, 1
+
+
+def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
+    """λ/(2m) Σ w²: the regularisation of the course's exercise 4, to be added to a cost of m samples.
+
+    Takes a model, of which the weights count and the biases (parameters of one axis) never do, or the weights.
+    """
+    if m <= 0 or not lam >= 0:
+        raise ValueError(f"l2_penalty: λ must be at least 0 and the number of samples m positive, got {lam=}, {m=}")
+    if hasattr(model_or_weights, "parameters"):
+        weights: Iterable[Any] = [p for p in model_or_weights.parameters() if p.ndim > 1]
+    else:
+        weights = [model_or_weights] if isinstance(model_or_weights, Tensor | np.ndarray) else model_or_weights
+    return sum(np.sum(np.square(w)) for w in weights) * (lam / (2 * m))
+
+
+def _floating(x: Any) -> Any:
+    """`x` as floats; integers become float64."""
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+def _values_of(loss: str, target: Any) -> Any:
+    if isinstance(target, Tensor):
+        if target.requires_grad:
+            raise TypeError(f"{loss}: the target requires grad, but the loss has no gradient for it; use .detach()")
+        return target.numpy()
+    values = np.asarray(target)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{loss}: targets must be numbers, got dtype {values.dtype}")
+    return values
+
+
+def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high: float = np.inf) -> Any:
+    """The target, of exactly the prediction's shape and in its precision."""
+    if not (isinstance(target, Tensor) and target.requires_grad):
+        target = _values_of(loss, target)
+        if target.size and not (np.min(target) >= low and np.max(target) <= high):
+            raise (
+                ValueError(
+                    f"{loss}: targets must lie in [{low:g}, {high:g}], got {np.min(target):.4g} to {np.max(target):.4g}"
+                )
+                if np.isfinite(low)
+                else ValueError(f"{loss}: the target contains NaN")
+            )
+        target = target.astype(prediction.dtype, copy=False)
+    shapes = np.shape(prediction), np.shape(target)
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"{loss}: prediction {shapes[0]} and target {shapes[1]} must have the same shape"
+            + (f"; use target.reshape{shapes[0]}" if np.prod(shapes[0]) == np.prod(shapes[1]) else "")
+        )
+    return target
+
+
+def _count(loss: str, reduction: str, shape: tuple[int, ...]) -> int:
+    """What a loss over an array of `shape` is divided by."""
+    if reduction not in ("mean", "sum", "batchmean"):
+        raise ValueError(f"{loss}: reduction must be 'mean', 'sum' or 'batchmean', not {reduction!r}")
+    if reduction == "sum":
+        return 1
+    count = int(np.prod(shape if reduction == "mean" else shape[:1]))
+    if not count:
+        raise ValueError(f"{loss}: the batch is empty (shape {shape}); its mean is not a number")
+    return count

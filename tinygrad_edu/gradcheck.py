@@ -1,0 +1,239 @@
+"""Numerical gradients, and their comparison with autograd's entry by entry.
+
+The method is the exercise's: a central difference for every parameter, in float64. Two differences, with steps h and
+h/2, are combined (Richardson's extrapolation), which leaves an error of order h⁴ instead of h².
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .tensor import Tensor, no_grad
+
+Array = NDArray[np.float64]
+MACHINE_EPSILON = float(np.finfo(np.float64).eps)
+
+
+class GradientMismatch(AssertionError):
+    """Autograd's gradient differs from the numerical one; the message is a table of where."""
+
+
+def numerical_gradient(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-5) -> tuple[Array, ...]:
+    """The gradient of the number `fun(*inputs)` by central differences in float64, one array for each input.
+
+    An input is an array of floats, or a leaf tensor that requires grad; `fun` is called with tensors, and those are
+    the caller's own where it passed tensors, so `fun` may also reach them in another way (a model's parameters).
+    Everything else is passed on as it is and gets no array. The step is `eps · max(1, |x|)`. Raises `ValueError` if
+    `fun` gives more than one number.
+    """
+    with _float64_leaves(inputs) as (arguments, leaves):
+        value = _Value(lambda: fun(*arguments))
+        value.check_single()
+        gradients = tuple(np.zeros(leaf.shape) for leaf in leaves)
+        for gradient, leaf in zip(gradients, leaves, strict=True):
+            for i in range(leaf.size):
+                gradient.flat[i] = _difference(value, leaf, i, eps)[0]
+    return gradients
+
+
+def gradcheck(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-5, rtol: float = 1e-6, atol: float = 1e-8) -> bool:
+    """Compares autograd's gradient of `fun(*inputs)` with the numerical one; True, or raises `GradientMismatch`.
+
+    Inputs are as for `numerical_gradient` (float32 is checked in float64). A result of several numbers is checked as
+    a weighted sum of them. Every entry is judged by itself: it is wrong if it differs by more than
+    `atol + rtol · |numerical|` and the rounding error of the difference quotient. An entry at a kink, where the slopes
+    on both sides differ, is skipped. If every gradient is 0, a warning calls the check vacuous.
+    The message lists the worst entries with the relative difference `|num − ana| / |num + ana|`, and for each input
+    `‖num − ana‖ / ‖num + ana‖` as in the course's exercise 4.
+    """
+    with _float64_leaves(inputs) as (arguments, leaves):
+        value = _Value(lambda: fun(*arguments))
+        analytic = value.gradients(leaves)
+        checks = [
+            _check_entry(value, analytic[k].flat[i], leaf, k, i, (eps, rtol, atol))
+            for k, leaf in enumerate(leaves)
+            for i in range(leaf.size)
+        ]
+        names = [leaf.name or f"input {k}" for k, leaf in enumerate(leaves)]
+    wrong = sorted((c for c in checks if c.verdict == "wrong"), key=lambda c: -c.excess)
+    if wrong:
+        raise GradientMismatch(_report(checks, wrong, names, [leaf.shape for leaf in leaves]))
+    if checks and all(c.analytic == 0 or c.verdict == "kink" for c in checks):
+        warnings.warn(
+            f"gradcheck is vacuous: all {len(checks)} gradients are 0 or at a kink (dead units? an unused input?). "
+            "Check at other values",
+            stacklevel=2,
+        )
+    return True
+
+
+@contextmanager
+def _float64_leaves(inputs: tuple[Any, ...]) -> Iterator[tuple[list[Any], list[Tensor]]]:
+    """The arguments to call with, and those among them that are differentiated, as float64 leaves for the time being.
+
+    A caller's own tensors get their arrays and gradients back at the end.
+    """
+    arguments: list[Any] = []
+    leaves: list[Tensor] = []
+    restore: list[tuple[Tensor, Any, Any]] = []
+    for value in inputs:
+        if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
+            restore.append((value, value._data, value._grad))
+            leaves.append(value)
+        elif isinstance(value, float) or (isinstance(value, Tensor) and value.requires_grad):
+            leaves.append(Tensor(value.detach().numpy() if isinstance(value, Tensor) else value, True))
+        elif isinstance(value, np.ndarray | list) and np.asarray(value).dtype.kind == "f":
+            leaves.append(Tensor(np.asarray(value), True))
+        else:
+            arguments.append(value)
+            continue
+        arguments.append(leaves[-1])
+    if not leaves:
+        raise TypeError("nothing to differentiate: no input is an array of floats or a tensor that requires grad")
+    try:
+        for leaf in leaves:
+            leaf._data = np.array(leaf._data, dtype=np.float64)
+            leaf._grad = None
+        yield arguments, leaves
+    finally:
+        for leaf, data, grad in restore:
+            leaf._data, leaf._grad = data, grad
+
+
+class _Value:
+    """The number whose gradient is checked: the function's, or a weighted sum of its numbers."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        with no_grad():
+            shape = np.shape(function())
+        self.shape = shape
+        rng = np.random.default_rng(0)
+        self.weights = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape) if shape else np.float64(1.0)
+
+    def check_single(self) -> None:
+        if self.weights.size != 1:
+            raise ValueError(f"the function must give a single number, got shape {self.shape}; reduce it with .sum()")
+        self.weights = np.ones(self.shape)
+
+    def __call__(self) -> float:
+        with no_grad():
+            result = self.function()
+        return float(np.sum(self.weights * np.asarray(result, dtype=np.float64)))
+
+    def gradients(self, leaves: list[Tensor]) -> list[Array]:
+        result = self.function()
+        if isinstance(result, Tensor) and result.record is not None:
+            np.sum(result * self.weights).backward()
+        return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+
+def _difference(value: _Value, leaf: Tensor, i: int, eps: float) -> tuple[float, float, float, float]:
+    """The numerical derivative by entry `i`, an estimate of its rounding error, and the slopes on its two sides."""
+    data = leaf.data
+    x = data.flat[i]
+    h = eps * max(1.0, abs(x))
+    at: dict[float, float] = {}
+    try:
+        for step in (-h, -h / 2, 0.0, h / 2, h):
+            data.flat[i] = x + step
+            at[step] = value()
+    finally:
+        data.flat[i] = x
+    wide, narrow = (at[h] - at[-h]) / (2 * h), (at[h / 2] - at[-h / 2]) / h
+    noise = 16 * MACHINE_EPSILON * max(map(abs, at.values())) / h
+    return (4 * narrow - wide) / 3, noise, (at[0.0] - at[-h / 2]) * 2 / h, (at[h / 2] - at[0.0]) * 2 / h
+
+
+@dataclass
+class _Entry:
+    input: int
+    index: int
+    analytic: float
+    numeric: float
+    verdict: str  # "right", "wrong" or "kink"
+    excess: float = 0.0  # by how many tolerances it is wrong
+
+    @property
+    def relative(self) -> float:
+        total = abs(self.numeric + self.analytic)
+        return abs(self.numeric - self.analytic) / total if total else float("inf")
+
+
+def _check_entry(
+    value: _Value, analytic: float, leaf: Tensor, k: int, i: int, tolerances: tuple[float, float, float]
+) -> _Entry:
+    eps, rtol, atol = tolerances
+    numeric = excess = 0.0
+    gaps = []
+    for attempt, step in enumerate((eps, eps / 16, eps / 256)):  # a smaller step may get away from a kink nearby
+        estimate, noise, left, right = _difference(value, leaf, i, step)
+        excess_now = abs(estimate - analytic) / (atol + rtol * abs(estimate) + noise)
+        if excess_now <= 1:
+            return _Entry(k, i, analytic, estimate, "right")
+        if attempt == 0:
+            numeric, excess = estimate, excess_now
+        gaps.append((abs(right - left), atol + rtol * max(abs(left), abs(right)) + 4 * noise))
+    # Where a function is smooth, the slopes on both sides approach each other with the step; at a kink they do not.
+    (first, _), (last, tolerance) = gaps[0], gaps[-1]
+    if last > tolerance and last > first / 4:
+        return _Entry(k, i, analytic, numeric, "kink")
+    return _Entry(k, i, analytic, numeric, "wrong", excess if np.isfinite(excess) else float("inf"))
+
+
+def _report(checks: list[_Entry], wrong: list[_Entry], names: list[str], shapes: list[tuple[int, ...]]) -> str:
+    kinks = sum(c.verdict == "kink" for c in checks)
+    lines = [
+        f"gradcheck FAILED: {len(wrong)} of {len(checks)} entries are wrong, {kinks} skipped at a kink",
+        f"{'entry':24} {'analytic':>14} {'numerical':>14} {'relative diff.':>14}",
+    ]
+    for c in wrong[:12]:
+        index = ", ".join(str(n) for n in np.unravel_index(c.index, shapes[c.input])) if shapes[c.input] else ""
+        lines.append(f"{f'{names[c.input]}[{index}]':24} {c.analytic:14.7g} {c.numeric:14.7g} {c.relative:14.3g}")
+    if len(wrong) > 12:
+        lines.append(f"… and {len(wrong) - 12} more")
+    for k, name in enumerate(names):
+        analytic, numeric = _arrays(checks, k)
+        if len(analytic):
+            total = float(np.linalg.norm(numeric + analytic))
+            difference = float(np.linalg.norm(numeric - analytic)) / total if total else float("inf")
+            lines.append(f"{name}, shape {shapes[k]}: ‖num − ana‖ / ‖num + ana‖ = {difference:.3g}")
+    return "\n".join([*lines, *_hints(checks, wrong, names, shapes)])
+
+
+def _arrays(checks: list[_Entry], k: int) -> tuple[Array, Array]:
+    entries = [c for c in checks if c.input == k]
+    return np.array([c.analytic for c in entries]), np.array([c.numeric for c in entries])
+
+
+def _hints(checks: list[_Entry], wrong: list[_Entry], names: list[str], shapes: list[tuple[int, ...]]) -> Iterator[str]:
+    """The usual causes, where the numbers look like them."""
+    bad_inputs = sorted({c.input for c in wrong})
+    for k in bad_inputs:
+        analytic, numeric = _arrays(checks, k)
+        ratio = float(analytic @ numeric / (numeric @ numeric)) if np.any(numeric) else 0.0
+        if ratio and np.allclose(analytic, ratio * numeric, rtol=1e-5, atol=1e-12):
+            factor = (
+                f"1/{round(1 / ratio)}"
+                if 1 / ratio > 1.5 and abs(1 / ratio - round(1 / ratio)) < 1e-4
+                else f"{ratio:.6g}"
+            )
+            cause = (
+                "the sign is flipped"
+                if abs(ratio + 1) < 1e-5
+                else "is a division by m missing or done twice, or a factor lost?"
+            )
+            yield f"hint: all of {names[k]} is {factor} times the true gradient: {cause}"
+        shape = shapes[k]
+        square = len(shape) == 2 and shape[0] == shape[1]
+        if square and np.allclose(analytic.reshape(shape).T, numeric.reshape(shape), rtol=1e-5, atol=1e-10):
+            yield f"hint: {names[k]} is right when transposed"
+    if all(len(shapes[k]) == 1 for k in bad_inputs) and any(len(s) > 1 for s in shapes):
+        yield "hint: only biases differ: is a penalty added to them, or their gradient summed over the wrong axis?"

@@ -1,0 +1,280 @@
+"""What makes an object speak NumPy: Python's operators, the methods of `ndarray`, and NumPy's two protocols.
+
+Everything here ends in the table of `engine.py`: an operator hands its operands to a primitive, a method or a NumPy
+function is looked up. How a primitive treats the object is the object's own business (`_apply`, `_binary`): a tensor
+computes and records.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from .engine import FUNCTIONS, Operand, Primitive, primitive_of
+
+Axis = int | tuple[int, ...] | None
+
+# Operators take the shorter way: on NumPy's scalars, Python's operators are ten times as fast as ufuncs.
+ADD = primitive_of(np.add, operator.add)
+SUBTRACT = primitive_of(np.subtract, operator.sub)
+MULTIPLY = primitive_of(np.multiply, operator.mul)
+DIVIDE = primitive_of(np.divide, operator.truediv)
+POWER = primitive_of(np.power, operator.pow)
+primitive_of(np.negative, operator.neg)
+
+# What `ufunc.reduce` means, where it means a function that has a rule.
+REDUCTIONS: dict[Any, Callable[..., Any]] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+}
+
+
+def look_up(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What to call in place of a NumPy function when a tensor is among its arguments."""
+    try:
+        return FUNCTIONS[function]
+    except KeyError:
+        name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}"
+        raise TypeError(
+            f"{name} got a Tensor and has no derivative rule; its result would be cut off from the gradient. Give it "
+            f"one with tinygrad_edu.rule({name}, …), or pass t.detach().numpy() if no gradient is wanted"
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    """`value` with every operand in it, also in lists and tuples, replaced by its array."""
+    if isinstance(value, Operand):
+        return value._value()
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(v) for v in value)
+    return value
+
+
+def constant(*functions: Callable[..., Any]) -> None:
+    """Enters functions through which no gradient flows (comparisons, `argmax`, `shape`, …): they give plain arrays."""
+    for function in functions:
+
+        def on_values(*args: Any, _function: Callable[..., Any] = function, **options: Any) -> Any:
+            return _function(*map(_plain, args), **{name: _plain(value) for name, value in options.items()})
+
+        FUNCTIONS[function] = on_values
+
+
+class ArrayLike(Operand):
+    """An operand with NumPy's operators, methods and protocols."""
+
+    __slots__ = ()
+    __hash__: ClassVar[Any] = object.__hash__  # `==` compares values; a key is the object
+
+    def _binary(self, primitive: Primitive, a: Any, b: Any) -> Self:
+        raise NotImplementedError
+
+    def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Self:
+        result: Self = look_up(function)(*args, **options)
+        return result
+
+    # NumPy's protocols: what `np.exp(t)`, `array * t` and `np.sum(t)` arrive at.
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        out = options.pop("out", None)
+        if out is not None:
+            raise TypeError(
+                f"{ufunc.__name__} cannot write a Tensor's result into an array (out=, or `array += tensor`): the "
+                "gradient could not flow through it. Write a = a + t instead of a += t"
+            )
+        if method == "__call__":
+            return look_up(ufunc)(*inputs, **options)
+        if method == "reduce" and ufunc in REDUCTIONS:
+            return look_up(REDUCTIONS[ufunc])(*inputs, **({"axis": 0} | options))
+        raise TypeError(
+            f"{ufunc.__name__}.{method} got a Tensor and has no derivative rule; write it with functions that have "
+            "one, or pass t.detach().numpy() if no gradient is wanted"
+        )
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        return look_up(function)(*args, **options)
+
+    # Arithmetic
+
+    def __add__(self, other: Any) -> Self:
+        return self._binary(ADD, self, other)
+
+    def __radd__(self, other: Any) -> Self:
+        return self._binary(ADD, other, self)
+
+    def __sub__(self, other: Any) -> Self:
+        return self._binary(SUBTRACT, self, other)
+
+    def __rsub__(self, other: Any) -> Self:
+        return self._binary(SUBTRACT, other, self)
+
+    def __mul__(self, other: Any) -> Self:
+        return self._binary(MULTIPLY, self, other)
+
+    def __rmul__(self, other: Any) -> Self:
+        return self._binary(MULTIPLY, other, self)
+
+    def __truediv__(self, other: Any) -> Self:
+        return self._binary(DIVIDE, self, other)
+
+    def __rtruediv__(self, other: Any) -> Self:
+        return self._binary(DIVIDE, other, self)
+
+    def __pow__(self, other: Any) -> Self:
+        return self._binary(POWER, self, other)
+
+    def __rpow__(self, other: Any) -> Self:
+        return self._binary(POWER, other, self)
+
+    def __matmul__(self, other: Any) -> Self:
+        return self._call(np.matmul, self, other)
+
+    def __rmatmul__(self, other: Any) -> Self:
+        return self._call(np.matmul, other, self)
+
+    def __mod__(self, other: Any) -> Self:
+        return self._call(np.remainder, self, other)
+
+    def __rmod__(self, other: Any) -> Self:
+        return self._call(np.remainder, other, self)
+
+    def __floordiv__(self, other: Any) -> Self:
+        return self._call(np.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Self:
+        return self._call(np.floor_divide, other, self)
+
+    def __neg__(self) -> Self:
+        return self._call(np.negative, self)
+
+    def __pos__(self) -> Self:
+        return self._call(np.positive, self)
+
+    def __abs__(self) -> Self:
+        return self._call(np.absolute, self)
+
+    # Comparisons give plain boolean arrays.
+
+    def __eq__(self, other: Any) -> Any:
+        return look_up(np.equal)(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return look_up(np.not_equal)(self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return look_up(np.less)(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return look_up(np.less_equal)(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return look_up(np.greater)(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return look_up(np.greater_equal)(self, other)
+
+    # Shape
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def T(self) -> Self:
+        return self._call(np.transpose, self)
+
+    @property
+    def mT(self) -> Self:
+        return self._call(np.swapaxes, self, -1, -2)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Self]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Self:
+        return self._call(operator.getitem, self, index)
+
+    def reshape(self, *shape: Any, order: str = "C") -> Self:
+        return self._call(np.reshape, self, shape[0] if len(shape) == 1 else shape, order=order)
+
+    def ravel(self, order: str = "C") -> Self:
+        return self._call(np.ravel, self, order=order)
+
+    def flatten(self, order: str = "C") -> Self:
+        return self._call(np.ravel, self, order=order)
+
+    def transpose(self, *axes: Any) -> Self:
+        return self._call(np.transpose, self, axes[0] if len(axes) == 1 else axes or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Self:
+        return self._call(np.swapaxes, self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Self:
+        return self._call(np.squeeze, self, axis=axis)
+
+    # Reductions
+
+    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.sum, self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.mean, self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.max, self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.min, self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.prod, self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Self:
+        return self._call(np.var, self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Self:
+        return self._call(np.std, self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Self:
+        return self._call(np.cumsum, self, axis=axis)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        return look_up(np.argmax)(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        return look_up(np.argmin)(self, axis=axis, keepdims=keepdims)
+
+    # Other functions
+
+    def dot(self, other: Any) -> Self:
+        return self._call(np.dot, self, other)
+
+    def clip(self, min: Any = None, max: Any = None) -> Self:
+        return self._call(np.clip, self, min, max)
+
+    def exp(self) -> Self:
+        return self._call(np.exp, self)
+
+    def log(self) -> Self:
+        return self._call(np.log, self)
+
+    def sqrt(self) -> Self:
+        return self._call(np.sqrt, self)
+
+    def tanh(self) -> Self:
+        return self._call(np.tanh, self)

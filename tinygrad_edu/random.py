@@ -1,0 +1,24 @@
+"""The package's default generator of random numbers, and how `rng=` is understood everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_default = np.random.default_rng()
+
+
+def manual_seed(seed: int) -> None:
+    """Seeds the default generator, which initialisers, dropout and shuffling use when they are given no `rng`."""
+    global _default
+    _default = np.random.default_rng(seed)
+
+
+def generator(rng: np.random.Generator | int | None = None) -> np.random.Generator:
+    """`rng` itself, a new generator seeded with it, or the default one for None."""
+    if rng is None:
+        return _default
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
+        return np.random.default_rng(int(rng))
+    raise TypeError(f"rng must be a numpy.random.Generator, an int seed or None, not {type(rng).__name__}")

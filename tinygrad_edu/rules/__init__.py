@@ -1,0 +1,9 @@
+"""The derivative table of NumPy's functions: one line of NumPy for each argument.
+
+Importing the package fills the table; the files are meant to be read. `g` is the gradient arriving at the output `y`;
+then come the arguments as they were.
+"""
+
+from . import elementwise, linalg, reductions, shape
+
+__all__ = ["elementwise", "linalg", "reductions", "shape"]

@@ -1,0 +1,132 @@
+"""Rules of functions that reduce axes.
+
+A gradient comes back along the reduced axes at size 1; the engine repeats it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..engine import FUNCTIONS, primitive, rule
+from ..operand import constant
+
+
+def _restored(g: Any, axis: Any, keepdims: Any) -> Any:
+    """`g` with the reduced axes back at size 1, so that it broadcasts against the argument."""
+    return g if keepdims or axis is None else np.expand_dims(g, axis)
+
+
+def _count(of_x: int, of_y: int) -> int:
+    """How many of the argument's elements went into each of the output's."""
+    return max(1, of_x // max(1, of_y))
+
+
+rule(np.sum, lambda g, y, x, *, axis=None, dtype=None, keepdims=False: _restored(g, axis, keepdims))
+rule(
+    np.mean,
+    lambda g, y, x, *, axis=None, keepdims=False: _restored(g / _count(x.size, y.size), axis, keepdims),
+)
+rule(
+    np.var,
+    lambda g, y, x, *, axis=None, ddof=0, keepdims=False: (
+        _restored(2 * g / (_count(x.size, y.size) - ddof), axis, keepdims) * (x - np.mean(x, axis=axis, keepdims=True))
+    ),
+)
+rule(
+    np.std,  # at y = 0 every element equals the mean, and the gradient is taken as 0
+    lambda g, y, x, *, axis=None, ddof=0, keepdims=False: (
+        _restored(g / np.where(y == 0, 1, y) / (_count(x.size, y.size) - ddof), axis, keepdims)
+        * (x - np.mean(x, axis=axis, keepdims=True))
+    ),
+)
+
+
+def _shares(x: Any, y: Any, axis: Any) -> Any:
+    """For each element its share of the extremum `y`: elements that tie share evenly, and so do NaNs."""
+    chosen = (x == y) | (x != x)
+    return (chosen / np.sum(chosen, axis=axis, keepdims=True)).astype(y.dtype)
+
+
+for _extremum in (np.max, np.min):
+    rule(
+        _extremum,
+        lambda g, y, x, *, axis=None, keepdims=False: (
+            _restored(g, axis, keepdims) * _shares(x, _restored(y, axis, keepdims), axis)
+        ),
+    )
+
+
+def _products_of_others(x: Any, axis: int) -> Any:
+    """For each element the product of all others along `axis`: by multiplication only, so zeros do no harm.
+
+    Pairs are multiplied, the problem of half the size is solved, and each half of a pair takes its sibling's factor.
+    """
+    x = np.moveaxis(x, axis, -1)
+    levels = []
+    while x.shape[-1] > 1:
+        if x.shape[-1] % 2:
+            x = np.concatenate((x, np.ones((*x.shape[:-1], 1), x.dtype)), axis=-1)
+        levels.append(x)
+        x = x[..., ::2] * x[..., 1::2]
+    others: Any = np.ones(x.shape, x.dtype)
+    for level in reversed(levels):
+        others = others[..., : level.shape[-1] // 2]
+        others = np.stack((others * level[..., 1::2], others * level[..., ::2]), axis=-1).reshape(level.shape)
+    return others
+
+
+@primitive
+def _prod(x: Any, *, axis: int, keepdims: bool) -> Any:
+    return np.prod(x, axis=axis, keepdims=keepdims)
+
+
+rule(
+    _prod,
+    lambda g, y, x, *, axis, keepdims: (
+        _restored(g, axis, keepdims) * np.moveaxis(_products_of_others(x, axis)[..., : x.shape[axis]], -1, axis)
+    ),
+)
+
+
+def prod(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
+    if dtype is not None or out is not None:
+        raise TypeError("prod: dtype= and out= are not supported on tensors; use .astype() and the result")
+    if keepdims is np._NoValue:
+        keepdims = False
+    if axis is None or isinstance(axis, tuple):
+        # Several axes: move them to the end and reduce them as one.
+        axes = tuple(range(a.ndim)) if axis is None else tuple(k % a.ndim for k in axis)
+        rest = tuple(k for k in range(a.ndim) if k not in axes)
+        together = math.prod(a.shape[k] for k in axes)
+        flat = np.reshape(np.transpose(a, rest + axes), (*(a.shape[k] for k in rest), together))
+        y = _prod(flat, axis=-1, keepdims=False)
+        return np.reshape(y, [1 if k in axes else n for k, n in enumerate(a.shape)]) if keepdims else y
+    return _prod(a, axis=axis, keepdims=keepdims)
+
+
+FUNCTIONS[np.prod] = prod
+
+
+@primitive
+def _cumsum(x: Any, *, axis: int) -> Any:
+    return np.cumsum(x, axis=axis)
+
+
+rule(_cumsum, lambda g, y, x, *, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis))
+
+
+def cumsum(a: Any, axis: int | None = None, dtype: None = None, out: None = None) -> Any:
+    if dtype is not None or out is not None:
+        raise TypeError("cumsum: dtype= and out= are not supported on tensors; use .astype() and the result")
+    return _cumsum(np.ravel(a), axis=0) if axis is None else _cumsum(a, axis=axis)
+
+
+FUNCTIONS[np.cumsum] = cumsum
+FUNCTIONS[np.amax] = FUNCTIONS[np.max]
+FUNCTIONS[np.amin] = FUNCTIONS[np.min]
+
+constant(np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.any, np.all)
+constant(np.searchsorted, np.digitize, np.unique)

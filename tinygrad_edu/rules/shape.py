@@ -1,0 +1,207 @@
+"""Rules of functions that move elements about: shapes, joining, indexing."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from ..engine import FUNCTIONS, primitive, rule
+from ..operand import _plain, constant
+
+
+def _shape_after(function: Callable[..., Any], a: Any, *args: Any) -> tuple[int, ...]:
+    """The shape that a NumPy function would give `a`, with NumPy's own checks, without touching the values."""
+    return function(np.broadcast_to(np.empty(()), a.shape), *args).shape  # type: ignore[no-any-return]
+
+
+# The same elements in another shape
+
+
+@primitive
+def _reshape(x: Any, *, shape: Any, order: str) -> Any:
+    return np.reshape(x, shape, order=order)  # type: ignore[call-overload]
+
+
+rule(_reshape, lambda g, y, x, *, shape, order: np.reshape(g, x.shape, order=order))
+
+
+def reshape(a: Any, /, shape: Any = None, order: Any = "C", *, copy: bool | None = None) -> Any:
+    if order not in ("C", "F"):
+        raise ValueError(f"reshape: order must be 'C' or 'F' for tensors, not {order!r}")
+    return _reshape(a, shape=shape, order=order)
+
+
+def ravel(a: Any, order: Any = "C") -> Any:
+    return reshape(a, -1, order)
+
+
+def expand_dims(a: Any, axis: Any) -> Any:
+    return reshape(a, _shape_after(np.expand_dims, a, axis))
+
+
+def squeeze(a: Any, axis: Any = None) -> Any:
+    return reshape(a, _shape_after(np.squeeze, a, axis))
+
+
+FUNCTIONS[np.reshape] = reshape
+FUNCTIONS[np.ravel] = ravel
+FUNCTIONS[np.expand_dims] = expand_dims
+FUNCTIONS[np.squeeze] = squeeze
+
+
+@primitive
+def _broadcast_to(x: Any, *, shape: Any) -> Any:
+    return np.broadcast_to(x, shape)
+
+
+rule(_broadcast_to, lambda g, y, x, *, shape: g)  # the engine undoes broadcasting, here as everywhere
+
+
+def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
+    return _broadcast_to(array, shape=shape)
+
+
+FUNCTIONS[np.broadcast_to] = broadcast_to
+
+# The axes in another order
+
+
+@primitive
+def _transpose(x: Any, *, axes: tuple[int, ...]) -> Any:
+    return np.transpose(x, axes)
+
+
+rule(_transpose, lambda g, y, x, *, axes: np.transpose(g, tuple(map(axes.index, range(len(axes))))))
+
+
+def _permuting(function: Callable[..., Any]) -> Callable[..., Any]:
+    def permute(a: Any, *args: Any, **options: Any) -> Any:
+        # Axis k of the stand-in has size k, so the shape of what NumPy makes of it is the permutation.
+        return _transpose(a, axes=function(np.empty(range(a.ndim)), *args, **options).shape)
+
+    return permute
+
+
+for _function in (np.transpose, np.swapaxes, np.moveaxis, np.rollaxis):
+    FUNCTIONS[_function] = _permuting(_function)
+
+# Indexing
+
+
+@primitive
+def _getitem(x: Any, *, index: Any) -> Any:
+    return x[index]
+
+
+@primitive
+def _scatter(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of `shape` with `g` added at `index`; an element that is indexed twice gets both."""
+    out = np.zeros(shape, g.dtype)
+    if _is_basic(index):
+        out[index] = g
+    else:
+        np.add.at(out, index, g)
+    return out
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether no element can occur twice: slices, single integers and masks."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        p is None
+        or p is Ellipsis
+        or isinstance(p, int | np.integer | slice)
+        or (isinstance(p, np.ndarray) and p.dtype.kind == "b")
+        for p in parts
+    )
+
+
+rule(_getitem, lambda g, y, x, *, index: _scatter(g, index=index, shape=x.shape))
+rule(_scatter, lambda g, y, x, *, index, shape: g[index])
+
+
+def getitem(a: Any, index: Any) -> Any:
+    return _getitem(a, index=_plain(index))
+
+
+FUNCTIONS[operator.getitem] = getitem
+
+
+def flip(m: Any, axis: Any = None) -> Any:
+    axes = range(m.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    flipped = {k % m.ndim if -m.ndim <= k < m.ndim else _no_axis(k, m) for k in axes}
+    return m[tuple(slice(None, None, -1) if k in flipped else slice(None) for k in range(m.ndim))]
+
+
+def _no_axis(axis: int, a: Any) -> int:
+    raise np.exceptions.AxisError(axis, a.ndim)
+
+
+FUNCTIONS[np.flip] = flip
+
+# Joining
+
+
+@primitive
+def _concatenate(*arrays: Any, axis: int, starts: Sequence[int]) -> Any:
+    return np.concatenate(arrays, axis=axis)
+
+
+rule(
+    _concatenate,
+    each=lambda i: lambda g, y, *arrays, axis, starts: g[(slice(None),) * axis + (slice(starts[i], starts[i + 1]),)],
+)
+
+
+def concatenate(
+    arrays: Sequence[Any], /, axis: Any = 0, out: None = None, *, dtype: Any = None, casting: str = "same_kind"
+) -> Any:
+    if out is not None or dtype is not None:
+        raise TypeError("concatenate: out= and dtype= are not supported on tensors; use the result and .astype()")
+    if axis is None:
+        arrays, axis = [np.ravel(a) for a in arrays], 0
+    ndim = np.ndim(arrays[0]) if len(arrays) else 0
+    if ndim and -ndim <= axis < ndim:  # otherwise NumPy says what is wrong
+        axis %= ndim
+        starts = tuple(accumulate((np.shape(a)[axis] for a in arrays), initial=0))
+    else:
+        starts = ()
+    return _concatenate(*arrays, axis=axis, starts=starts)
+
+
+def stack(arrays: Sequence[Any], axis: int = 0, out: None = None, **options: Any) -> Any:
+    arrays = list(arrays)
+    shapes = {np.shape(a) for a in arrays}
+    if len(shapes) > 1:
+        raise ValueError(f"stack: all tensors must have the same shape, got {sorted(shapes)}")
+    return concatenate([np.expand_dims(a, axis) for a in arrays], axis, out, **options)
+
+
+def _at_least(ndim: int, a: Any) -> Any:
+    return a if np.ndim(a) >= ndim else np.reshape(a, (1,) * (ndim - np.ndim(a)) + np.shape(a))
+
+
+def hstack(tup: Sequence[Any], **options: Any) -> Any:
+    arrays = [_at_least(1, a) for a in tup]
+    return concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1, **options)
+
+
+def vstack(tup: Sequence[Any], **options: Any) -> Any:
+    return concatenate([_at_least(2, a) for a in tup], 0, **options)
+
+
+def column_stack(tup: Sequence[Any]) -> Any:
+    return concatenate([a if np.ndim(a) > 1 else np.reshape(a, (-1, 1)) for a in tup], 1)
+
+
+FUNCTIONS[np.concatenate] = concatenate
+FUNCTIONS[np.stack] = stack
+FUNCTIONS[np.hstack] = hstack
+FUNCTIONS[np.vstack] = vstack
+FUNCTIONS[np.column_stack] = column_stack
+
+constant(np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj)

@@ -1,0 +1,380 @@
+"""`Tensor`: an array that remembers how it was computed, so that it can be differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike as ArrayConvertible
+from numpy.typing import DTypeLike, NDArray
+
+from .engine import Node, Options, Primitive, Record, mark_changed, next_order, pullback
+from .operand import ArrayLike
+
+_recording: ContextVar[bool] = ContextVar("tinygrad_edu.recording", default=True)
+_is_recording = _recording.get
+_new = object.__new__
+_NOTHING = [(None,) * n for n in range(8)]  # what a record of n − 1 arguments keeps when its rules read nothing
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Inside it (or in a function decorated with `@no_grad()`) nothing is recorded, in this thread."""
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+class Tensor(ArrayLike):
+    """An array with its derivative.
+
+    `data` is anything `np.asarray` takes (an `ndarray` is shared, not copied); Python floats give float64, and
+    float32 stays float32. With `requires_grad=True`, what is computed from the tensor is recorded, and `backward()`
+    on a result adds its gradient to `.grad`. Raises `TypeError` for data that is not numeric, and for
+    `requires_grad=True` on integer, boolean or complex data, which have no gradient.
+    """
+
+    __slots__ = ("__weakref__", "_data", "_grad", "_name", "_requires_grad", "record")
+
+    # A 0-d result stays a NumPy scalar inside (arithmetic on those is several times as fast as on 0-d arrays) and
+    # becomes an array when somebody asks for `data`.
+    _data: Any
+    record: Record | None  # how it was computed; None for leaves and for whatever was not recorded
+
+    def __init__(
+        self,
+        data: ArrayConvertible,
+        requires_grad: bool = False,
+        *,
+        dtype: DTypeLike | None = None,
+        name: str | None = None,
+    ) -> None:
+        self._data = _numeric(data, dtype)
+        self.record = None
+        self._grad: NDArray[Any] | None = None
+        self._name = name
+        self._requires_grad = False
+        self.requires_grad = requires_grad
+
+    # The array and its properties
+
+    @property
+    def data(self) -> NDArray[Any]:
+        """The values. Assigning an array rebinds them: records keep the array that they saw."""
+        if not isinstance(self._data, np.ndarray):
+            self._data = np.asarray(self._data)
+        array: NDArray[Any] = self._data
+        return array
+
+    @data.setter
+    def data(self, value: ArrayConvertible) -> None:
+        if value is self._data:  # what `t.data -= step` ends with
+            mark_changed(value)
+            return
+        array = _numeric(value, None)
+        if array.shape != self._data.shape:
+            raise ValueError(f"data of shape {array.shape} assigned to a tensor of shape {self.shape}; make a new one")
+        if self.requires_grad and array.dtype.kind != "f":
+            raise TypeError(f"data of dtype {array.dtype} assigned to a tensor that requires grad; assign floats")
+        if array.dtype != self._data.dtype:
+            self._grad = None  # it had the old dtype
+        self._data = array
+
+    @property
+    def grad(self) -> NDArray[Any] | None:
+        """The gradient accumulated by `backward()`, of the shape and dtype of `data`; None before."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: NDArray[Any] | None) -> None:
+        if value is not None and (not isinstance(value, np.ndarray) or value.shape != self.shape):
+            raise ValueError(f"grad of a tensor of shape {self.shape} must be an array of that shape or None")
+        self._grad = None if value is None else value.astype(self.dtype, copy=False)
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self._data.dtype.kind != "f":
+            raise TypeError(
+                f"requires_grad=True on data of dtype {self._data.dtype}: only real floats have a gradient. "
+                "Write floats ([1., 2.]) or pass dtype=float"
+            )
+        if not value and self.record is not None:
+            raise RuntimeError("this tensor is recorded; use detach() for its values without the record")
+        self._requires_grad = bool(value)
+
+    @property
+    def name(self) -> str | None:
+        """A name for error messages and drawings."""
+        return self._name if self.record is None else self.record.name
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        if self.record is None:
+            self._name = value
+        else:
+            self.record.name = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return int(self._data.size)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user rather than recorded; `backward()` fills the `.grad` of leaves only."""
+        return self.record is None
+
+    # Differentiation
+
+    def backward(self, gradient: ArrayConvertible | None = None, *, retain_graph: bool = False) -> None:
+        """Adds the gradient of this tensor with respect to every leaf that requires it to that leaf's `.grad`.
+
+        `gradient` is that of the final result with respect to this tensor, of its shape; a tensor of one element
+        needs none (1). The record is released on the way unless `retain_graph=True`. Raises `ValueError` if the
+        gradient is missing or its shape is wrong, `RuntimeError` if nothing was recorded, if the graph was released
+        by an earlier call, or if data that it needs was changed in place.
+        """
+        if self.record is None:
+            raise RuntimeError(
+                "backward() on a leaf: nothing was computed from it yet. Compute a loss and call backward() on that"
+                if self.requires_grad
+                else "backward() on a tensor with nothing recorded: none of what it was computed from requires grad "
+                "(make those with requires_grad=True), or it was computed under no_grad() or detached"
+            )
+        seed = self._seed(gradient)
+        gradients = pullback(self.record, seed, release=not retain_graph)
+        seen = {id(seed)}
+        for leaf, g in gradients.items():
+            if not isinstance(g, np.ndarray) or g.base is not None or id(g) in seen:
+                g = np.array(g)  # a leaf's gradient is an array of its own
+            seen.add(id(g))
+            leaf._grad = g if leaf._grad is None else leaf._grad + g
+
+    def _seed(self, gradient: ArrayConvertible | None) -> Any:
+        if gradient is None:
+            if self.size != 1:
+                raise ValueError(
+                    f"backward() on a tensor of shape {self.shape}: only a single number has a gradient. Reduce it "
+                    "with .sum() or .mean(), or pass backward(gradient) of the same shape"
+                )
+            return np.ones(self.shape, self.dtype)[()]
+        seed = np.asarray(gradient, dtype=self.dtype)
+        if seed.shape != self.shape:
+            raise ValueError(f"backward(gradient) of shape {seed.shape} on a tensor of shape {self.shape}")
+        return seed[()]
+
+    def zero_grad(self) -> None:
+        """Forgets the accumulated gradient."""
+        self._grad = None
+
+    def detach(self) -> Tensor:
+        """A tensor of the same array (not a copy) without its record."""
+        return _unrecorded(self._data)
+
+    # Values, without the record
+
+    def numpy(self) -> NDArray[Any]:
+        """The array itself (not a copy), cut off from the record."""
+        return self.data
+
+    def item(self) -> Any:
+        """The value of a tensor of one element as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"only a tensor of one element is a number; this one has shape {self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        return self._data.tolist()
+
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        """The values in another precision; the gradient comes back in this tensor's."""
+        if self._requires_grad and np.dtype(dtype).kind != "f":
+            raise TypeError(
+                f"astype({np.dtype(dtype)}) would drop the gradient: use t.detach().astype(…) if you mean it"
+            )
+        return self._call(np.astype, self, np.dtype(dtype))
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        released = self.record is not None and self.record.saved is None
+        if self._requires_grad and not released and _is_recording():
+            raise TypeError(
+                f"making a plain array of a Tensor that requires grad (shape {self.shape}) would drop its gradient. "
+                "To join tensors use np.stack or np.concatenate; for the values use .numpy() or .detach()"
+            )
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous; use np.any(t) or np.all(t)")
+        return bool(self.item())
+
+    def __index__(self) -> int:
+        if self._data.dtype.kind not in "iu":
+            raise TypeError(f"only an integer tensor can be an index, not {self.dtype}")
+        return int(self.item())
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self._requires_grad or (isinstance(value, Tensor) and value.requires_grad and _is_recording()):
+            raise TypeError(
+                "assigning into a tensor that is recorded or requires grad: the gradient could not follow. "
+                "Compute a new one, as np.where(mask, new, t), or assign to t.data (a new array) between steps"
+            )
+        self.data[_plain_index(index)] = value._data if isinstance(value, Tensor) else value
+        mark_changed(self.data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.data, separator=", ", prefix="Tensor(")
+        parts = [text]
+        if self.dtype != np.float64:
+            parts.append(f"dtype={self.dtype}")
+        if self.record is not None:
+            parts.append(f"record={self.record.primitive.name}")
+        elif self._requires_grad:
+            parts.append("requires_grad=True")
+        if self.name:
+            parts.append(f"name={self.name!r}")
+        return f"Tensor({', '.join(parts)})"
+
+    # Recording
+
+    def _value(self) -> Any:
+        return self._data
+
+    def _node(self) -> Node | None:
+        """Where the record of this tensor goes on: its record, itself if it is a leaf, None if it is constant."""
+        return self.record if self.record is not None else self if self._requires_grad else None
+
+    def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Tensor:
+        args, options = primitive.bind(args, options)
+        values = [a._data if isinstance(a, Tensor) else _constant(a) for a in args]
+        nodes = tuple(a._node() if isinstance(a, Tensor) else None for a in args)
+        if not _is_recording() or all(node is None for node in nodes):
+            if isinstance(primitive.function, np.ufunc):
+                values = [_widened(v) for v in values]
+            return _unrecorded(primitive.forward(*values, **options))
+        y = primitive.forward(*values, **options)
+        keep = primitive.kept(tuple(node is not None for node in nodes))
+        if keep is None:
+            saved: tuple[Any, ...] = (None,) * (len(values) + 1)
+        else:
+            saved = tuple(value if k else None for k, value in zip(keep, (y, *values), strict=True))
+        return _recorded(primitive, y, nodes, saved, options or None)
+
+    def _binary(self, primitive: Primitive, a: Any, b: Any) -> Tensor:
+        """`_apply` for an operator: the same, unrolled, because a scalar's arithmetic is mostly this."""
+        if isinstance(a, Tensor):
+            x = a._data
+            node_a = a.record if a.record is not None else a if a._requires_grad else None
+        else:
+            x, node_a = _constant(a), None
+        if isinstance(b, Tensor):
+            z = b._data
+            node_b = b.record if b.record is not None else b if b._requires_grad else None
+        else:
+            z, node_b = _constant(b), None
+        if (node_a is None and node_b is None) or not _is_recording():
+            return _unrecorded(primitive.forward(_widened(x), _widened(z)))
+        y = primitive.forward(x, z)
+        keep = primitive.kept((node_a is not None, node_b is not None))
+        saved = (
+            _NOTHING[3] if keep is None else (y if keep[0] else None, x if keep[1] else None, z if keep[2] else None)
+        )
+        return _recorded(primitive, y, (node_a, node_b), saved, None)
+
+
+def _recorded(
+    primitive: Primitive, y: Any, parents: tuple[Node | None, ...], saved: tuple[Any, ...], options: Options | None
+) -> Tensor:
+    record = _new(Record)
+    record.order = next_order()
+    record.primitive = primitive
+    record.parents = parents
+    record.saved = saved
+    record.options = options
+    record.shape = y.shape
+    record.dtype = y.dtype
+    record.name = None
+    t = _new(Tensor)
+    t._data = y
+    t.record = record
+    t._grad = None
+    t._requires_grad = True
+    return t
+
+
+def _unrecorded(value: Any) -> Tensor:
+    t = _new(Tensor)
+    t._data = value
+    t.record = t._grad = t._name = None
+    t._requires_grad = False
+    return t
+
+
+def rebuilt(value: Any, node: Node) -> Tensor:
+    """The tensor that had `value` when it was recorded as `node`, to read a rule with tensors."""
+    if isinstance(node, Tensor) and node._data is value:
+        return node
+    t = _unrecorded(value)
+    t.record = node
+    t._requires_grad = True
+    return t
+
+
+def _numeric(data: Any, dtype: DTypeLike | None) -> Any:
+    """`data` as an array (a single Python or NumPy number as a NumPy scalar); refuses what is not numbers."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError("a masked array would lose its mask in a Tensor; fill it first (.filled(value))")
+    array = np.asarray(data, dtype=dtype)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"a Tensor holds real numbers; got {type(data).__name__} of dtype {array.dtype}")
+    return array if isinstance(data, np.ndarray) else array[()]
+
+
+def _constant(value: Any) -> Any:
+    """An operand that is no tensor, checked; Python numbers stay as they are, since they leave float32 alone."""
+    if value.__class__ is float or value.__class__ is int or value is None:
+        return value
+    if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.kind in "fiub" and not isinstance(value, np.ma.MaskedArray):
+            return value
+    elif isinstance(value, bool | int | float):
+        return value
+    return _numeric(value, None)
+
+
+def _widened(value: Any) -> Any:
+    """Small integers as int64, so that arithmetic on a uint8 image does not wrap around."""
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu" and value.dtype.itemsize < 8:
+        return value.astype(np.int64)
+    return value
+
+
+def _plain_index(index: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_plain_index(i) for i in index)
+    return index._data if isinstance(index, Tensor) else index
