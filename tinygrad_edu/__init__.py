@@ -1,8 +1,76 @@
 """A pure-Python autograd micro-framework on NumPy. Conventionally `import tinygrad_edu as tg`."""
 
-from . import rules as rules
+from . import functional, nn, optim
+from . import rules as rules  # fills the table of derivatives
+from .data import Batches, Standardizer, one_hot
 from .engine import primitive, rule
+from .functional import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    dropout,
+    l2_penalty,
+    leaky_relu,
+    linear,
+    log_sigmoid,
+    log_softmax,
+    logsumexp,
+    mse_loss,
+    relu,
+    sigmoid,
+    softmax,
+    softplus,
+)
+from .gradcheck import GradientMismatch, gradcheck, numerical_gradient
+from .graph import draw_graph, render_graph
+from .nn import Dense, Dropout, Flatten, Identity, LeakyReLU, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
+from .optim import SGD
+from .random import manual_seed
 from .tensor import Tensor, no_grad
 
 __version__ = "0.1.0"
-__all__ = ["Tensor", "no_grad", "primitive", "rule"]
+__all__ = [
+    "SGD",
+    "Batches",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GradientMismatch",
+    "Identity",
+    "LeakyReLU",
+    "Module",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Standardizer",
+    "Tanh",
+    "Tensor",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "draw_graph",
+    "dropout",
+    "functional",
+    "gradcheck",
+    "l2_penalty",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
+    "manual_seed",
+    "mse_loss",
+    "nn",
+    "no_grad",
+    "numerical_gradient",
+    "one_hot",
+    "optim",
+    "primitive",
+    "relu",
+    "render_graph",
+    "rule",
+    "sigmoid",
+    "softmax",
+    "softplus",
+]

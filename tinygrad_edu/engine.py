@@ -35,11 +35,12 @@ class Record:
     dropping the result frees the whole graph by reference counting.
     """
 
-    __slots__ = ("dtype", "name", "options", "order", "parents", "primitive", "saved", "shape")
+    __slots__ = ("constants", "dtype", "name", "options", "order", "parents", "primitive", "saved", "shape")
 
     order: int  # smaller is newer
     primitive: Primitive
     parents: tuple[Node | None, ...]  # one for each argument; None where it is constant
+    constants: tuple[tuple[tuple[int, ...], str | None] | None, ...] | None  # shapes and names of constant arrays
     saved: tuple[Any, ...] | None  # the output, then the arguments: those a rule will read; None once released
     options: Options | None
     shape: tuple[int, ...]
@@ -113,7 +114,7 @@ class Primitive:
         """The rules for a call with `count` arguments."""
         if self.each is not None and count > len(self.vjps):
             self.vjps += tuple(self.each(i) for i in range(len(self.vjps), count))
-        return self.vjps
+        return self.vjps if self.each is None else self.vjps[:count]
 
     def bind(self, args: tuple[Any, ...], options: Options) -> tuple[tuple[Any, ...], Options]:
         """Arrays and named options of a call; options that no rule honours are refused, never ignored."""

@@ -6,6 +6,8 @@ warn of nothing, at large arguments of both signs too. Sorted from simple to les
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -335,16 +337,27 @@ def _rows_of(labels: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
             f"cross_entropy: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
             f"got {given.shape}"
         )
+    return one_hot(given, k), 1
+
+
+def one_hot(labels: Any, num_classes: int, dtype: Any = np.float64) -> Any:
+    """Integer labels of shape (m,) or (m, 1) to an array (m, num_classes) with a 1 at each label.
+
+    Raises `ValueError` for labels that are not integers from 0 to num_classes − 1.
+    """
+    given = _values_of("one_hot", labels)
+    if given.ndim != 1 and given.shape[1:] != (1,):
+        raise ValueError(f"one_hot: labels must have shape (m,) or (m, 1), got {given.shape}")
     classes = given.reshape(-1)
-    wrong = classes[~((classes >= 0) & (classes < k) & (classes == np.floor(classes)))]
+    wrong = classes[~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes)))]
     if len(wrong):
-        hint = " ex4's files store the digit 0 as 10: use y % 10." if k == 10 and np.all(wrong == 10) else ""
+        hint = " ex4's files store the digit 0 as 10: use y % 10." if num_classes == 10 and wrong[0] == 10 else ""
         raise ValueError(
-            f"cross_entropy: labels contain {wrong[0]}, but the logits have {k} classes (0 to {k - 1}).{hint}"
+            f"labels contain {wrong[0]}, but there are {num_classes} classes (0 to {num_classes - 1}).{hint}"
         )
-    rows = np.zeros(shape)
-    rows[np.arange(m), classes.astype(np.intp)] = 1
-    return rows, 1
+    rows = np.zeros((len(classes), num_classes), dtype)
+    rows[np.arange(len(classes)), classes.astype(np.intp)] = 1
+    return rows
 
 
 def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
@@ -358,7 +371,10 @@ def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
         weights: Iterable[Any] = [p for p in model_or_weights.parameters() if p.ndim > 1]
     else:
         weights = [model_or_weights] if isinstance(model_or_weights, Tensor | np.ndarray) else model_or_weights
-    return sum(np.sum(np.square(w)) for w in weights) * (lam / (2 * m))
+    squares = [np.sum(np.square(w)) for w in weights]
+    if not squares:
+        raise ValueError("l2_penalty: there are no weights to penalise")
+    return functools.reduce(operator.add, squares) * (lam / (2 * m))
 
 
 def _floating(x: Any) -> Any:

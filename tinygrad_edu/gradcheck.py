@@ -25,7 +25,7 @@ class GradientMismatch(AssertionError):
     """Autograd's gradient differs from the numerical one; the message is a table of where."""
 
 
-def numerical_gradient(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-5) -> tuple[Array, ...]:
+def numerical_gradient(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-4) -> tuple[Array, ...]:
     """The gradient of the number `fun(*inputs)` by central differences in float64, one array for each input.
 
     An input is an array of floats, or a leaf tensor that requires grad; `fun` is called with tensors, and those are
@@ -43,7 +43,7 @@ def numerical_gradient(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-5)
     return gradients
 
 
-def gradcheck(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-5, rtol: float = 1e-6, atol: float = 1e-8) -> bool:
+def gradcheck(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-4, rtol: float = 1e-6, atol: float = 1e-8) -> bool:
     """Compares autograd's gradient of `fun(*inputs)` with the numerical one; True, or raises `GradientMismatch`.
 
     Inputs are as for `numerical_gradient` (float32 is checked in float64). A result of several numbers is checked as
@@ -131,7 +131,7 @@ class _Value:
     def gradients(self, leaves: list[Tensor]) -> list[Array]:
         result = self.function()
         if isinstance(result, Tensor) and result.record is not None:
-            np.sum(result * self.weights).backward()
+            result.backward(np.reshape(self.weights, result.shape))
         return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad for leaf in leaves]
 
 

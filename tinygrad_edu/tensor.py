@@ -283,7 +283,7 @@ class Tensor(ArrayLike):
             saved: tuple[Any, ...] = (None,) * (len(values) + 1)
         else:
             saved = tuple(value if k else None for k, value in zip(keep, (y, *values), strict=True))
-        return _recorded(primitive, y, nodes, saved, options or None)
+        return _recorded(primitive, y, nodes, saved, options or None, _constants(args, nodes))
 
     def _binary(self, primitive: Primitive, a: Any, b: Any) -> Tensor:
         """`_apply` for an operator: the same, unrolled, because a scalar's arithmetic is mostly this."""
@@ -304,16 +304,23 @@ class Tensor(ArrayLike):
         saved = (
             _NOTHING[3] if keep is None else (y if keep[0] else None, x if keep[1] else None, z if keep[2] else None)
         )
-        return _recorded(primitive, y, (node_a, node_b), saved, None)
+        constants = None if node_a is not None and node_b is not None else _constants((a, b), (node_a, node_b))
+        return _recorded(primitive, y, (node_a, node_b), saved, None, constants)
 
 
 def _recorded(
-    primitive: Primitive, y: Any, parents: tuple[Node | None, ...], saved: tuple[Any, ...], options: Options | None
+    primitive: Primitive,
+    y: Any,
+    parents: tuple[Node | None, ...],
+    saved: tuple[Any, ...],
+    options: Options | None,
+    constants: Any,
 ) -> Tensor:
     record = _new(Record)
     record.order = next_order()
     record.primitive = primitive
     record.parents = parents
+    record.constants = constants
     record.saved = saved
     record.options = options
     record.shape = y.shape
@@ -325,6 +332,15 @@ def _recorded(
     t._grad = None
     t._requires_grad = True
     return t
+
+
+def _constants(args: tuple[Any, ...], nodes: tuple[Node | None, ...]) -> Any:
+    """The shapes and names of the constant arrays among the arguments, for drawings; None without any."""
+    described = tuple(
+        None if node is not None or not np.ndim(arg) else (np.shape(arg), getattr(arg, "name", None))
+        for arg, node in zip(args, nodes, strict=True)
+    )
+    return described if any(described) else None
 
 
 def _unrecorded(value: Any) -> Tensor:

@@ -1,0 +1,330 @@
+"""What the property tests draw: arrays of random shapes, and for every primitive a random call of it."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tinygrad_edu import functional as F
+
+shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
+full_shapes = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3)
+seeds = st.integers(0, 2**32 - 1)
+LAYOUTS = ("C", "F", "strided", "reversed")
+
+
+@st.composite
+def arrays(draw, shape, low=-3.0, high=3.0, apart=False):
+    """Floats between the bounds in one of several memory layouts; with `apart` no two are closer than 1e-2."""
+    if isinstance(shape, st.SearchStrategy):
+        shape = draw(shape)
+    rng = np.random.default_rng(draw(seeds))
+    values = rng.uniform(low, high, shape)
+    if apart:
+        size = values.size
+        steps = np.arange(size) + rng.uniform(0.2, 0.8, size)
+        values = (low + (high - low) * rng.permutation(steps) / max(1, size)).reshape(shape)
+    return laid_out(values, draw(st.sampled_from(LAYOUTS)))
+
+
+def laid_out(values, layout):
+    """The same values in another memory layout."""
+    values = np.asarray(values)
+    if layout == "F":
+        return np.asfortranarray(values)
+    if layout == "strided" and values.ndim:
+        wide = np.repeat(values, 2, axis=-1)
+        return wide[..., ::2]
+    if layout == "reversed" and values.ndim:
+        return values[::-1].copy()[::-1]
+    return values
+
+
+def axes_of(ndim):
+    """An axis, several, none or all, also negative."""
+    if ndim == 0:
+        return st.none()
+    one = st.integers(-ndim, ndim - 1)
+    several = st.lists(st.integers(0, ndim - 1), min_size=1, max_size=ndim, unique=True).flatmap(
+        lambda axes: st.tuples(*(st.sampled_from([a, a - ndim]) for a in axes))
+    )
+    return st.one_of(st.none(), one, several)
+
+
+def one(function, low=-3.0, high=3.0, **options):
+    """Calls of an elementwise function of one array."""
+    return arrays(shapes, low, high, **options).map(lambda x: (function, [x]))
+
+
+@st.composite
+def two(draw, function, low=-3.0, high=3.0, low2=None, high2=None):
+    """Calls of an elementwise function of two arrays that broadcast."""
+    pair = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, min_side=0, max_side=3)).input_shapes
+    second = (low if low2 is None else low2, high if high2 is None else high2)
+    return function, [draw(arrays(pair[0], low, high)), draw(arrays(pair[1], *second))]
+
+
+@st.composite
+def reduction(draw, function, shape=shapes, low=-3.0, high=3.0, **options):
+    x = draw(arrays(shape, low, high, apart=True))
+    axis, keepdims = draw(axes_of(x.ndim)), draw(st.booleans())
+    return lambda a: function(a, axis=axis, keepdims=keepdims, **options), [x]
+
+
+@st.composite
+def spread(draw, function):
+    """var and std, with more elements than ddof."""
+    x = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=3, min_side=2, max_side=3), apart=True))
+    axis, keepdims, ddof = draw(axes_of(x.ndim)), draw(st.booleans()), draw(st.integers(0, 1))
+    return lambda a: function(a, axis=axis, keepdims=keepdims, ddof=ddof), [x]
+
+
+@st.composite
+def products(draw):
+    """Products of numbers of which some are exactly 0."""
+    call, [x] = draw(reduction(np.prod, low=-2, high=2))
+    zero = np.random.default_rng(draw(seeds)).random(x.shape) < draw(st.sampled_from([0.0, 0.3, 0.6]))
+    return call, [np.where(zero, 0.0, x)]
+
+
+@st.composite
+def along(draw, function, shape=full_shapes):
+    """Calls that take one axis."""
+    x = draw(arrays(shape, apart=True))
+    axis = draw(st.one_of(st.none(), st.integers(-x.ndim, x.ndim - 1)))
+    return lambda a: function(a, axis=axis), [x]
+
+
+@st.composite
+def clips(draw):
+    x = draw(arrays(shapes, apart=True))
+    if draw(st.booleans()):
+        low, high = draw(st.sampled_from([(-1.0, 1.0), (None, 0.5), (-0.5, None), (1.0, -1.0)]))
+        return lambda a: np.clip(a, low, high), [x]
+    bounds = [draw(arrays(x.shape[-1:], -2, 2)) for _ in range(2)]
+    return np.clip, [x, *bounds]
+
+
+@st.composite
+def wheres(draw):
+    three = draw(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, min_side=0, max_side=3)).input_shapes
+    condition = np.random.default_rng(draw(seeds)).random(three[0]) < 0.5
+    return lambda a, b: np.where(condition, a, b), [draw(arrays(s)) for s in three[1:]]
+
+
+@st.composite
+def reshapes(draw):
+    x = draw(arrays(shapes))
+    order = draw(st.sampled_from("CF"))
+    kind = draw(st.sampled_from(["flat", "split", "ravel", "expand", "squeeze", "atleast"]))
+    if kind == "split" and x.ndim and x.shape[0]:
+        return lambda a: np.reshape(a, (a.shape[0], -1) if a.size else a.shape, order=order), [x]
+    if kind == "ravel":
+        return lambda a: a.ravel(order), [x]
+    if kind == "expand":
+        axis = draw(st.sampled_from([0, -1, (0, -1)]))
+        return lambda a: np.expand_dims(a, axis), [x]
+    if kind == "squeeze":
+        return lambda a: np.squeeze(np.expand_dims(a, 0), 0), [x]
+    return lambda a: np.reshape(a, (x.size,), order=order), [x]
+
+
+@st.composite
+def transposes(draw):
+    x = draw(arrays(shapes))
+    axes = draw(st.permutations(range(x.ndim)))
+    axes = [a - x.ndim if draw(st.booleans()) else a for a in axes]
+    swap = draw(st.tuples(*2 * [st.integers(-x.ndim, x.ndim - 1)])) if x.ndim else None
+    choices = [lambda a: a.T, lambda a: np.transpose(a, axes), lambda a: a.transpose(*axes)]
+    if swap:
+        choices += [lambda a: np.swapaxes(a, *swap), lambda a: np.moveaxis(a, *swap)]
+    if x.ndim > 1:
+        choices.append(lambda a: a.mT)
+    return draw(st.sampled_from(choices)), [x]
+
+
+@st.composite
+def broadcasts(draw):
+    x = draw(arrays(shapes))
+    target = (
+        *draw(st.lists(st.integers(0, 3), max_size=2)),
+        *(draw(st.integers(0, 3)) if n == 1 else n for n in x.shape),
+    )
+    return lambda a: np.broadcast_to(a, target), [x]
+
+
+@st.composite
+def indices(draw):
+    """Everything that NumPy takes as an index: slices, integers, masks, arrays with repeats, and mixtures."""
+    x = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)))
+    kind = draw(st.sampled_from(["basic", "integers", "mask", "mixed", "list"]))
+    rng = np.random.default_rng(draw(seeds))
+    if kind == "basic":
+        index = draw(hnp.basic_indices(x.shape, allow_newaxis=True))
+    elif kind == "integers":
+        index = draw(hnp.integer_array_indices(x.shape))
+    elif kind == "mask":
+        index = rng.random(x.shape[: draw(st.integers(1, x.ndim))]) < 0.5
+    elif kind == "mixed":
+        index = (rng.integers(0, x.shape[0], 3), ..., slice(None, None, -1))[: 1 + 2 * (x.ndim > 1)]
+    else:
+        index = rng.integers(-x.shape[0], x.shape[0], 4).tolist()
+    return lambda a: a[index], [x]
+
+
+@st.composite
+def joins(draw):
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    parts = []
+    for _ in range(draw(st.integers(1, 3))):
+        part = list(shape)
+        part[axis] = draw(st.integers(0, 3))
+        parts.append(draw(arrays(tuple(part))))
+    constant = np.ones(shape)
+    same = [draw(arrays(shape)) for _ in parts]
+    stack_axis = draw(st.integers(-len(shape) - 1, len(shape)))
+    return draw(
+        st.sampled_from(
+            [
+                (lambda *a: np.concatenate(a, axis), parts),
+                (lambda *a: np.concatenate([constant, *a], axis=axis), parts),
+                (lambda *a: np.concatenate(a, axis=None), parts),
+                (lambda *a: np.stack([*a, constant], axis=stack_axis), same),
+                (lambda *a: np.hstack([*a, constant]), same),
+                (lambda *a: np.vstack(a), same),
+                (lambda *a: np.column_stack((constant, *a)), same),
+            ]
+        )
+    )
+
+
+@st.composite
+def matmuls(draw, function=operator.matmul):
+    signature = draw(
+        hnp.mutually_broadcastable_shapes(signature=np.matmul.signature, max_dims=2, min_side=0, max_side=3)
+    )
+    return function, [draw(arrays(s)) for s in signature.input_shapes]
+
+
+@st.composite
+def dots(draw):
+    k = draw(st.integers(0, 3))
+    a = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3))
+    b = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3))
+    shape_b = (*b[:-1], k, *b[-1:]) if draw(st.booleans()) else (k,)
+    return np.dot, [draw(arrays((*a, k))), draw(arrays(shape_b))]
+
+
+@st.composite
+def linears(draw):
+    n, k = draw(st.tuples(*2 * [st.integers(1, 3)]))
+    batch = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3))
+    parts = [draw(arrays((*batch, n))), draw(arrays((n, k))), draw(arrays((k,)))]
+    return F.linear, parts if draw(st.booleans()) else parts[:2]
+
+
+@st.composite
+def losses(draw, loss, low=-3.0, high=3.0, target_low=0.0, target_high=1.0, both=False):
+    shape = draw(full_shapes)
+    reduction = draw(st.sampled_from(["mean", "sum", "batchmean"]))
+    target = draw(arrays(shape, target_low, target_high))
+    prediction = draw(arrays(shape, low, high))
+    if both:
+        return lambda p, t: loss(p, t, reduction), [prediction, target]
+    return lambda p: loss(p, target, reduction), [prediction]
+
+
+@st.composite
+def classifications(draw):
+    m, k = draw(st.integers(1, 4)), draw(st.integers(2, 4))
+    rng = np.random.default_rng(draw(seeds))
+    labels = rng.integers(0, k, m)
+    rows = rng.dirichlet(np.ones(k), m)
+    kind = draw(st.sampled_from([labels, labels.reshape(-1, 1), labels.astype(float), rows, np.eye(k)[labels]]))
+    reduction = draw(st.sampled_from(["mean", "sum", "batchmean"]))
+    return lambda z: F.cross_entropy(z, kind, reduction), [draw(arrays((m, k)))]
+
+
+# For every primitive, by its name, random calls of the functions that use it.
+CALLS = {
+    "add": two(operator.add),
+    "subtract": two(operator.sub),
+    "multiply": two(operator.mul),
+    "divide": two(operator.truediv, low2=0.5, high2=3.0),
+    "negative": one(operator.neg),
+    "positive": one(operator.pos),
+    "reciprocal": one(np.reciprocal, 0.3),
+    "remainder": two(operator.mod, low2=0.7, high2=2.0),
+    "power": two(operator.pow, 0.3, 2.0, -2.0, 2.0),
+    "square": one(np.square),
+    "sqrt": one(np.sqrt, 0.1),
+    "cbrt": one(np.cbrt, 0.1),
+    "hypot": two(np.hypot, 0.2, 3.0),
+    "exp": one(np.exp),
+    "exp2": one(np.exp2),
+    "expm1": one(np.expm1),
+    "log": one(np.log, 0.1),
+    "log2": one(np.log2, 0.1),
+    "log10": one(np.log10, 0.1),
+    "log1p": one(np.log1p, -0.8),
+    "sin": one(np.sin),
+    "cos": one(np.cos),
+    "tan": one(np.tan, -1.3, 1.3),
+    "arcsin": one(np.arcsin, -0.9, 0.9),
+    "arccos": one(np.arccos, -0.9, 0.9),
+    "arctan": one(np.arctan),
+    "arctan2": two(np.arctan2, 0.2, 3.0, -3.0, 3.0),
+    "sinh": one(np.sinh),
+    "cosh": one(np.cosh),
+    "tanh": one(np.tanh),
+    "arcsinh": one(np.arcsinh),
+    "arccosh": one(np.arccosh, 1.1, 4.0),
+    "arctanh": one(np.arctanh, -0.9, 0.9),
+    "absolute": one(abs, apart=True),
+    "maximum": two(np.maximum),
+    "minimum": two(np.minimum),
+    "clip": clips(),
+    "where": wheres(),
+    "sign": one(np.sign),
+    "floor": one(np.floor),
+    "ceil": one(np.ceil),
+    "trunc": one(np.trunc),
+    "rint": one(np.rint),
+    "floor_divide": two(operator.floordiv, low2=0.7, high2=2.0),
+    "astype": one(lambda a: a.astype(np.float64)),
+    "sum": reduction(np.sum),
+    "mean": reduction(np.mean, full_shapes),
+    "var": spread(np.var),
+    "std": spread(np.std),
+    "max": reduction(np.max, full_shapes),
+    "min": reduction(np.min, full_shapes),
+    "prod": products(),
+    "cumsum": along(np.cumsum),
+    "reshape": reshapes(),
+    "broadcast_to": broadcasts(),
+    "transpose": transposes(),
+    "getitem": indices(),
+    "concatenate": joins(),
+    "matmul": st.one_of(matmuls(), dots()),
+    "relu": one(F.relu, apart=True),
+    "leaky_relu": one(F.leaky_relu, apart=True),
+    "sigmoid": one(F.sigmoid),
+    "softplus": one(F.softplus),
+    "log_sigmoid": one(F.log_sigmoid),
+    "logsumexp": reduction(F.logsumexp, full_shapes),
+    "softmax": full_shapes.flatmap(lambda s: arrays(s)).map(lambda x: (F.softmax, [x])),
+    "log_softmax": full_shapes.flatmap(lambda s: arrays(s)).map(lambda x: (lambda a: F.log_softmax(a, 0), [x])),
+    "linear": linears(),
+    "mse_loss": losses(F.mse_loss, target_low=-3.0, target_high=3.0, both=True),
+    "binary_cross_entropy": st.one_of(
+        losses(F.binary_cross_entropy_with_logits),
+        losses(F.binary_cross_entropy_with_logits, target_low=0.01, target_high=0.99, both=True),
+        losses(lambda z, y, r: F.binary_cross_entropy(F.sigmoid(z), y, r)),
+    ),
+    "cross_entropy_of_probabilities": losses(F.binary_cross_entropy, 0.1, 0.9, 0.1, 0.9, both=True),
+    "cross_entropy": classifications(),
+}

@@ -1,0 +1,100 @@
+"""Every rule of the table against numerical differences; and the proof that these tests notice a wrong rule."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.strategies import CALLS
+from tinygrad_edu import GradientMismatch, Tensor, gradcheck
+from tinygrad_edu.engine import FUNCTIONS, Primitive
+
+PRIMITIVES = {p.name: p for p in FUNCTIONS.values() if isinstance(p, Primitive)}
+STEPS = {"sign", "floor", "ceil", "trunc", "rint", "floor_divide"}  # their derivative is 0
+USED_BY_RULES = {"scatter"}  # its rule is exercised at second order, by "getitem"
+# Their gradient does not depend on this argument, or the rule is exercised together with another's.
+SIGNLESS = {("astype", 0), *((name, i) for name in STEPS for i in (0, 1))}
+
+
+def check(function, inputs):
+    """Autograd against numerical differences, and the gradients' shapes and dtypes, in float64 and float32."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="gradcheck is vacuous")
+        assert gradcheck(function, *inputs)
+    exact = gradients(function, inputs, np.float64)
+    for g, x in zip(exact, inputs, strict=True):
+        assert g.shape == x.shape and g.dtype == np.float64
+    for g, h in zip(exact, gradients(function, inputs, np.float32), strict=True):
+        assert h.dtype == np.float32
+        np.testing.assert_allclose(h, g, rtol=2e-2, atol=2e-3 * (1 + np.abs(g).max(initial=0)))
+
+
+def gradients(function, inputs, dtype):
+    leaves = [Tensor(x.astype(dtype, order="K"), requires_grad=True) for x in inputs]
+    y = function(*leaves)
+    assert isinstance(y, Tensor)
+    unrecorded = function(*(leaf.detach() for leaf in leaves)).numpy()
+    np.testing.assert_allclose(y.numpy(), unrecorded, rtol=8 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
+    y.backward(np.cos(np.arange(y.size)).reshape(y.shape))
+    return [np.zeros(leaf.shape, dtype) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+
+def test_every_primitive_has_a_call():
+    assert PRIMITIVES.keys() - USED_BY_RULES == CALLS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_rule(name):
+    @settings(max_examples=40)
+    @given(st.data())
+    def property(data):
+        check(*data.draw(CALLS[name]))
+
+    property()
+
+
+def flipped(primitive):
+    """The primitive's rules, each in turn with its sign flipped."""
+    if primitive.each is not None:
+        each = primitive.each
+        yield (), lambda i: lambda g, *rest, **options: -each(i)(g, *rest, **options)
+    for i, vjp in enumerate(primitive.vjps):
+        if vjp is not None and primitive.each is None and (primitive.name, i) not in SIGNLESS:
+            wrong = lambda g, *rest, _vjp=vjp, **options: -_vjp(g, *rest, **options)
+            yield (*primitive.vjps[:i], wrong, *primitive.vjps[i + 1 :]), None
+
+
+@pytest.mark.parametrize("name", sorted(CALLS.keys() - STEPS - {"astype"}))
+def test_a_flipped_sign_is_noticed(name):
+    """A test of the tests: with any one rule's sign wrong, the property above fails."""
+    primitive = PRIMITIVES[name]
+    kept = primitive.vjps, primitive.each, primitive.options
+
+    @settings(
+        max_examples=60,
+        phases=[Phase.generate],
+        database=None,
+        derandomize=True,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def property(data):
+        check(*data.draw(CALLS[name]))
+
+    found = 0
+    for vjps, each in flipped(primitive):
+        try:
+            primitive.vjps, primitive.each = vjps, each
+            primitive._kept.clear()
+            with pytest.raises((GradientMismatch, AssertionError)):
+                property()
+            found += 1
+        finally:
+            primitive.vjps, primitive.each, primitive.options = kept
+            primitive._kept.clear()
+    assert found

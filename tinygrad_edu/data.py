@@ -1,0 +1,83 @@
+"""Preparing data: batches, one-hot labels, standardisation. Samples are rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .functional import one_hot as one_hot
+from .random import generator
+
+
+class Batches:
+    """Iterates over arrays of the same length in batches of rows: `for X, y in Batches(X, y, batch_size=32)`.
+
+    Each iteration is an epoch; with `shuffle` the order is drawn anew for each, from `rng` (a Generator, a seed, or
+    None for the package's own). The last batch is smaller if `batch_size` does not divide the number of rows, unless
+    `drop_last`. `len()` is the number of batches. Batches without shuffling are views, not copies.
+    """
+
+    def __init__(
+        self,
+        *arrays: Any,
+        batch_size: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        if not arrays:
+            raise TypeError("Batches needs at least one array")
+        self.arrays = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
+        lengths = [len(a) for a in self.arrays]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"Batches: arrays of {lengths} rows do not belong together")
+        if batch_size < 1:
+            raise ValueError(f"Batches: batch_size must be at least 1, not {batch_size}")
+        if drop_last and batch_size > lengths[0]:
+            raise ValueError(f"Batches: batch_size {batch_size} with drop_last leaves nothing of {lengths[0]} rows")
+        self.rows = lengths[0]
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.rng = generator(rng) if rng is not None else None
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.rows, self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        order = generator(self.rng).permutation(self.rows) if self.shuffle else None
+        for i in range(len(self)):
+            chosen: Any = slice(i * self.batch_size, (i + 1) * self.batch_size)
+            if order is not None:
+                chosen = order[chosen]
+            yield tuple(a[chosen] for a in self.arrays)
+
+
+class Standardizer:
+    """(X − mean) / (deviation + epsilon) for each column, with the mean and deviation of the data it was fitted on.
+
+    Fit it on the training data, and apply it to those and to all others: validation, test, a single new sample.
+    """
+
+    def __init__(self, epsilon: float = 1e-9) -> None:
+        self.epsilon = epsilon
+        self.mean: NDArray[Any] | None = None
+        self.deviation: NDArray[Any] | None = None
+
+    def fit(self, X: ArrayLike) -> Self:
+        X = np.asarray(X, dtype=np.result_type(np.asarray(X), np.float32))
+        if X.ndim != 2 or not len(X):
+            raise ValueError(f"Standardizer: expected rows of samples (m, features), got shape {X.shape}")
+        self.mean, self.deviation = X.mean(axis=0), X.std(axis=0)
+        return self
+
+    def __call__(self, X: Any) -> Any:
+        if self.mean is None or self.deviation is None:
+            raise RuntimeError("Standardizer: fit it on the training data first")
+        if np.shape(X)[-1:] != self.mean.shape:
+            raise ValueError(f"Standardizer: fitted on {len(self.mean)} features, got shape {np.shape(X)}")
+        return (X - self.mean) / (self.deviation + self.epsilon)
