@@ -39,7 +39,9 @@ def look_up(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         return FUNCTIONS[function]
     except KeyError:
-        name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}"
+        name = function.__name__
+        module = "numpy" if getattr(np, name, None) is function else getattr(function, "__module__", None)
+        name = f"{module}.{name}" if module else name
         raise TypeError(
             f"{name} got a Tensor and has no derivative rule; its result would be cut off from the gradient. Give it "
             f"one with tinygrad_edu.rule({name}, …), or pass t.detach().numpy() if no gradient is wanted"
@@ -278,3 +280,13 @@ class ArrayLike(Operand):
 
     def tanh(self) -> Self:
         return self._call(np.tanh, self)
+
+    def relu(self) -> Self:
+        from .functional import relu  # our own primitives are built on this file
+
+        return self._call(relu, self)
+
+    def sigmoid(self) -> Self:
+        from .functional import sigmoid
+
+        return self._call(sigmoid, self)

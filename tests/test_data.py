@@ -1,0 +1,88 @@
+"""Batches, one-hot labels, standardisation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu import Batches, Standardizer, Tensor, one_hot
+
+
+def test_an_epoch_is_every_row_once_in_a_new_order():
+    X, y = np.arange(20.0).reshape(10, 2), np.arange(10)
+    batches = Batches(X, y, batch_size=3, rng=0)
+    assert len(batches) == 4
+    epochs = [list(batches) for _ in range(2)]
+    for epoch in epochs:
+        assert [len(yb) for _, yb in epoch] == [3, 3, 3, 1]
+        assert sorted(np.concatenate([yb for _, yb in epoch])) == list(range(10))
+        assert all(np.array_equal(Xb[:, 0], 2 * yb) for Xb, yb in epoch)
+    assert not np.array_equal(*(np.concatenate([yb for _, yb in e]) for e in epochs))
+
+
+def test_seeds_and_the_last_batch():
+    y = np.arange(10)
+    first = [b.tolist() for (b,) in Batches(y, batch_size=4, rng=3)]
+    assert first == [b.tolist() for (b,) in Batches(y, batch_size=4, rng=3)]
+    tg.manual_seed(1)
+    seeded = [b.tolist() for (b,) in Batches(y, batch_size=4)]
+    tg.manual_seed(1)
+    assert seeded == [b.tolist() for (b,) in Batches(y, batch_size=4)]
+    dropping = Batches(y, batch_size=4, shuffle=False, drop_last=True)
+    assert [b.tolist() for (b,) in dropping] == [[0, 1, 2, 3], [4, 5, 6, 7]] and len(dropping) == 2
+    assert len(Batches(y, batch_size=5)) == 2 and len(list(Batches(y[:0], batch_size=2))) == 0
+
+
+def test_batches_without_shuffling_are_views_and_tensors_work():
+    X = np.arange(6.0)
+    [(a,), (_b,)] = Batches(X, batch_size=3, shuffle=False)
+    assert a.base is X
+    [(t,), _] = Batches(Tensor(X, requires_grad=True), batch_size=3, rng=0)
+    assert t.requires_grad
+    [(listed,)] = Batches([1, 2], batch_size=2, shuffle=False)
+    assert listed.tolist() == [1, 2]
+
+
+def test_batches_misuse():
+    with pytest.raises(ValueError, match=r"arrays of \[3, 2\] rows do not belong together"):
+        Batches(np.ones(3), np.ones(2), batch_size=1)
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        Batches(np.ones(3), batch_size=0)
+    with pytest.raises(ValueError, match="leaves nothing of 3 rows"):
+        Batches(np.ones(3), batch_size=4, drop_last=True)
+    with pytest.raises(TypeError, match="at least one array"):
+        Batches(batch_size=1)
+
+
+def test_one_hot():
+    assert one_hot([2, 0], 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert one_hot([[2], [0]], 3, dtype=np.float32).dtype == np.float32
+    assert one_hot([], 3).shape == (0, 3)
+    with pytest.raises(ValueError, match=r"labels contain 10, but there are 10 classes.*y % 10"):
+        one_hot([10], 10)
+    for bad in ([-1], [0.5], [3], [np.nan]):
+        with pytest.raises(ValueError, match="labels contain"):
+            one_hot(bad, 3)
+    with pytest.raises(ValueError, match=r"shape \(m,\) or \(m, 1\), got \(2, 2\)"):
+        one_hot([[1, 2], [0, 1]], 3)
+
+
+def test_standardizer_keeps_the_training_data_s_figures():
+    rng = np.random.default_rng(0)
+    train, test = rng.normal(3, 2, (100, 2)), rng.normal(0, 1, (5, 2))
+    train[:, 1] = 7
+    scale = Standardizer().fit(train)
+    np.testing.assert_allclose(scale(train)[:, 0].mean(), 0, atol=1e-12)
+    np.testing.assert_allclose(scale(train)[:, 0].std(), 1)
+    np.testing.assert_array_equal(scale(train)[:, 1], 0)  # a constant column divides by epsilon, not by 0
+    np.testing.assert_allclose(scale(test), (test - train.mean(0)) / (train.std(0) + 1e-9))
+    assert isinstance(scale(Tensor(test, requires_grad=True)), Tensor)
+    assert Standardizer().fit(np.array([[0, 255]], np.uint8))(np.array([[1, 1]], np.uint8)).dtype == np.float32
+    with pytest.raises(RuntimeError, match="fit it on the training data first"):
+        Standardizer()(test)
+    with pytest.raises(ValueError, match="fitted on 2 features"):
+        scale(np.ones((1, 3)))
+    for bad in (np.ones(3), np.ones((0, 3))):
+        with pytest.raises(ValueError, match="expected rows of samples"):
+            Standardizer().fit(bad)

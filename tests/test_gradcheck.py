@@ -1,0 +1,119 @@
+"""The checker itself: what it must pass, what it must fail, and what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinygrad_edu import (
+    Dense,
+    GradientMismatch,
+    Sequential,
+    Sigmoid,
+    Tensor,
+    gradcheck,
+    numerical_gradient,
+    primitive,
+    rule,
+)
+from tinygrad_edu import functional as F
+
+
+def wrong(function, *vjps):
+    """A primitive with the given (wrong) rules."""
+    made = primitive(function)
+    rule(made, *vjps)
+    return made
+
+
+def message(function, *inputs):
+    with pytest.raises(GradientMismatch) as error:
+        gradcheck(function, *inputs)
+    return str(error.value)
+
+
+def test_numerical_gradient():
+    [g] = numerical_gradient(lambda x: (x**3).sum(), np.arange(3.0))
+    np.testing.assert_allclose(g, [0, 3, 12], atol=1e-10)
+    g, h = numerical_gradient(lambda x, w: (x * w).sum(), np.ones((2, 2)), 3.0)
+    np.testing.assert_allclose(g, 3, rtol=1e-9)
+    assert h.shape == () and h == pytest.approx(4)
+    with pytest.raises(ValueError, match=r"single number, got shape \(3,\)"):
+        numerical_gradient(lambda x: x, np.arange(3.0))
+    with pytest.raises(TypeError, match="nothing to differentiate"):
+        numerical_gradient(lambda x: x.sum(), np.arange(3))
+
+
+def test_float32_is_checked_in_float64_and_the_caller_s_tensors_come_back():
+    w = Tensor(np.ones(3, np.float32), requires_grad=True)
+    data, w.grad = w.data, np.full(3, 7, np.float32)
+    assert gradcheck(lambda t: (t**3 / 3).sum(), w)
+    assert w.data is data and w.grad.tolist() == [7, 7, 7]
+    with pytest.raises(KeyError):
+        gradcheck(lambda t: {}[t], w)
+    assert w.data is data and w.grad.tolist() == [7, 7, 7]
+
+
+def test_parameters_of_a_model_that_the_function_reaches_by_itself():
+    net = Sequential(Dense(3, 2, rng=0), Sigmoid(), Dense(2, 1, rng=1))
+    X = np.random.default_rng(0).normal(size=(4, 3))
+    assert gradcheck(lambda *_: F.mse_loss(net(X), np.ones((4, 1))), *net.parameters())
+
+
+def test_an_entry_of_0_where_1e_6_is_true():
+    lost = wrong(lambda x: x[0] + 1e-6 * x[1], lambda g, y, x: g * np.array([1.0, 0.0]))
+    assert "input 0[1]" in message(lost, np.array([1.0, 1.0]))
+
+
+def test_every_entry_by_itself():
+    one_wrong = wrong(lambda x: np.sum(x * x), lambda g, y, x: g * 2 * x * (np.arange(x.size) != 7))
+    text = message(one_wrong, np.linspace(1, 2, 1000))
+    assert "1 of 1000 entries are wrong" in text and "input 0[7]" in text
+
+
+def test_kinks_are_skipped():
+    assert gradcheck(lambda x: F.relu(x).sum(), np.array([0.0, 1.0, -1.0, 1e-7, -1e-6]))
+    assert gradcheck(lambda x: abs(x).sum() + x.max(), np.array([0.0, 2.0, 2.0]))
+    assert gradcheck(lambda x: np.floor(x) * x, np.array([1.0, 2.5]))
+
+
+def test_a_wrong_rule_beside_a_kink_still_fails():
+    bad = wrong(lambda x: np.maximum(x, 0), lambda g, y, x: np.where(x > 0, 1.01 * g, 0))
+    text = message(bad, np.array([0.0, 1.0]))
+    assert "1 of 2 entries are wrong, 1 skipped at a kink" in text
+
+
+def test_all_zero_is_vacuous():
+    with pytest.warns(UserWarning, match="vacuous: all 2 gradients are 0"):
+        assert gradcheck(F.relu, np.array([-1.0, -2.0]))
+    with pytest.warns(UserWarning, match="vacuous"):
+        assert gradcheck(lambda x: np.ones(3), np.array([1.0]))
+
+
+def test_steep_and_large_functions_raise_no_false_alarm():
+    assert gradcheck(lambda x: np.log(x).sum(), np.array([1e-3, 1e-2, 1.0]))
+    assert gradcheck(lambda x: (1e6 * x**2).sum() + 1e8, np.array([1.0, 2.0]))
+    assert gradcheck(lambda x: np.exp(5 * x).sum(), np.array([1.0, 3.0]))
+    assert gradcheck(lambda x: np.sin(x), np.array([1e4]))
+
+
+def test_the_table_and_its_hints():
+    x, b = np.arange(1.0, 7).reshape(3, 2), np.array([1.0, 2.0])
+    mean = wrong(lambda x: np.mean(x**2), lambda g, y, x: g * 2 * x)
+    text = message(mean, Tensor(x, requires_grad=True, name="X"))
+    assert "gradcheck FAILED: 6 of 6 entries are wrong, 0 skipped" in text
+    assert "X[2, 1]" in text.splitlines()[2] and "12" in text.splitlines()[2]  # the worst first
+    assert "‖num − ana‖ / ‖num + ana‖ = 0.714" in text
+    assert "all of X is 6 times the true gradient: a division by m missing or done twice?" in text
+    assert "1/3 times" in message(wrong(lambda x: np.sum(x**2), lambda g, y, x: g * 2 * x / 3), x)
+    assert "-1 times the true gradient: a flipped sign?" in message(wrong(np.sin, lambda g, y, x: -g * np.cos(x)), b)
+    square = np.arange(4.0).reshape(2, 2)
+    transposed = wrong(lambda w: np.sum(w**3), lambda g, y, w: g * 3 * w.T**2)
+    assert "right when transposed" in message(transposed, square)
+    biased = wrong(lambda w, b: np.sum(w * w + b), lambda g, y, w, b: g * 2 * w, lambda g, y, w, b: g * w + b)
+    assert "only biases differ" in message(biased, x, b)
+
+
+def test_many_wrong_entries_are_cut():
+    text = message(wrong(np.sin, lambda g, y, x: g * 0.5), np.linspace(0, 1, 40))
+    assert "… and 28 more" in text
