@@ -90,7 +90,7 @@ class Primitive:
         self.options: frozenset[str] = frozenset()  # those that the rules honour
         self.positional = _positional(function)
         self.reads_metadata = True
-        self.keep_input = False
+        self.marks_origin = False  # whether its results remember what they were made of, while they live
         self._kept: dict[tuple[bool, ...], tuple[bool, ...] | None] = {}
         functools.update_wrapper(self, function, updated=())
 
@@ -103,8 +103,8 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
 
-    def set_rules(self, vjps: tuple[Vjp | None, ...], each: Callable[[int], Vjp] | None, keep_input: bool) -> None:
-        self.vjps, self.each, self.keep_input = vjps, each, keep_input
+    def set_rules(self, vjps: tuple[Vjp | None, ...], each: Callable[[int], Vjp] | None) -> None:
+        self.vjps, self.each = vjps, each
         rules = [vjp for vjp in (*vjps, each and each(0)) if vjp is not None]
         self.options = frozenset(name for vjp in rules for name in _option_names(vjp))
         self.reads_metadata = any(_reads(vjp, 1 + len(vjps))[1] for vjp in rules)
@@ -145,7 +145,7 @@ class Primitive:
             return self._kept[needed]
         except KeyError:
             pass
-        values: set[int] = {1} if self.keep_input else set()
+        values: set[int] = set()
         for need, vjp in zip(needed, self.vjps_for(len(needed)), strict=True):
             if need and vjp is not None:
                 read, metadata = _reads(vjp, len(needed))
@@ -217,31 +217,27 @@ def primitive(function: Callable[..., Any]) -> Primitive:
     return Primitive(function)
 
 
-def rule(
-    function: Callable[..., Any],
-    *vjps: Vjp | None,
-    each: Callable[[int], Vjp] | None = None,
-    keep_input: bool = False,
-) -> None:
+def rule(function: Callable[..., Any], *vjps: Vjp | None, each: Callable[[int], Vjp] | None = None) -> None:
     """Enters the derivative of `function` into the table: one vector–Jacobian product for each array argument.
 
     Each is a function `(g, y, *arguments, **options)`: `g` is the gradient arriving at the output `y`, and it returns
     the gradient of its argument, before broadcasting is undone (the engine does that). Options are keyword-only
     parameters; one that no rule names is refused. None stands for an argument in which the function is piecewise
-    constant. `each` makes the rule for argument i, for functions that take any number of arrays. `keep_input` keeps
-    the first argument in the record though no rule reads it, for a function that looks into the record.
+    constant. `each` makes the rule for argument i, for functions that take any number of arrays.
 
     Rules are written with NumPy functions and operators that have rules themselves, so they hold for tensors too.
     """
     if not vjps and each is None:
         raise TypeError(f"rule({getattr(function, '__name__', function)}): give one rule for each array argument")
-    primitive_of(function).set_rules(vjps, each, keep_input)
+    primitive_of(function).set_rules(vjps, each)
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """`g` brought to `shape`: summed over the axes that broadcasting added or stretched, repeated along those that a
     reduction left at size 1."""
     added = g.ndim - len(shape)
+    if added == 1 and g.ndim == 2 and g.shape[1:] == shape and type(g) is np.ndarray and g.dtype.char in "fd":
+        return np.ones(len(g), g.dtype) @ g  # a bias: BLAS sums rows several times as fast as np.sum
     if added >= 0:
         stretched = tuple(k for k, n in enumerate(g.shape) if k < added or (n != 1 and shape[k - added] == 1))
         if stretched:

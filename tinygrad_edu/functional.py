@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Record, primitive, rule
+from .engine import primitive, rule
 from .random import generator
-from .tensor import Tensor, rebuilt
+from .rules.shape import _reshape as reshape_primitive
+from .tensor import Tensor
 
 # Activations
 
@@ -55,7 +56,8 @@ def sigmoid(x: Any) -> Any:
     return y if y.ndim else y[()]
 
 
-rule(sigmoid, lambda g, y, x: g * (y * (1 - y)), keep_input=True)  # binary_cross_entropy looks for the logits
+rule(sigmoid, lambda g, y, x: g * (y * (1 - y)))
+sigmoid.marks_origin = True  # binary_cross_entropy looks for the logits
 
 
 @primitive
@@ -122,6 +124,7 @@ def _softmax(x: Any, *, axis: Any) -> Any:
 
 
 rule(_softmax, lambda g, y, x, *, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
+_softmax.marks_origin = True  # cross_entropy, which takes logits, refuses its output
 
 
 def softmax(x: Any, axis: Any = -1) -> Any:
@@ -209,8 +212,8 @@ rule(
 def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean") -> Any:
     """−Σ [y log p + (1 − y) log(1 − p)] for p, y in [0, 1], divided as `reduction` says (see `mse_loss`).
 
-    Where `probability` is recorded as the output of a sigmoid, this is `binary_cross_entropy_with_logits` of the
-    sigmoid's input: the gradient is p − y and no logarithm of 0 is ever taken. Otherwise probabilities below the
+    Where `probability` is a tensor made by `sigmoid`, this is `binary_cross_entropy_with_logits` of the sigmoid's
+    input: the gradient is p − y and no logarithm of 0 is ever taken. Otherwise probabilities below the
     smallest normal number count as that number, which keeps loss and gradient finite.
     """
     target = _target("binary_cross_entropy", probability, target, low=0, high=1)
@@ -273,14 +276,15 @@ rule(
 
 
 def _logits_of(probability: Any) -> Any:
-    """The input of the sigmoid that made `probability`, if the record says so; also through a change of shape."""
-    record = probability.record if isinstance(probability, Tensor) else None
-    while isinstance(record, Record) and record.primitive.name == "reshape":
-        record = record.parents[0]
-    if not isinstance(record, Record) or record.primitive is not sigmoid or record.saved is None:
-        return None
-    logits = rebuilt(record.saved[1], record.parents[0])
-    return logits if logits.shape == probability.shape else logits.reshape(probability.shape)
+    """The input of the sigmoid that made `probability`; also through changes of shape. None if it is none."""
+    made_by, source, options = _origin(probability)
+    while made_by is reshape_primitive and options["order"] == "C":
+        made_by, source, options = _origin(source)
+    return np.reshape(source, probability.shape) if made_by is sigmoid else None
+
+
+def _origin(x: Any) -> tuple[Any, ...]:
+    return x.origin() if isinstance(x, Tensor) else (None, None, None)
 
 
 def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
@@ -292,8 +296,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
     shape = np.shape(logits)
     if len(shape) != 2:
         raise ValueError(f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}")
-    record = logits.record if isinstance(logits, Tensor) else None
-    if isinstance(record, Record) and record.primitive is _softmax:
+    if _origin(logits)[0] is _softmax:
         raise ValueError(
             "cross_entropy got the output of softmax, and would apply it once more. Pass the logits: take the Softmax "
             "layer out of the model while it learns"

@@ -39,12 +39,13 @@ class Tensor(ArrayLike):
     `requires_grad=True` on integer, boolean or complex data, which have no gradient.
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_name", "_requires_grad", "record")
+    __slots__ = ("__weakref__", "_data", "_grad", "_name", "_origin", "_requires_grad", "record")
 
     # A 0-d result stays a NumPy scalar inside (arithmetic on those is several times as fast as on 0-d arrays) and
     # becomes an array when somebody asks for `data`.
     _data: Any
     record: Record | None  # how it was computed; None for leaves and for whatever was not recorded
+    _origin: tuple[Any, ...] | None  # set by the few primitives that mark it: what was applied, to what, and how
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Tensor(ArrayLike):
 
     @data.setter
     def data(self, value: ArrayConvertible) -> None:
+        self._origin = None
         if value is self._data:  # what `t.data -= step` ends with
             mark_changed(value)
             return
@@ -243,6 +245,7 @@ class Tensor(ArrayLike):
             )
         self.data[_plain_index(index)] = value._data if isinstance(value, Tensor) else value
         mark_changed(self.data)
+        self._origin = None
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
@@ -262,6 +265,10 @@ class Tensor(ArrayLike):
 
     # Recording
 
+    def origin(self) -> tuple[Any, ...]:
+        """The primitive, its argument and its options, if this tensor was made by one that marks its results."""
+        return getattr(self, "_origin", None) or (None, None, None)
+
     def _value(self) -> Any:
         return self._data
 
@@ -276,7 +283,21 @@ class Tensor(ArrayLike):
         if not _is_recording() or all(node is None for node in nodes):
             if isinstance(primitive.function, np.ufunc):
                 values = [_widened(v) for v in values]
-            return _unrecorded(primitive.forward(*values, **options))
+            t = _unrecorded(primitive.forward(*values, **options))
+        else:
+            t = self._record(primitive, args, options, values, nodes)
+        if primitive.marks_origin:
+            t._origin = primitive, args[0], options
+        return t
+
+    @staticmethod
+    def _record(
+        primitive: Primitive,
+        args: tuple[Any, ...],
+        options: Options,
+        values: list[Any],
+        nodes: tuple[Node | None, ...],
+    ) -> Tensor:
         y = primitive.forward(*values, **options)
         keep = primitive.kept(tuple(node is not None for node in nodes))
         if keep is None:

@@ -27,6 +27,7 @@ def _reshape(x: Any, *, shape: Any, order: str) -> Any:
 
 
 rule(_reshape, lambda g, y, x, *, shape, order: np.reshape(g, x.shape, order=order))
+_reshape.marks_origin = True  # probabilities in another shape are still those of their logits
 
 
 def reshape(a: Any, /, shape: Any = None, order: Any = "C", *, copy: bool | None = None) -> Any:
