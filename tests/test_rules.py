@@ -90,11 +90,11 @@ def test_a_flipped_sign_is_noticed(name):
     for vjps, each in flipped(primitive):
         try:
             primitive.vjps, primitive.each = vjps, each
-            primitive._kept.clear()
+            primitive.kept.clear()
             with pytest.raises((GradientMismatch, AssertionError)):
                 property()
             found += 1
         finally:
             primitive.vjps, primitive.each, primitive.options = kept
-            primitive._kept.clear()
+            primitive.kept.clear()
     assert found

@@ -299,7 +299,7 @@ class Tensor(ArrayLike):
         nodes: tuple[Node | None, ...],
     ) -> Tensor:
         y = primitive.forward(*values, **options)
-        keep = primitive.kept(tuple(node is not None for node in nodes))
+        keep = primitive.kept[tuple(node is not None for node in nodes)]
         if keep is None:
             saved: tuple[Any, ...] = (None,) * (len(values) + 1)
         else:
@@ -321,7 +321,7 @@ class Tensor(ArrayLike):
         if (node_a is None and node_b is None) or not _is_recording():
             return _unrecorded(primitive.forward(_widened(x), _widened(z)))
         y = primitive.forward(x, z)
-        keep = primitive.kept((node_a is not None, node_b is not None))
+        keep = primitive.kept[node_a is not None, node_b is not None]
         saved = (
             _NOTHING[3] if keep is None else (y if keep[0] else None, x if keep[1] else None, z if keep[2] else None)
         )
@@ -344,8 +344,8 @@ def _recorded(
     record.constants = constants
     record.saved = saved
     record.options = options
-    record.shape = y.shape
-    record.dtype = y.dtype
+    record.kind = kind = y.__class__
+    record.shape_and_dtype = (y.shape, y.dtype) if kind is np.ndarray else None
     record.name = None
     t = _new(Tensor)
     t._data = y

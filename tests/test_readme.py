@@ -1,0 +1,25 @@
+"""The README's code runs and prints what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def test_the_tour(tmp_path, monkeypatch):
+    pytest.importorskip("pygraphviz", reason="the drawing needs the extra viz")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    tour = "".join(block for block in blocks if not block.startswith("rule("))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(tour, "README.md", "exec"), {})
+    for said in re.findall(r"print\(.*#\s*(.*?)\s*(?:= .*)?$", tour, flags=re.MULTILINE):
+        assert re.sub(r"\s+", " ", said) in re.sub(r"\s+", " ", printed.getvalue())
+    assert (tmp_path / "loss.svg").exists()
