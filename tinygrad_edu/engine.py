@@ -10,8 +10,9 @@ import dis
 import functools
 import inspect
 import itertools
+import operator
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from heapq import heappop, heappush
 from types import FunctionType
 from typing import Any
@@ -27,6 +28,7 @@ Node = Any  # a `Record`, or the leaf tensor at which the record ends
 
 # Counts downwards, so that the newest record is the smallest: what a heap hands out first.
 next_order = itertools.count(0, -1).__next__
+_order = operator.attrgetter("order")
 
 
 class Record:
@@ -296,20 +298,47 @@ def _fitted(g: Any, node: Node) -> Any:
     return g if g.dtype is dtype else g.astype(dtype)
 
 
+def _leading_to(targets: Collection[Node], root: Record) -> set[Node]:
+    """The nodes on the ways from `root` to `targets`."""
+    found = {root}
+    waiting = [root]
+    while waiting:
+        for node in waiting.pop().parents:
+            if node.__class__ is Record and node not in found:
+                found.add(node)
+                waiting.append(node)
+    leading = set(targets)
+    for record in sorted(found, key=_order, reverse=True):  # oldest first
+        if not leading.isdisjoint(record.parents):
+            leading.add(record)
+    return leading
+
+
 def pullback(
-    root: Record, seed: Any, *, release: bool = False, tensor: Callable[[Any, Node], Any] | None = None
+    root: Record,
+    seed: Any,
+    *,
+    release: bool = False,
+    tensor: Callable[[Any, Node], Any] | None = None,
+    targets: Collection[Node] | None = None,
 ) -> dict[Node, Any]:
     """The chain rule from `root` back to the leaves: the gradient of each leaf, given that of the root.
 
     Each record is visited once, newest first: inputs are recorded before what is made of them, so when a record's turn
     comes, all that its gradient is the sum of has arrived. Read with arrays as it stands; with `tensor`, which makes
     a tensor of a value and its node, every rule is itself recorded, so that the result can be differentiated again.
+    With `targets`, only what leads to those nodes is visited, and theirs are the gradients.
     """
+    wanted = None if targets is None else _leading_to(targets, root)
     gradients: dict[Node, Any] = {root: seed}
+    results: dict[Node, Any] = {}
     waiting = [(root.order, root)]
     while waiting:
         record = heappop(waiting)[1]
         g = gradients.pop(record)
+        if targets is not None and record in targets:
+            results[record] = g
+            continue
         primitive = record.primitive
         parents = record.parents
         saved = record.saved
@@ -336,7 +365,7 @@ def pullback(
         binary = options is None and len(saved) == 3
         y, a, b = saved if binary else (None, None, None)
         for node, vjp in zip(parents, primitive.vjps):  # noqa: B905  (strict= costs a tenth of a scalar's step)
-            if node is None or vjp is None:
+            if node is None or vjp is None or (wanted is not None and node not in wanted):
                 continue
             try:
                 # Spelt out, the call of a binary rule is twice as fast as with its arguments in a tuple.
@@ -358,4 +387,4 @@ def pullback(
                     heappush(waiting, (node.order, node))
             else:
                 gradients[node] = held + gx
-    return gradients
+    return gradients | results

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .tensor import Tensor, no_grad
+from .engine import pullback
+from .tensor import Tensor, no_grad, rebuilt, recording
 
 Array = NDArray[np.float64]
 MACHINE_EPSILON = float(np.finfo(np.float64).eps)
@@ -43,28 +44,31 @@ def numerical_gradient(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-4)
     return gradients
 
 
-def gradcheck(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-4, rtol: float = 1e-6, atol: float = 1e-8) -> bool:
+def gradcheck(
+    fun: Callable[..., Any],
+    *inputs: Any,
+    order: int = 1,
+    eps: float = 1e-4,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+) -> bool:
     """Compares autograd's gradient of `fun(*inputs)` with the numerical one; True, or raises `GradientMismatch`.
 
     Inputs are as for `numerical_gradient` (float32 is checked in float64). A result of several numbers is checked as
     a weighted sum of them. Every entry is judged by itself: it is wrong if it differs by more than
     `atol + rtol · |numerical|` and the rounding error of the difference quotient. An entry at a kink, where the slopes
-    on both sides differ, is skipped. If every gradient is 0, a warning calls the check vacuous.
+    on both sides differ, is skipped. If every gradient is 0, a warning calls the check vacuous. With `order=2`, the
+    gradient of a weighted sum of the gradient's entries is checked as well.
     The message lists the worst entries with the relative difference `|num − ana| / |num + ana|`, and for each input
     `‖num − ana‖ / ‖num + ana‖` as in the course's exercise 4.
     """
+    if order not in (1, 2):
+        raise ValueError(f"gradcheck: order must be 1 or 2, not {order!r}")
     with _float64_leaves(inputs) as (arguments, leaves):
         value = _Value(lambda: fun(*arguments))
-        analytic = value.gradients(leaves)
-        checks = [
-            _check_entry(value, analytic[k].flat[i], leaf, k, i, (eps, rtol, atol))
-            for k, leaf in enumerate(leaves)
-            for i in range(leaf.size)
-        ]
-        names = [leaf.name or f"input {k}" for k, leaf in enumerate(leaves)]
-    wrong = sorted((c for c in checks if c.verdict == "wrong"), key=lambda c: -c.excess)
-    if wrong:
-        raise GradientMismatch(_report(checks, wrong, names, [leaf.shape for leaf in leaves]))
+        checks = _check(value, leaves, (eps, rtol, atol), "gradcheck")
+        if order == 2:
+            _check(_Value(lambda: _slope(value, leaves)), leaves, (eps, rtol, atol), "gradcheck at order 2")
     if checks and all(c.analytic == 0 or c.verdict == "kink" for c in checks):
         warnings.warn(
             f"gradcheck is vacuous: all {len(checks)} gradients are 0 or at a kink (dead units? an unused input?). "
@@ -72,6 +76,32 @@ def gradcheck(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-4, rtol: fl
             stacklevel=2,
         )
     return True
+
+
+def _check(value: _Value, leaves: list[Tensor], tolerances: tuple[float, float, float], what: str) -> list[_Entry]:
+    analytic = value.gradients(leaves)
+    checks = [
+        _check_entry(value, analytic[k].flat[i], leaf, k, i, tolerances)
+        for k, leaf in enumerate(leaves)
+        for i in range(leaf.size)
+    ]
+    wrong = sorted((c for c in checks if c.verdict == "wrong"), key=lambda c: -c.excess)
+    if wrong:
+        names = [leaf.name or f"input {k}" for k, leaf in enumerate(leaves)]
+        raise GradientMismatch(_report(what, checks, wrong, names, [leaf.shape for leaf in leaves]))
+    return checks
+
+
+def _slope(value: _Value, leaves: list[Tensor]) -> Any:
+    """A weighted sum of the entries of the gradient, recorded."""
+    with recording():
+        result = value.function()
+        if not isinstance(result, Tensor) or result.record is None:
+            return 0.0
+        seed = Tensor(np.reshape(value.weights, result.shape))
+        found = pullback(result.record, seed, tensor=rebuilt, targets=set(leaves))
+        parts = [np.sum(found[leaf] * _weights(leaf.shape)) for leaf in leaves if leaf in found]
+        return sum(parts, start=np.float64(0))
 
 
 @contextmanager
@@ -115,8 +145,7 @@ class _Value:
         with no_grad():
             shape = np.shape(function())
         self.shape = shape
-        rng = np.random.default_rng(0)
-        self.weights = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape) if shape else np.float64(1.0)
+        self.weights = _weights(shape)
 
     def check_single(self) -> None:
         if self.weights.size != 1:
@@ -126,13 +155,22 @@ class _Value:
     def __call__(self) -> float:
         with no_grad():
             result = self.function()
-        return float(np.sum(self.weights * np.asarray(result, dtype=np.float64)))
+        values = result.numpy() if isinstance(result, Tensor) else result
+        return float(np.sum(self.weights * np.asarray(values, dtype=np.float64)))
 
     def gradients(self, leaves: list[Tensor]) -> list[Array]:
+        for leaf in leaves:
+            leaf._grad = None
         result = self.function()
         if isinstance(result, Tensor) and result.record is not None:
             result.backward(np.reshape(self.weights, result.shape))
         return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+
+def _weights(shape: tuple[int, ...]) -> Any:
+    """What the numbers of a result are weighted with to make it one number: the same in every call."""
+    rng = np.random.default_rng(0)
+    return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape) if shape else np.float64(1.0)
 
 
 def _difference(value: _Value, leaf: Tensor, i: int, eps: float) -> tuple[float, float, float, float]:
@@ -188,10 +226,12 @@ def _check_entry(
     return _Entry(k, i, analytic, numeric, "wrong", excess if np.isfinite(excess) else float("inf"))
 
 
-def _report(checks: list[_Entry], wrong: list[_Entry], names: list[str], shapes: list[tuple[int, ...]]) -> str:
+def _report(
+    what: str, checks: list[_Entry], wrong: list[_Entry], names: list[str], shapes: list[tuple[int, ...]]
+) -> str:
     kinks = sum(c.verdict == "kink" for c in checks)
     lines = [
-        f"gradcheck FAILED: {len(wrong)} of {len(checks)} entries are wrong, {kinks} skipped at a kink",
+        f"{what} FAILED: {len(wrong)} of {len(checks)} entries are wrong, {kinks} skipped at a kink",
         f"{'entry':24} {'analytic':>14} {'numerical':>14} {'relative diff.':>14}",
     ]
     for c in wrong[:12]:

@@ -30,6 +30,16 @@ def no_grad() -> Iterator[None]:
         _recording.reset(token)
 
 
+@contextmanager
+def recording() -> Iterator[None]:
+    """The opposite of `no_grad`, for what must record to do its work."""
+    token = _recording.set(True)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
 class Tensor(ArrayLike):
     """An array with its derivative.
 

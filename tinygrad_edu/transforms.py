@@ -1,0 +1,209 @@
+"""Transforms: functions of arrays to functions that give their derivatives. They nest.
+
+The chosen arguments may be arrays, numbers, tensors, or lists, tuples and dicts of those, nested as one likes (a
+model's parameters). Arrays in give arrays out. Inside another transform, and with tensors that require grad, the
+result is a recorded tensor, which can be differentiated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from .engine import Record, primitive, pullback, rule
+from .tensor import Tensor, rebuilt, recording
+
+_inside: ContextVar[bool] = ContextVar("tinygrad_edu.inside_a_transform", default=False)
+
+ArgNums = int | tuple[int, ...]
+
+
+def grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False) -> Callable[..., Any]:
+    """The function that gives the gradient of `fun`, which must give a single number.
+
+    `argnums` chooses the argument (or several: the gradients come as a tuple), and the gradient has its structure,
+    shapes and dtypes; where `fun` ignores it, the gradient is 0. With `has_aux`, `fun` returns `(number, anything)`
+    and the function `(gradient, anything)`. Raises `TypeError` for arguments that are not floats, `ValueError` if
+    `fun` gives more than one number.
+    """
+
+    def gradient(*args: Any, **options: Any) -> Any:
+        value, gradients = value_and_grad(fun, argnums, has_aux=has_aux)(*args, **options)
+        return (gradients, value[1]) if has_aux else gradients
+
+    return gradient
+
+
+def value_and_grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False) -> Callable[..., Any]:
+    """As `grad`, but gives `(value, gradient)`, with `has_aux` `((value, anything), gradient)`."""
+
+    def value_and_gradient(*args: Any, **options: Any) -> Any:
+        call = _Call(fun, argnums, args, options)
+        result, aux = call.result if has_aux else (call.result, None)
+        if np.size(_array_of(result)) != 1:
+            raise ValueError(
+                f"{_name(fun)} gave shape {np.shape(_array_of(result))}, but only a single number has a gradient. "
+                "Reduce it with .sum() or .mean(), or use jacobian"
+            )
+        gradients = call.pull(result, np.ones(np.shape(_array_of(result))))
+        value = call.plain(result)
+        return ((value, _map(call.plain, aux)) if has_aux else value), gradients
+
+    return value_and_gradient
+
+
+def jacobian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The function that gives all first derivatives: for an output of shape `(…out)` and an argument of shape
+    `(…in)` an array `(…out, …in)`; for an output with a structure, that structure of those."""
+
+    def jacobian_at(*args: Any, **options: Any) -> Any:
+        call = _Call(fun, argnums, args, options)
+
+        def of_output(output: Any) -> Any:
+            shape = np.shape(_array_of(output))
+            rows = [call.pull(output, row.reshape(shape)) for row in np.eye(int(np.prod(shape)))]
+            if not rows:
+                return _map(lambda x: np.zeros((*shape, *np.shape(_array_of(x)))), call.chosen)
+            return _map(lambda *parts: np.reshape(np.stack(parts), (*shape, *np.shape(parts[0]))), *rows)
+
+        return _map(of_output, call.result)
+
+    return jacobian_at
+
+
+def hessian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """The function that gives all second derivatives of `fun`, which gives a single number: for an argument of shape
+    `(…in)` an array `(…in, …in)`; for one with a structure, that structure of that structure of such arrays."""
+    return jacobian(grad(fun, argnums), argnums)
+
+
+def vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """`fun(*args)`, and the function that takes a gradient of its output (of its shape) to those of all arguments:
+    the vector–Jacobian product."""
+    call = _Call(fun, tuple(range(len(args))), args, {})
+
+    def pull(gradient: Any) -> tuple[Any, ...]:
+        shapes = np.shape(_array_of(call.result)), np.shape(_array_of(gradient))
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"vjp: the gradient has shape {shapes[1]}, the output of {_name(fun)} {shapes[0]}")
+        gradients: tuple[Any, ...] = call.pull(call.result, gradient)
+        return gradients
+
+    return call.plain(call.result), pull
+
+
+def hvp(fun: Callable[..., Any], x: Any, vector: Any) -> Any:
+    """The Hessian of `fun` at `x` times `vector` (of the structure of `x`), without forming the Hessian."""
+
+    def slope(x: Any) -> Any:
+        products = _leaves(_map(lambda g, v: np.sum(g * v), grad(fun)(x), vector))
+        return sum(products[1:], start=products[0])
+
+    return grad(slope)(x)
+
+
+@primitive
+def _variable(x: Any) -> Any:
+    """The same value as a variable of its own: what a nested transform differentiates by."""
+    return x
+
+
+rule(_variable, lambda g, y, x: g)
+
+
+class _Call:
+    """One call of a function whose chosen arguments are variables, recorded; `pull` gives their gradients."""
+
+    def __init__(self, fun: Callable[..., Any], argnums: ArgNums, args: Sequence[Any], options: dict[str, Any]) -> None:
+        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        for n in numbers:
+            if not -len(args) <= n < len(args):
+                raise ValueError(f"{_name(fun)}: argnums names argument {n}, but it was called with {len(args)}")
+        arguments = list(args)
+        self.variables: list[Tensor] = []
+        for n in numbers:
+            arguments[n] = _map(self._make_variable, args[n])
+        self.single = isinstance(argnums, int)
+        self.chosen: Any = args[numbers[0]] if self.single else tuple(args[n] for n in numbers)
+        given = _leaves(self.chosen)
+        # What comes from outside is recorded there, and its derivative must be too.
+        self.nested = _inside.get() or any(isinstance(x, Tensor) and x.requires_grad for x in given)
+        token = _inside.set(True)
+        try:
+            with recording():
+                self.result = fun(*arguments, **options)
+        finally:
+            _inside.reset(token)
+
+    def _make_variable(self, x: Any) -> Tensor:
+        if isinstance(x, Tensor) and x.requires_grad:
+            with recording():
+                variable: Tensor = _variable(x)
+        else:
+            data = x.data if isinstance(x, Tensor) else x
+            variable = Tensor(data, requires_grad=True)
+        self.variables.append(variable)
+        return variable
+
+    def pull(self, output: Any, gradient: Any) -> Any:
+        """The gradients of the chosen arguments, in their structure, for a gradient of the output."""
+        nodes = [v._node() for v in self.variables]
+        found: dict[Any, Any] = {}
+        if isinstance(output, Tensor) and output._node() is not None:
+            node = output._node()
+            seed: Any = gradient
+            if not isinstance(gradient, Tensor):
+                seed = np.asarray(gradient, dtype=output.dtype)[()]
+            if node in set(nodes):  # the function gave an argument back
+                found = {node: seed}
+            elif isinstance(node, Record):
+                with recording():
+                    found = pullback(
+                        node,
+                        Tensor(seed) if self.nested and not isinstance(seed, Tensor) else seed,
+                        tensor=rebuilt if self.nested else None,
+                        targets=set(nodes),
+                    )
+        gradients = iter([self._finished(found.get(n), v) for n, v in zip(nodes, self.variables, strict=True)])
+        return _map(lambda x: next(gradients), self.chosen)
+
+    def _finished(self, g: Any, variable: Tensor) -> Any:
+        if g is None:
+            g = np.zeros(variable.shape, variable.dtype)[()]
+        if self.nested:
+            return g if isinstance(g, Tensor) else Tensor(g)
+        g = g._value() if isinstance(g, Tensor) else g
+        return np.array(g, dtype=variable.dtype)[()] if np.ndim(g) == 0 else np.array(g, dtype=variable.dtype)
+
+    def plain(self, x: Any) -> Any:
+        """A result as the caller gets it: recorded inside another transform, otherwise an array."""
+        return x if self.nested or not isinstance(x, Tensor) else x._value()
+
+
+def _array_of(x: Any) -> Any:
+    return x._value() if isinstance(x, Tensor) else x
+
+
+def _map(function: Callable[..., Any], *trees: Any) -> Any:
+    """`function` applied to the leaves of nested lists, tuples and dicts of the same structure."""
+    first = trees[0]
+    if isinstance(first, dict):
+        return {key: _map(function, *(t[key] for t in trees)) for key in first}
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*(_map(function, *parts) for parts in zip(*trees, strict=True)))
+    if isinstance(first, list | tuple):
+        return type(first)(_map(function, *parts) for parts in zip(*trees, strict=True))
+    return function(*trees)
+
+
+def _leaves(tree: Any) -> list[Any]:
+    leaves: list[Any] = []
+    _map(leaves.append, tree)
+    return leaves
+
+
+def _name(fun: Callable[..., Any]) -> str:
+    return getattr(fun, "__name__", type(fun).__name__)
