@@ -123,7 +123,6 @@ def draw_pictures(
 ) -> None:
     from matplotlib.figure import Figure
 
-    out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(args.seed)
 
     def image_grid(images: np.ndarray, columns: int, titles: list[str] | None = None, limit: float | None = None):
@@ -187,8 +186,10 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("--batch-size must be at least 1")
     if not 0 <= args.holdout < 1:
         parser.error("--holdout must lie between 0 and 1")
-    if not args.alpha > 0 or not args.lam >= 0:
-        parser.error("--alpha must be positive and --lam not negative")
+    if not 0 < args.alpha < np.inf or not 0 <= args.lam < np.inf:
+        parser.error("--alpha must be positive and --lam not negative, both finite")
+    if not 0 <= args.seed < 2**32:
+        parser.error("--seed must lie between 0 and 2**32 - 1")
     return args
 
 
@@ -200,6 +201,8 @@ def main() -> None:
         print(f"{len(X)} digits of 20×20 pixels")
         if args.weights:
             show_course_weights(args.weights, X, y, Y)
+        if not args.no_plots:
+            args.out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {error}") from None
 
@@ -208,6 +211,10 @@ def main() -> None:
 
     order = np.random.default_rng(args.seed).permutation(len(X)) if args.holdout else np.arange(len(X))
     testing, training = np.split(order, [round(args.holdout * len(X))])
+    if not len(training) or (args.holdout and not len(testing)):
+        raise SystemExit(
+            f"error: --holdout {args.holdout:g} leaves nothing to {'test' if len(training) else 'learn from'}"
+        )
     net = make_network(400, 25, 10)
     random_start(net, args.seed)
     print(f"\nLearning from {len(training)} digits: {args.iterations} steps, α = {args.alpha:g}, λ = {args.lam:g}")
@@ -223,4 +230,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("\nstopped") from None

@@ -33,7 +33,7 @@ def arrays(draw, shape, low=-3.0, high=3.0, apart=False):
 def laid_out(values, layout):
     """The same values in another memory layout."""
     values = np.asarray(values)
-    if layout == "F":
+    if layout == "F" and values.ndim:  # NumPy's makes a number an array of one axis
         return np.asfortranarray(values)
     if layout == "strided" and values.ndim:
         wide = np.repeat(values, 2, axis=-1)
@@ -249,6 +249,74 @@ def classifications(draw):
     return lambda z: F.cross_entropy(z, kind, reduction), [draw(arrays((m, k)))]
 
 
+@st.composite
+def einsums(draw):
+    """Random subscripts over a few letters, with broadcasting, diagonals and dots."""
+    sizes = {c: draw(st.integers(1, 3)) for c in "ijkl"}
+    words = draw(st.lists(st.text("ijkl", min_size=0, max_size=3), min_size=1, max_size=3))
+    letters = sorted(set("".join(words)))
+    output = "".join(draw(st.permutations(sorted(draw(st.sets(st.sampled_from(letters)))) if letters else [])))
+    dots = draw(st.booleans())
+    parts = [draw(arrays(((2,) if dots else ()) + tuple(sizes[c] for c in word))) for word in words]
+    prefix = "..." if dots else ""
+    text = ",".join(prefix + word for word in words) + "->" + prefix + output
+    if draw(st.booleans()) and not dots:
+        text = text.partition("->")[0]
+    return lambda *a: np.einsum(text, *a), parts
+
+
+@st.composite
+def convolutions(draw):
+    n, m = draw(st.tuples(*2 * [st.integers(1, 5)]))
+    function, mode = (
+        draw(st.sampled_from([np.convolve, np.correlate])),
+        draw(st.sampled_from(["full", "same", "valid"])),
+    )
+    return lambda a, v: function(a, v, mode), [draw(arrays((n,))), draw(arrays((m,)))]
+
+
+@st.composite
+def matrices(draw, function, rows=0, symmetric=False, batched=True):
+    """Calls with well-conditioned matrices, also stacks of them; with `rows` more of them than columns."""
+    n = draw(st.integers(1, 3))
+    batch = draw(hnp.array_shapes(min_dims=0, max_dims=1, min_side=0, max_side=2)) if batched else ()
+    rng = np.random.default_rng(draw(seeds))
+    q = np.linalg.qr(rng.normal(size=(*batch, n + rows, n)))[0]
+    p = np.linalg.qr(rng.normal(size=(*batch, n, n)))[0]
+    values = np.arange(1, n + 1) + rng.uniform(-0.2, 0.2, (*batch, n))
+    x = (q * values[..., None, :]) @ (q if symmetric else p).mT
+    return function, [laid_out(x, draw(st.sampled_from(LAYOUTS)))]
+
+
+@st.composite
+def solves(draw):
+    _, [a] = draw(matrices(None))
+    columns = draw(st.integers(0, 2))
+    b = draw(arrays((*a.shape[:-1], columns) if columns else a.shape[-1:]))
+    return np.linalg.solve, [a, b]
+
+
+@st.composite
+def cumulative_products(draw):
+    call, [x] = draw(along(np.cumprod))
+    zero = np.random.default_rng(draw(seeds)).random(x.shape) < draw(st.sampled_from([0.0, 0.4]))
+    return call, [np.where(zero, 0.0, x)]
+
+
+@st.composite
+def norms(draw):
+    x = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=3), 0.2, 3.0))
+    axis, keepdims = draw(st.sampled_from([None, 0, -1])), draw(st.booleans())
+    return lambda a: np.linalg.norm(a, axis=axis, keepdims=keepdims), [x]
+
+
+@st.composite
+def sums_of_some(draw):
+    x = draw(arrays(shapes))
+    axis, where = draw(axes_of(x.ndim)), np.random.default_rng(draw(seeds)).random(x.shape) < 0.5
+    return lambda a: np.sum(a, axis=axis, where=where, initial=2.0), [x]
+
+
 # For every primitive, by its name, random calls of the functions that use it.
 CALLS = {
     "add": two(operator.add),
@@ -259,6 +327,24 @@ CALLS = {
     "positive": one(operator.pos),
     "reciprocal": one(np.reciprocal, 0.3),
     "remainder": two(operator.mod, low2=0.7, high2=2.0),
+    "fmod": two(np.fmod, low2=0.7, high2=2.0),
+    "ldexp": one(lambda a: np.ldexp(a, 3)),
+    "float_power": two(np.float_power, 0.3, 2.0, -2.0, 2.0),
+    "logaddexp": two(np.logaddexp),
+    "logaddexp2": two(np.logaddexp2),
+    "deg2rad": one(np.deg2rad),
+    "rad2deg": one(np.rad2deg),
+    "radians": one(np.radians),
+    "degrees": one(np.degrees),
+    "sinc": one(np.sinc, -4.0, 4.0),
+    "fabs": one(np.fabs, apart=True),
+    "copysign": two(np.copysign),
+    "fmax": two(np.fmax),
+    "fmin": two(np.fmin),
+    "nan_to_num": one(np.nan_to_num),
+    "fix": one(np.fix),
+    "round": one(np.round),
+    "heaviside": two(np.heaviside),
     "power": two(operator.pow, 0.3, 2.0, -2.0, 2.0),
     "square": one(np.square),
     "sqrt": one(np.sqrt, 0.1),
@@ -296,7 +382,7 @@ CALLS = {
     "rint": one(np.rint),
     "floor_divide": two(operator.floordiv, low2=0.7, high2=2.0),
     "astype": one(lambda a: a.astype(np.float64)),
-    "sum": reduction(np.sum),
+    "sum": st.one_of(reduction(np.sum), sums_of_some()),
     "mean": reduction(np.mean, full_shapes),
     "var": spread(np.var),
     "std": spread(np.std),
@@ -304,12 +390,30 @@ CALLS = {
     "min": reduction(np.min, full_shapes),
     "prod": products(),
     "cumsum": along(np.cumsum),
+    "cumprod": cumulative_products(),
     "reshape": reshapes(),
     "broadcast_to": broadcasts(),
     "transpose": transposes(),
     "getitem": indices(),
     "concatenate": joins(),
     "matmul": st.one_of(matmuls(), dots()),
+    "einsum": einsums(),
+    "convolve": convolutions(),
+    "inv": matrices(np.linalg.inv),
+    "pinv": st.one_of(matrices(np.linalg.pinv), matrices(np.linalg.pinv, rows=1)),
+    "solve": solves(),
+    "det": matrices(np.linalg.det),
+    "log_abs_det": matrices(lambda a: np.linalg.slogdet(a)[1]),
+    "cholesky": matrices(np.linalg.cholesky, symmetric=True),
+    "eigh": matrices(lambda a: sum(np.sum(np.sin(x) ** 2) for x in np.linalg.eigh(a)), symmetric=True),
+    "svd": st.one_of(
+        *(
+            matrices(lambda a: sum(np.sum(np.sin(x) ** 2) for x in np.linalg.svd(a, full_matrices=False)), rows=k)
+            for k in (0, 2)
+        ),
+        matrices(lambda a: np.linalg.svd(a.mT, compute_uv=False), rows=1),
+    ),
+    "two_norm": norms(),
     "relu": one(F.relu, apart=True),
     "leaky_relu": one(F.leaky_relu, apart=True),
     "sigmoid": one(F.sigmoid),

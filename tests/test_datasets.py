@@ -84,6 +84,10 @@ class TestMatFiles:
         for labels in (np.full((3, 1), 11), np.full((3, 1), 0), np.full((3, 1), 1.5)):
             with pytest.raises(ValueError, match="not ex4's labels"):
                 load_ex4(self.save(tmp_path / "other.mat", X=np.ones((3, 400)), y=labels))
+        with pytest.raises(ValueError, match="it is empty or holds NaN"):
+            load_ex4(self.save(tmp_path / "other.mat", X=np.full((3, 400), np.nan), y=np.ones((3, 1))))
+        with pytest.raises(ValueError, match="expected real numbers"):
+            load_ex4_weights(self.save(tmp_path / "w.mat", Theta1=np.ones((25, 401)) * 1j, Theta2=np.ones((10, 26))))
         with pytest.raises(ValueError, match=r"Theta1 is \(2, 2\)"):
             load_ex4_weights(self.save(tmp_path / "w.mat", Theta1=np.ones((2, 2)), Theta2=np.ones((10, 26))))
 

@@ -104,6 +104,39 @@ class TestUsersPrimitives:
             halve(Tensor([1.0, 2.0, 3.0], True), 2.0).sum().backward()
         assert "gradient of 'halve' (output of shape (3,)) with respect to its argument 0" in error.value.__notes__[0]
 
+    def test_the_error_of_a_rule_comes_through(self):
+        @primitive
+        def product(a, b):
+            return a * b
+
+        def broken(g, y, a, b):
+            raise ZeroDivisionError("the real cause")
+
+        rule(product, lambda g, y, a, b: g * b, broken)
+        a, b = Tensor([1.0, 2.0], True), Tensor([3.0, 4.0], True)
+        with pytest.raises(ZeroDivisionError, match="the real cause") as error:
+            product(a, b).sum().backward()
+        assert "respect to its argument 1 of shape (2,)" in error.value.__notes__[0]
+        assert a.grad is None
+
+    def test_a_rule_may_give_a_number(self):
+        @primitive
+        def total(x):
+            return np.sum(x)
+
+        rule(total, lambda g, y, x: 1.0)
+        assert gradcheck(total, np.array([1.0, 2.0]))
+
+    def test_arguments_by_name(self):
+        @primitive
+        def scaled(x, factor):
+            return x * factor
+
+        rule(scaled, lambda g, y, x, factor: g * factor, lambda g, y, x, factor: g * x)
+        x = Tensor([1.0, 2.0], True)
+        scaled(x=x, factor=3.0).sum().backward()
+        assert x.grad.tolist() == [3, 3]
+
     def test_without_a_rule(self):
         @primitive
         def lonely(x):

@@ -79,5 +79,15 @@ def test_help_and_bad_arguments(tmp_path):
     assert "error: nowhere.mat: there is no such file" in run(
         "ex4_digits.py", "--data", "nowhere.mat", cwd=tmp_path, code=1
     )
-    for bad in (("--holdout", 1.5), ("--iterations", 0), ("--alpha", -1), ("--batch-size", 0)):
+    assert "leaves nothing to learn from" in run("ex4_digits.py", "--holdout", 0.9999, cwd=tmp_path, code=1)
+    (tmp_path / "file").touch()
+    assert "error: " in run("ex4_digits.py", "--out", "file", cwd=tmp_path, code=1)
+    for bad in (
+        ("--seed", -1),
+        ("--alpha", "inf"),
+        ("--holdout", 1.5),
+        ("--iterations", 0),
+        ("--alpha", -1),
+        ("--batch-size", 0),
+    ):
         assert "error: --" in run("ex4_digits.py", *bad, cwd=tmp_path, code=2)

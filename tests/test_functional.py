@@ -132,6 +132,8 @@ def test_zero_in_the_domain():
     assert gradient(lambda x: x**1, 0.0) == [1]
     assert gradient(lambda a, b: a**b, 0.0, 2.0) == [0, 0]
     assert gradient(np.std, [2.0, 2.0]) == [[0, 0]]
+    assert gradient(np.std, [0.1, 0.1, 0.1]) == [[0, 0, 0]]  # whose mean is rounded
+    assert gradient(lambda b: np.remainder(1.0, b), 0.1) == [-9]
     assert gradient(np.hypot, 0.0, 0.0) == [0, 0]
     with np.errstate(all="ignore"):
         assert gradient(lambda x: x**0.5, 0.0) == [np.inf]
@@ -170,6 +172,70 @@ def test_binary_cross_entropy_of_a_sigmoid_computes_from_its_logits():
         J.backward()
         assert J.item() == pytest.approx(2000.6931471805599, rel=1e-15)
         np.testing.assert_array_equal(z.grad, [1, -1, 0.5])
+
+
+def test_the_logits_are_those_of_the_sigmoid_as_it_was():
+    def loss_of(h):
+        return F.binary_cross_entropy(h, [1.0, 0.0])
+
+    z = Tensor([1.0, -2.0], requires_grad=True)
+    with no_grad():
+        h = F.sigmoid(z)
+    assert not loss_of(h).requires_grad  # nothing leaks out of no_grad
+    assert loss_of(h).item() == loss_of(F.sigmoid(z)).item()  # to the last bit
+    h = F.sigmoid(z)
+    before = loss_of(h).item()
+    z.data = z.data - 100  # an optimiser's step
+    assert loss_of(h).item() == before
+    for h in (F.sigmoid(z), F.sigmoid(Tensor([1.0, -2.0]))):
+        h = h.detach()
+        h.requires_grad = True  # a leaf of its own
+        loss_of(h).backward()
+        assert h.grad is not None
+    z = Tensor([1.0, -2.0], requires_grad=True)
+    h = F.sigmoid(z)
+    before = loss_of(h).item()
+    z.data *= 50
+    assert loss_of(h).item() == pytest.approx(before)  # of the probabilities: the logits are gone
+    h.data = np.array([0.5, 0.5])
+    assert loss_of(h).item() == pytest.approx(np.log(2))
+
+
+def test_moving_probabilities_about_keeps_their_logits():
+    for move in (
+        lambda h: h[:, 0],
+        lambda h: h.T[0],
+        lambda h: h.reshape(2, order="F"),
+        lambda h: h[h > -1],
+        lambda h: h.squeeze(),
+    ):
+        z = Tensor([[1000.0], [-1000.0]], requires_grad=True)
+        J = F.binary_cross_entropy(move(F.sigmoid(z)), [0.0, 1.0], "sum")
+        J.backward()
+        assert J.item() == 2000 and z.grad.tolist() == [[1], [-1]]
+    twice = F.sigmoid(F.softmax(Tensor([[1.0, 2.0]], requires_grad=True)))
+    assert F.binary_cross_entropy(F.softmax(twice), [[0.0, 1.0]]).requires_grad  # softmax's output has no logits
+
+
+def test_integer_predictions_and_lists():
+    assert (
+        F.mse_loss(np.array([1, 2, 3]), [1.5, 2.5, 3.5])
+        == F.mse_loss(Tensor([1, 2, 3]), [1.5, 2.5, 3.5]).item()
+        == 0.25
+    )
+    assert F.mse_loss([1.0, 2.0], [1.0, 2.0]) == 0
+    rows = np.array([[0.5, 0.5], [0.3, 0.7]])
+    assert F.cross_entropy(np.array([[1, 2], [3, 1]]), rows) == F.cross_entropy([[1.0, 2.0], [3.0, 1.0]], rows)
+    assert np.isfinite(F.binary_cross_entropy(np.array([0, 1]), [0, 1]))
+    assert F.binary_cross_entropy_with_logits(np.array([0, 0]), [0, 1]) == np.log(2)
+
+
+def test_the_largest_floats():
+    with np.errstate(all="raise", under="ignore"):
+        z = np.array([[1.7e308, -1.7e308]])
+        assert F.cross_entropy(z, [0]) == 0 and F.softmax(z).tolist() == [[1, 0]] and F.logsumexp(z) == 1.7e308
+        assert np.all(np.isfinite(F.log_softmax(z)))
+    assert F.log_softmax(np.array([-np.inf, 0.0])).tolist() == [-np.inf, 0]
 
 
 def test_plain_probabilities_stay_finite():
@@ -308,6 +374,7 @@ def test_dropout():
     assert not F.dropout(x, 1.0).data.any()
     np.testing.assert_array_equal(F.dropout(x, 0.3, rng=5).data, F.dropout(x, 0.3, rng=5).data)
     assert F.dropout(np.ones(3, np.float32), 0.5).dtype == np.float32
+    assert set(F.dropout(np.full(50, 200, np.uint8), 0.5, rng=0)) == {0, 400}
     with pytest.raises(ValueError, match="a probability"):
         F.dropout(x, 1.5)
 

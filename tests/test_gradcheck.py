@@ -12,6 +12,7 @@ from tinygrad_edu import (
     Sigmoid,
     Tensor,
     gradcheck,
+    no_grad,
     numerical_gradient,
     primitive,
     rule,
@@ -63,6 +64,50 @@ def test_parameters_of_a_model_that_the_function_reaches_by_itself():
 def test_an_entry_of_0_where_1e_6_is_true():
     lost = wrong(lambda x: x[0] + 1e-6 * x[1], lambda g, y, x: g * np.array([1.0, 0.0]))
     assert "input 0[1]" in message(lost, np.array([1.0, 1.0]))
+
+
+def test_a_large_value_does_not_hide_it():
+    lost = wrong(lambda x: 200 + x[0] + 1e-6 * x[1], lambda g, y, x: g * np.array([1.0, 0.0]))
+    assert "input 0[1]" in message(lost, np.array([1.0, 1.0]))
+
+
+def test_rounding_errors_are_no_kink():
+    doubled = wrong(lambda a: a * 3.0, lambda g, y, a: g * 6.0)
+    text = message(lambda a: doubled(a.astype(np.float32)).sum(), np.array([1.3, 2.7]))
+    assert "input 0[0]" in text
+
+
+def test_the_edge_of_the_domain():
+    assert gradcheck(np.sqrt, np.array([1e-6, 1.0]))
+    with np.errstate(all="ignore"):
+        assert gradcheck(np.sqrt, np.array([0.0, 1.0]))
+
+
+def test_functions_that_cannot_be_checked():
+    with pytest.raises(ValueError, match=r"another value each time.*dropout"):
+        gradcheck(lambda x: F.dropout(x, 0.5), np.ones(20))
+    with pytest.raises(TypeError, match="must give one tensor, array or number, not tuple"):
+        gradcheck(lambda x: (x, x), np.ones(2))
+    with pytest.raises(ValueError, match="order must be 1 or 2"):
+        gradcheck(np.sin, np.ones(2), order=3)
+
+
+def test_inside_no_grad():
+    with no_grad():
+        assert gradcheck(np.sin, np.ones(2), order=2)
+
+
+def test_a_wrong_second_derivative_is_noticed():
+    @primitive
+    def slope(x):
+        return np.cos(x)
+
+    rule(slope, lambda g, y, x: g * np.sin(x))
+    sine = wrong(np.sin, lambda g, y, x: g * slope(x))
+    x = np.array([0.3, 1.2])
+    assert gradcheck(sine, x)
+    with pytest.raises(GradientMismatch, match="gradcheck at order 2 FAILED: 2 of 2"):
+        gradcheck(sine, x, order=2)
 
 
 def test_every_entry_by_itself():

@@ -46,6 +46,11 @@ def test_operations_tensors_names_and_shapes():
     assert len(parameters) == 4
 
 
+def test_constants_with_a_name_are_drawn():
+    x, lam = Tensor([1.0], requires_grad=True), Tensor(2.0, name="λ")
+    assert "λ\\n()" in draw_graph(x * lam).source and "λ" not in draw_graph(x * 2.0).source
+
+
 def test_the_same_before_and_after_backward_and_changes_nothing():
     net, loss = loss_of_a_network()
     before = draw_graph(loss, model=net).source
@@ -70,7 +75,10 @@ def test_100_000_operations_deep():
     assert draw_graph(y).source.count("label=multiply") == 100_000
 
 
-@pytest.mark.parametrize("name", ['a"b', "<b>bold</b>", "<x>", "back\\slash\\n", "quote'", "ünï", "new\nline", "{a|b}"])
+@pytest.mark.parametrize(
+    "name",
+    ['a"b', "<b>bold</b>", "<x>", "back\\slash\\n", "quote'", "ünï", "new\nline", "{a|b}", "a&lt;b", "&amp;", "nul\0"],
+)
 def test_names_are_escaped(name, tmp_path):
     x = Tensor(1.0, requires_grad=True, name=name)
     y = x * 2
@@ -78,7 +86,7 @@ def test_names_are_escaped(name, tmp_path):
     assert source.count("->") == 2
     if can_lay_out():
         text = render_graph(y, tmp_path / "g.svg").read_text()
-        assert "<b>" not in text and text.count('<g id="node') == 3
+        assert "<b>" not in text and ("&amp;lt;b" in text) == ("&lt;b" in name) and text.count('<g id="node') == 3
 
 
 def can_lay_out():
@@ -122,5 +130,5 @@ def test_other_endings(tmp_path):
     _, loss = loss_of_a_network()
     with pytest.raises(ValueError, match=r"'g\.jpeg' must end in \.svg, \.png, \.pdf, \.dot"):
         render_graph(loss, tmp_path / "g.jpeg")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere' for 'g\.dot'"):
         render_graph(loss, tmp_path / "nowhere" / "g.dot")

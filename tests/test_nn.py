@@ -57,6 +57,20 @@ def test_parameters_are_found_through_attributes_lists_and_dicts_once():
     assert len(list(TwoHeads().modules())) == 4
 
 
+def test_a_kept_activation_is_no_parameter():
+    class Keeping(Module):
+        def __init__(self):
+            self.layer, self.last = Dense(3, 2, rng=0), None
+
+        def forward(self, x, *, scale=1.0):
+            self.last = self.layer(x) * scale
+            return self.last
+
+    net = Keeping()
+    net(np.ones((4, 3)), scale=2.0)
+    assert net.num_parameters == 8 and list(net.state_dict()) == ["layer.weight", "layer.bias"]
+
+
 def test_shared_layers_count_once():
     layer = Dense(2, 2, rng=0)
     net = Sequential(layer, Tanh(), layer)
@@ -166,6 +180,7 @@ def test_state_dict_round_trip_and_strictness():
     other.load_state_dict(state)
     net.eval()
     np.testing.assert_array_equal(net(np.ones((1, 4))).data, other(np.ones((1, 4))).data)
+    other.load_state_dict(dict(net.named_parameters()))
     state["0.bias"][:] = 99  # a copy
     assert not np.any(net[0].bias.data == 99) and not np.any(other[0].bias.data == 99)
     before = other.state_dict()
@@ -197,7 +212,12 @@ def test_repr_and_summary():
     assert lines[-1].split() == ["total", "23"] and net.training
     image_net = Sequential(Flatten(), Dense(6, 2))
     assert "(None, 6)" in image_net.summary((2, 3)) and image_net.summary((2, 3)).count("\n") == 5
-    assert "?" in Sequential(np.tanh).summary()
+    assert "?" in Sequential(np.tanh).summary() and "?" in TwoHeads().summary()
+    assert "(None, 2)" in Sequential(lambda x: np.column_stack((x, x)), Dense(6, 2)).summary(3)
+    assert "?" in Sequential(Dense(3, 2), Flatten(), lambda x: x @ np.ones(5)).summary()
+    with pytest.raises(ValueError, match="expected"):
+        net.summary(5)
+    assert repr(Sequential(Dense(2, 3), np.tanh)) == "Sequential(\n  (0): Dense(2 → 3)\n  (1): tanh\n)"
 
 
 def test_zero_grad_and_missing_forward():

@@ -45,6 +45,7 @@ def test_float32_stays_and_an_old_graph_stays_right():
     y.backward()
     before = p.data
     SGD([p], lr=0.1, momentum=0.9, weight_decay=0.1).step()
+    SGD([p], lr=np.float64(0.1), momentum=np.float64(0.9)).step()
     assert p.dtype == np.float32 and p.data is not before and before.tolist() == [1, 1]
     p.zero_grad()
     q.backward()

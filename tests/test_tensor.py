@@ -172,6 +172,12 @@ class TestBackward:
         (w * np.ones(3, np.float32)).astype(np.float32).sum().backward()
         assert w.grad.dtype == np.float64
 
+    def test_the_gradient_of_a_number_stays_an_array(self):
+        x = leaf(2.0)
+        for _ in range(2):
+            (x * x).backward()
+        assert isinstance(x.grad, np.ndarray) and x.grad == 8
+
     def test_setting_grad(self):
         x = leaf([1.0, 2.0])
         x.grad = np.array([1, 2])
@@ -218,6 +224,16 @@ class TestChangesInPlace:
         x.data = x.data - 100
         y.backward()
         np.testing.assert_array_equal(x.grad, [2, 4])
+
+    def test_an_index_is_kept_as_it_was(self):
+        x, i = leaf([1.0, 2.0, 3.0]), np.array([0])
+        for index in (i, Tensor(i), [0]):
+            x.zero_grad()
+            y = x[index]
+            index[0] = 2
+            y.sum().backward()
+            assert x.grad.tolist() == [1, 0, 0]
+            index[0] = 0
 
     @pytest.mark.parametrize("shape", [(), (2,)])
     def test_a_change_in_place_before_backward_is_noticed(self, shape):
@@ -383,7 +399,13 @@ class TestNumPyOnEitherSide:
         assert (t * np.float64(2)).dtype == np.float64
         assert (leaf(np.float32(1)) * 2.0).dtype == np.float32
 
+    def test_arrays_by_name(self):
+        t = leaf([[1.0, 2.0]])
+        assert np.sum(a=t).item() == 3 and np.max(a=t, axis=1).shape == (1,)
+        assert np.var(a=t).requires_grad and np.sort(a=t).requires_grad
+
     def test_small_integers_do_not_wrap(self):
+        assert (Tensor(np.array([[200]], np.uint8)) @ np.array([[2]], np.uint8)).item() == 400
         image = Tensor(np.array([100, 200], np.uint8))
         assert (image - 128).tolist() == [-28, 72]
         assert (image + image).tolist() == [200, 400]
@@ -408,8 +430,10 @@ class TestNumPyOnEitherSide:
 
     def test_an_option_without_a_rule_is_refused_not_ignored(self):
         t = leaf([1.0, 2.0])
-        with pytest.raises(TypeError, match=r"sum: the option where="):
-            np.sum(t, where=[True, False])
+        with pytest.raises(TypeError, match=r"mean: the option where="):
+            np.mean(t, where=[True, False])
+        with pytest.raises(TypeError, match=r"sum of a tensor that requires grad gave int64"):
+            np.sum(t, dtype=int)
         with pytest.raises(TypeError, match=r"exp: the option dtype="):
             np.exp(t, dtype=np.float32)
         with pytest.raises(TypeError, match="out="):
@@ -433,6 +457,19 @@ class TestNoGrad:
             return t * 2
 
         assert not f(x).requires_grad and not f(x).requires_grad and (x * 2).requires_grad
+
+    def test_an_instance_again_and_the_bare_decorator(self):
+        x, off = leaf([1.0]), no_grad()
+        for _ in range(2):
+            with off, off:
+                assert not (x * 2).requires_grad
+        assert (x * 2).requires_grad
+
+        @no_grad
+        def f(t):
+            return t * 2
+
+        assert not f(x).requires_grad and f.__name__ == "f"
 
     def test_nested_and_after_an_exception(self):
         x = leaf([1.0])

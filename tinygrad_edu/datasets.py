@@ -67,6 +67,8 @@ def load_ex4(path: str | os.PathLike[str], *, course_labels: bool = False) -> tu
     X, y = np.asarray(content["X"]), np.asarray(content["y"])
     if X.ndim != 2 or X.shape[1] != 400 or X.dtype.kind != "f" or y.size != len(X) or y.dtype.kind not in "iuf":
         raise ValueError(f"{path}: not ex4's data: X is {X.shape} and y {y.shape}, expected (m, 400) and (m, 1)")
+    if not len(X) or not np.all(np.isfinite(X)) or not np.all(np.isfinite(y)):
+        raise ValueError(f"{path}: not ex4's data: it is empty or holds NaN or infinity")
     labels = y.reshape(-1).astype(np.int64)
     if not np.array_equal(labels, y.reshape(-1)) or labels.min(initial=1) < 1 or labels.max(initial=1) > 10:
         raise ValueError(f"{path}: not ex4's labels: expected 1 to 10, got {np.unique(y)[:20]}")
@@ -83,12 +85,13 @@ def load_ex4_weights(path: str | os.PathLike[str], *, course_labels: bool = Fals
     Raises as `load_ex4` does.
     """
     content = _load_mat(path, ("Theta1", "Theta2"))
-    thetas = [np.asarray(content[name], dtype=np.float64) for name in ("Theta1", "Theta2")]
-    if [t.shape for t in thetas] != [(25, 401), (10, 26)]:
+    thetas = [np.asarray(content[name]) for name in ("Theta1", "Theta2")]
+    if [t.shape for t in thetas] != [(25, 401), (10, 26)] or any(t.dtype.kind not in "fiu" for t in thetas):
         raise ValueError(
             f"{path}: not ex4's weights: Theta1 is {thetas[0].shape} and Theta2 {thetas[1].shape}, "
-            "expected (25, 401) and (10, 26)"
+            "expected real numbers of shape (25, 401) and (10, 26)"
         )
+    thetas = [theta.astype(np.float64) for theta in thetas]
     if not course_labels:
         thetas[1] = np.roll(thetas[1], 1, axis=0)
     state = {}

@@ -101,11 +101,16 @@ class Primitive:
         self.options: frozenset[str] = frozenset()  # those that the rules honour
         self.positional = _positional(function)
         self.reads_metadata = True
-        self.marks_origin = False  # whether its results remember what they were made of, while they live
+        self.marks_origin = False  # whether its results remember, while they live, what they were made of
+        self.moves = False  # whether it only moves elements: what they were made of stays true
         self.kept = _Kept(self)
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        for name in self.positional[len(args) : len(self.vjps)]:  # arrays given by name
+            if name not in options:
+                break
+            args += (options.pop(name),)
         for arg in args:
             if isinstance(arg, Operand):
                 return arg._apply(self, args, options)
@@ -276,23 +281,28 @@ def mark_changed(array: Any) -> None:
     _changed[key] = weakref.ref(owner, lambda _: _changed.pop(key, None)), next_order()
 
 
+def changed_since(array: Any, order: int) -> bool:
+    """Whether `array` was changed in place through a tensor after the moment `order`."""
+    return isinstance(array, ndarray) and _changed.get(id(_owner(array)), (None, order))[1] < order  # smaller is newer
+
+
 def _refuse_changed(record: Record, saved: tuple[Any, ...]) -> None:
     for k, value in enumerate(saved):
-        if isinstance(value, np.ndarray):
-            _, changed = _changed.get(id(_owner(value)), (None, record.order))
-            if changed < record.order:  # smaller is newer
-                node = record if k == 0 else record.parents[k - 1]
-                who = f"{node.name!r} " if node is not None and node.name else ""
-                raise RuntimeError(
-                    f"the data {who}of shape {value.shape} that '{record.primitive.name}' used was changed in place "
-                    "after it was recorded, so its gradient would be wrong. Update data after backward(), or assign a "
-                    "new array: t.data = t.data - step, not t.data -= step"
-                )
+        if changed_since(value, record.order):
+            node = record if k == 0 else record.parents[k - 1]
+            who = f"{node.name!r} " if node is not None and node.name else ""
+            raise RuntimeError(
+                f"the data {who}of shape {value.shape} that '{record.primitive.name}' used was changed in place "
+                "after it was recorded, so its gradient would be wrong. Update data after backward(), or assign a "
+                "new array: t.data = t.data - step, not t.data -= step"
+            )
 
 
 def _fitted(g: Any, node: Node) -> Any:
     """`g` in the shape and precision of the node whose gradient it is."""
     shape, dtype = node.shape, node.dtype
+    if not hasattr(g, "shape"):
+        g = np.asarray(g, dtype)
     if g.shape != shape:
         g = unbroadcast(g, shape)
     return g if g.dtype is dtype else g.astype(dtype)
@@ -377,7 +387,7 @@ def pullback(
             except Exception as error:
                 error.add_note(
                     f"while computing the gradient of '{primitive.name}' (output of shape {record.shape}) with respect "
-                    f"to its argument {parents.index(node)} of shape {node.shape}"
+                    f"to its argument {primitive.vjps.index(vjp)} of shape {node.shape}"
                 )
                 raise
             held = gradients.get(node)

@@ -15,7 +15,6 @@ import numpy as np
 
 from .engine import primitive, rule
 from .random import generator
-from .rules.shape import _reshape as reshape_primitive
 from .tensor import Tensor
 
 # Activations
@@ -86,7 +85,8 @@ def _log_sum(x: Any, axis: Any) -> tuple[Any, Any]:
     x = _floating(x)
     largest = np.max(x, axis=axis, keepdims=True)
     largest = np.where(np.isfinite(largest), largest, np.where(np.isnan(largest), np.nan, 0))
-    e = np.exp(x - largest)
+    with np.errstate(over="ignore"):  # a difference may be −∞, and e^−∞ is 0
+        e = np.exp(x - largest)
     ones = np.sum(x == largest, axis=axis, keepdims=True)
     rest = np.sum(np.where(x == largest, 0, e), axis=axis, keepdims=True) + (ones - 1)
     with np.errstate(divide="ignore"):  # log 0 = −∞ is right where every x is −∞
@@ -118,7 +118,8 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 @primitive
 def _softmax(x: Any, *, axis: Any) -> Any:
     x = _floating(x)
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    with np.errstate(over="ignore"):
+        e = np.exp(x - np.max(x, axis=axis, keepdims=True))
     e /= np.sum(e, axis=axis, keepdims=True)
     return e
 
@@ -134,8 +135,13 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 
 @primitive
 def _log_softmax(x: Any, *, axis: Any) -> Any:
+    x = _floating(x)
     largest, excess = _log_sum(x, axis)
-    return (x - largest) - excess
+    with np.errstate(over="ignore"):
+        below = x - largest
+        if np.any(np.isinf(below)):  # of finite numbers: as far below as a float can be
+            below = np.where(np.isfinite(x), np.maximum(below, np.finfo(x.dtype).min), below)
+        return below - excess
 
 
 rule(_log_softmax, lambda g, y, x, *, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
@@ -183,6 +189,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, rng: np.random.Genera
     if not training or p == 0:
         return x
     keep = generator(rng).random(np.shape(x)) >= p
+    x = _prediction(x)
     return x * (keep / max(1 - p, 1e-300)).astype(x.dtype)
 
 
@@ -192,6 +199,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, rng: np.random.Genera
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """Σ (prediction − target)², divided as `reduction` says: by the number of elements ("mean"), by that of rows
     ("batchmean"), or not at all ("sum")."""
+    prediction = _prediction(prediction)
     target = _target("mse_loss", prediction, target)
     return _mse_loss(prediction, target, count=_count("mse_loss", reduction, np.shape(prediction)))
 
@@ -216,9 +224,10 @@ def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean")
     input: the gradient is p − y and no logarithm of 0 is ever taken. Otherwise probabilities below the
     smallest normal number count as that number, which keeps loss and gradient finite.
     """
+    probability = _prediction(probability)
     target = _target("binary_cross_entropy", probability, target, low=0, high=1)
     count = _count("binary_cross_entropy", reduction, np.shape(probability))
-    logits = _logits_of(probability)
+    logits = probability.argument_of(sigmoid) if isinstance(probability, Tensor) else None
     if logits is not None:
         return _binary_cross_entropy(logits, probability, target, count=count)
     p = probability._value() if isinstance(probability, Tensor) else probability
@@ -235,6 +244,7 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = 
 
     Computed as z (1[z > 0] − y) + log(1 + e^−|z|), in which nothing cancels. The gradient is h − y.
     """
+    logits = _prediction(logits)
     target = _target("binary_cross_entropy_with_logits", logits, target, low=0, high=1)
     count = _count("binary_cross_entropy_with_logits", reduction, np.shape(logits))
     return _binary_cross_entropy(logits, sigmoid(logits), target, count=count)
@@ -275,28 +285,17 @@ rule(
 )
 
 
-def _logits_of(probability: Any) -> Any:
-    """The input of the sigmoid that made `probability`; also through changes of shape. None if it is none."""
-    made_by, source, options = _origin(probability)
-    while made_by is reshape_primitive and options["order"] == "C":
-        made_by, source, options = _origin(source)
-    return np.reshape(source, probability.shape) if made_by is sigmoid else None
-
-
-def _origin(x: Any) -> tuple[Any, ...]:
-    return x.origin() if isinstance(x, Tensor) else (None, None, None)
-
-
 def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
     """−Σ log softmax(logits)[label] over the rows of `logits` (m, k): the loss of a classifier of k classes.
 
     `labels` are integers 0 … k − 1 of shape (m,) or (m, 1), or rows of probabilities (m, k), such as one-hot rows.
     "mean" and "batchmean" both divide by m, "sum" does not.
     """
+    logits = _prediction(logits)
     shape = np.shape(logits)
     if len(shape) != 2:
         raise ValueError(f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}")
-    if _origin(logits)[0] is _softmax:
+    if isinstance(logits, Tensor) and logits.argument_of(_softmax) is not None:
         raise ValueError(
             "cross_entropy got the output of softmax, and would apply it once more. Pass the logits: take the Softmax "
             "layer out of the model while it learns"
@@ -384,6 +383,13 @@ def _floating(x: Any) -> Any:
     """`x` as floats; integers become float64."""
     x = np.asarray(x)
     return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+def _prediction(x: Any) -> Any:
+    """A prediction as floats, whatever it came as."""
+    if isinstance(x, Tensor):
+        return x if x.dtype.kind == "f" else Tensor(_floating(x.data))
+    return _floating(x)
 
 
 def _values_of(loss: str, target: Any) -> Any:

@@ -57,8 +57,9 @@ def gradcheck(
     Inputs are as for `numerical_gradient` (float32 is checked in float64). A result of several numbers is checked as
     a weighted sum of them. Every entry is judged by itself: it is wrong if it differs by more than
     `atol + rtol · |numerical|` and the rounding error of the difference quotient. An entry at a kink, where the slopes
-    on both sides differ, is skipped. If every gradient is 0, a warning calls the check vacuous. With `order=2`, the
-    gradient of a weighted sum of the gradient's entries is checked as well.
+    on both sides differ, or at the edge of the domain is skipped. If every gradient is 0, a warning calls the check
+    vacuous. With `order=2`, the gradient of a weighted sum of the gradient's entries is checked as well.
+    Raises `ValueError` if `fun` is not deterministic.
     The message lists the worst entries with the relative difference `|num − ana| / |num + ana|`, and for each input
     `‖num − ana‖ / ‖num + ana‖` as in the course's exercise 4.
     """
@@ -143,8 +144,13 @@ class _Value:
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
         with no_grad():
-            shape = np.shape(function())
-        self.shape = shape
+            first, second = _values(function()), _values(function())
+        if not np.array_equal(first, second, equal_nan=True):
+            raise ValueError(
+                "the function gives another value each time it is called (dropout? random numbers?), so it cannot be "
+                "compared with differences. Call eval() on the model, or make the generator anew in each call"
+            )
+        self.shape = shape = first.shape
         self.weights = _weights(shape)
 
     def check_single(self) -> None:
@@ -155,16 +161,22 @@ class _Value:
     def __call__(self) -> float:
         with no_grad():
             result = self.function()
-        values = result.numpy() if isinstance(result, Tensor) else result
-        return float(np.sum(self.weights * np.asarray(values, dtype=np.float64)))
+        return float(np.sum(self.weights * _values(result)))
 
     def gradients(self, leaves: list[Tensor]) -> list[Array]:
         for leaf in leaves:
             leaf._grad = None
-        result = self.function()
+        with recording():
+            result = self.function()
         if isinstance(result, Tensor) and result.record is not None:
             result.backward(np.reshape(self.weights, result.shape))
         return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+
+def _values(result: Any) -> Array:
+    if not isinstance(result, Tensor | np.ndarray | np.generic | float | int):
+        raise TypeError(f"the function must give one tensor, array or number, not {type(result).__name__}")
+    return np.asarray(result.numpy() if isinstance(result, Tensor) else result, dtype=np.float64)
 
 
 def _weights(shape: tuple[int, ...]) -> Any:
@@ -180,9 +192,10 @@ def _difference(value: _Value, leaf: Tensor, i: int, eps: float) -> tuple[float,
     h = eps * max(1.0, abs(x))
     at: dict[float, float] = {}
     try:
-        for step in (-h, -h / 2, 0.0, h / 2, h):
-            data.flat[i] = x + step
-            at[step] = value()
+        with np.errstate(all="ignore"):  # a step may leave the function's domain
+            for step in (-h, -h / 2, 0.0, h / 2, h):
+                data.flat[i] = x + step
+                at[step] = value()
     finally:
         data.flat[i] = x
     wide, narrow = (at[h] - at[-h]) / (2 * h), (at[h / 2] - at[-h / 2]) / h
@@ -209,21 +222,33 @@ def _check_entry(
     value: _Value, analytic: float, leaf: Tensor, k: int, i: int, tolerances: tuple[float, float, float]
 ) -> _Entry:
     eps, rtol, atol = tolerances
-    numeric = excess = 0.0
-    gaps = []
-    for attempt, step in enumerate((eps, eps / 16, eps / 256)):  # a smaller step may get away from a kink nearby
+    attempts: list[tuple[float, ...]] = []
+    for step in (
+        eps,
+        eps / 16,
+        eps / 256,
+        eps / 4096,
+    ):  # a smaller step may get away from a kink, or stay in the domain
         estimate, noise, left, right = _difference(value, leaf, i, step)
-        excess_now = abs(estimate - analytic) / (atol + rtol * abs(estimate) + noise)
-        if excess_now <= 1:
+        tolerance = atol + rtol * abs(estimate) + noise
+        error = abs(estimate - analytic)
+        first_error = attempts[0][1] if attempts else np.inf
+        if error <= tolerance and not tolerance > first_error / 2:  # noise must not hide what the first step showed
             return _Entry(k, i, analytic, estimate, "right")
-        if attempt == 0:
-            numeric, excess = estimate, excess_now
-        gaps.append((abs(right - left), atol + rtol * max(abs(left), abs(right)) + 4 * noise))
-    # Where a function is smooth, the slopes on both sides approach each other with the step; at a kink they do not.
-    (first, _), (last, tolerance) = gaps[0], gaps[-1]
-    if last > tolerance and last > first / 4:
-        return _Entry(k, i, analytic, numeric, "kink")
-    return _Entry(k, i, analytic, numeric, "wrong", excess if np.isfinite(excess) else float("inf"))
+        attempts.append((estimate, error, tolerance, abs(right - left), 4 * noise))
+    estimate, error, tolerance, gap, _ = attempts[0]
+    if not any(np.isfinite(a[0]) for a in attempts):
+        return _Entry(k, i, analytic, estimate, "kink")  # the edge of the domain
+    # Where a function is smooth, the slopes on both sides approach each other with the step. At a kink their gap stays
+    # as it is; at a jump the slopes, or their gap, grow as the step shrinks. Rounding errors grow too, but irregularly.
+    later_estimate, _, _, later_gap, later_noise = attempts[2]
+    size, later_size = abs(estimate), abs(later_estimate)
+    unclear = tolerance + later_noise
+    kink = later_gap > unclear and abs(later_gap - gap) <= gap / 4
+    jump = any(b > unclear and abs(b / 256 - a) <= a / 100 for a, b in ((gap, later_gap), (size, later_size)))
+    if kink or jump:
+        return _Entry(k, i, analytic, estimate, "kink")
+    return _Entry(k, i, analytic, estimate, "wrong", error / tolerance if np.isfinite(error) else float("inf"))
 
 
 def _report(

@@ -78,6 +78,8 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], *, model: Module 
     form = path.suffix.lower().removeprefix(".")
     if form not in FORMATS:
         raise ValueError(f"render_graph: {path.name!r} must end in {', '.join('.' + f for f in FORMATS)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"render_graph: there is no folder {os.fspath(path.parent)!r} for {path.name!r}")
     dot = draw_graph(output, model=model)
     content = dot.source.encode() if form == "dot" else _lay_out(dot, form)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -119,6 +121,6 @@ def _oldest_first(output: Tensor) -> list[Record]:
 
 def _label(*lines: str) -> str:
     """A label that shows the lines as they are, whatever characters they hold."""
-    text = "\\n".join(graphviz.escape(line) for line in lines)
+    text = "\\n".join(graphviz.escape(line.replace("&", "&amp;").replace("\0", "")) for line in lines)
     label: str = graphviz.nohtml(text)
     return label

@@ -17,7 +17,7 @@ Initializer = Callable[[tuple[int, ...], np.random.Generator], NDArray[Any]]
 
 
 class Module:
-    """A function with parameters: the tensors among its attributes that require grad, and those of its sub-modules.
+    """A function with parameters: the leaf tensors among its attributes that require grad, and its sub-modules'.
 
     Attributes are searched in the order in which they were set, and through lists, tuples and dicts. Subclasses
     define `forward`.
@@ -25,17 +25,17 @@ class Module:
 
     training: bool = True
 
-    def __call__(self, *inputs: Any) -> Any:
-        return self.forward(*inputs)
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        return self.forward(*inputs, **options)
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define forward(self, x)")
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Names such as "0.weight" with their tensors, each tensor once."""
         seen: set[int] = set()
         for name, value in self._walk():
-            if isinstance(value, Tensor) and value.requires_grad and id(value) not in seen:
+            if isinstance(value, Tensor) and value.requires_grad and value.is_leaf and id(value) not in seen:
                 seen.add(id(value))
                 yield name, value
 
@@ -92,7 +92,7 @@ class Module:
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Sets every parameter from `state`. Raises `ValueError` and changes nothing if a name or shape is wrong."""
         own = dict(self.named_parameters())
-        arrays = {name: np.asarray(value) for name, value in state.items()}
+        arrays = {n: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in state.items()}
         missing, unknown = own.keys() - arrays.keys(), arrays.keys() - own.keys()
         problems = [f"missing: {', '.join(sorted(missing))}"] if missing else []
         problems += [f"unknown: {', '.join(sorted(unknown))}"] if unknown else []
@@ -106,23 +106,29 @@ class Module:
         for name, p in own.items():
             p.data = arrays[name].astype(p.dtype)  # a copy: the caller keeps theirs
 
-    def summary(self, input_shape: tuple[int, ...] | None = None) -> str:
-        """A table of the layers with their parameters, and with their output shapes for one sample of `input_shape`
-        (found by running a sample of zeros through; for a model that starts with `Dense`, known without)."""
+    def summary(self, input_shape: int | tuple[int, ...] | None = None) -> str:
+        """A table of the layers with their parameters, and with their output shapes for one sample of `input_shape`,
+        found by running a sample of zeros through. Without it, the shapes are those of a model that starts with
+        `Dense`, and unknown ("?") for another."""
         layers: list[Any] = list(self) if isinstance(self, Sequential) else [self]
-        shape = input_shape or next(((m.in_features,) for m in self.modules() if isinstance(m, Dense)), None)
+        given = (input_shape,) if isinstance(input_shape, int) else input_shape
+        shape = given or ((layers[0].in_features,) if layers and isinstance(layers[0], Dense) else None)
         x: Any = None if shape is None else np.zeros((1, *shape))
         rows = [("layer", "output shape", "parameters")]
         training = [(m, m.training) for m in self.modules()]
         self.eval()
         try:
             for i, layer in enumerate(layers):
-                with no_grad():
-                    x = None if x is None else layer(x)
+                try:
+                    with no_grad():
+                        x = None if x is None else layer(x)
+                except Exception:
+                    if given is not None:
+                        raise
+                    x = None
                 count = layer.num_parameters if isinstance(layer, Module) else 0
-                rows.append(
-                    (f"{i} {_name_of(layer)}", str((None, *x.shape[1:])) if x is not None else "?", f"{count:,}")
-                )
+                shown = str((None, *np.shape(x)[1:])) if isinstance(x, Tensor | np.ndarray) else "?"
+                rows.append((f"{i} {_name_of(layer)}", shown, f"{count:,}"))
         finally:
             for module, mode in training:
                 module.training = mode
@@ -137,15 +143,17 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        children = [(name, value) for name, value in self._members() if isinstance(value, Module)]
+        children = [(name, value) for name, value in self._members() if isinstance(value, Module) or name.isdigit()]
         if not children:
             return f"{type(self).__name__}({self._describe()})"
-        inner = "\n".join(f"({name}): {value!r}".replace("\n", "\n  ") for name, value in children)
+        inner = "\n".join(f"({name}): {_name_of(value, whole=True)}".replace("\n", "\n  ") for name, value in children)
         return f"{type(self).__name__}(\n  " + inner.replace("\n", "\n  ") + "\n)"
 
 
-def _name_of(layer: Any) -> str:
-    return repr(layer).split("\n", 1)[0] if isinstance(layer, Module) else getattr(layer, "__name__", repr(layer))
+def _name_of(layer: Any, whole: bool = False) -> str:
+    if not isinstance(layer, Module):
+        return getattr(layer, "__name__", repr(layer))
+    return repr(layer) if whole else repr(layer).split("\n", 1)[0]
 
 
 # Activations

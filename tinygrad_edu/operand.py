@@ -48,13 +48,20 @@ def look_up(function: Callable[..., Any]) -> Callable[..., Any]:
         ) from None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """`value` with every operand in it, also in lists and tuples, replaced by its array."""
     if isinstance(value, Operand):
         return value._value()
     if isinstance(value, list | tuple):
-        return type(value)(_plain(v) for v in value)
+        return type(value)(plain(v) for v in value)
     return value
+
+
+def refuse(function: Callable[..., Any], given: dict[str, Any], *options: str) -> None:
+    """Raises if one of these options was given, rather than ignore it."""
+    for name in options:
+        if given.get(name) is not None and given[name] is not np._NoValue:
+            raise TypeError(f"{function.__name__}: the option {name}= is not supported on tensors; leave it out")
 
 
 def constant(*functions: Callable[..., Any]) -> None:
@@ -62,7 +69,7 @@ def constant(*functions: Callable[..., Any]) -> None:
     for function in functions:
 
         def on_values(*args: Any, _function: Callable[..., Any] = function, **options: Any) -> Any:
-            return _function(*map(_plain, args), **{name: _plain(value) for name, value in options.items()})
+            return _function(*map(plain, args), **{name: plain(value) for name, value in options.items()})
 
         FUNCTIONS[function] = on_values
 

@@ -45,11 +45,13 @@ class Optimizer:
         self._state: dict[Tensor, dict[str, Any]] = {}
 
     def _check(self, group: Group) -> None:
-        """Refuses settings that cannot be meant."""
+        """Refuses settings that cannot be meant, and makes Python floats of numbers."""
         for name in ("lr", "momentum", "weight_decay"):
             value = group.get(name, 0)
             if not isinstance(value, int | float | np.number) or not 0 <= float(value) < np.inf:
                 raise ValueError(f"{type(self).__name__}: {name} must be a finite number of at least 0, not {value!r}")
+            if name in group:
+                group[name] = float(value)  # a NumPy scalar would turn float32 parameters into float64
 
     @property
     def lr(self) -> float:
@@ -58,10 +60,11 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        for group in self.groups:
-            self._check(group | {"lr": value})
-        for group in self.groups:
-            group["lr"] = value
+        changed = [group | {"lr": value} for group in self.groups]
+        for group in changed:
+            self._check(group)
+        for group, new in zip(self.groups, changed, strict=True):
+            group["lr"] = new["lr"]
 
     def zero_grad(self) -> None:
         for group in self.groups:

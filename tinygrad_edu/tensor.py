@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
+from contextvars import ContextVar, Token
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike as ArrayConvertible
 from numpy.typing import DTypeLike, NDArray
 
-from .engine import Node, Options, Primitive, Record, mark_changed, next_order, pullback
+from .engine import Node, Options, Primitive, Record, changed_since, mark_changed, next_order, pullback
 from .operand import ArrayLike
 
 _recording: ContextVar[bool] = ContextVar("tinygrad_edu.recording", default=True)
@@ -20,14 +20,24 @@ _new = object.__new__
 _NOTHING = [(None,) * n for n in range(8)]  # what a record of n − 1 arguments keeps when its rules read nothing
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Inside it (or in a function decorated with `@no_grad()`) nothing is recorded, in this thread."""
-    token = _recording.set(False)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+class no_grad(ContextDecorator):
+    """Inside it, or in a function decorated with it, nothing is recorded, in this thread."""
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        """`@no_grad` decorates as `@no_grad()` does."""
+        return super().__new__(cls) if function is None else cls()(function)
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[bool]] = []
+
+    def _recreate_cm(self) -> no_grad:  # each call of a decorated function, in whatever thread, has its own
+        return no_grad()
+
+    def __enter__(self) -> None:
+        self._tokens.append(_recording.set(False))
+
+    def __exit__(self, *error: object) -> None:
+        _recording.reset(self._tokens.pop())
 
 
 @contextmanager
@@ -38,6 +48,17 @@ def recording() -> Iterator[None]:
         yield
     finally:
         _recording.reset(token)
+
+
+class Origin(NamedTuple):
+    """What a tensor was made of, kept while the tensor lives, for losses that compute from it instead."""
+
+    primitive: Primitive
+    options: Options
+    value: Any = None  # the argument as it was
+    node: Node | None = None
+    order: int = 0
+    earlier: Any = None  # where `primitive` only moved the elements: the origin of those
 
 
 class Tensor(ArrayLike):
@@ -55,7 +76,7 @@ class Tensor(ArrayLike):
     # becomes an array when somebody asks for `data`.
     _data: Any
     record: Record | None  # how it was computed; None for leaves and for whatever was not recorded
-    _origin: tuple[Any, ...] | None  # set by the few primitives that mark it: what was applied, to what, and how
+    _origin: Origin | None  # set by the few primitives that mark it
 
     def __init__(
         self,
@@ -122,6 +143,7 @@ class Tensor(ArrayLike):
         if not value and self.record is not None:
             raise RuntimeError("this tensor is recorded; use detach() for its values without the record")
         self._requires_grad = bool(value)
+        self._origin = None  # a leaf is made of nothing
 
     @property
     def name(self) -> str | None:
@@ -176,7 +198,7 @@ class Tensor(ArrayLike):
             if not isinstance(g, np.ndarray) or g.base is not None or id(g) in seen:
                 g = np.array(g)  # a leaf's gradient is an array of its own
             seen.add(id(g))
-            leaf._grad = g if leaf._grad is None else leaf._grad + g
+            leaf._grad = g if leaf._grad is None else np.asarray(leaf._grad + g)
 
     def _seed(self, gradient: ArrayConvertible | None) -> Any:
         if gradient is None:
@@ -275,9 +297,19 @@ class Tensor(ArrayLike):
 
     # Recording
 
-    def origin(self) -> tuple[Any, ...]:
-        """The primitive, its argument and its options, if this tensor was made by one that marks its results."""
-        return getattr(self, "_origin", None) or (None, None, None)
+    def argument_of(self, primitive: Primitive) -> Tensor | None:
+        """What `primitive` was applied to, if that made this tensor (its elements may have been moved since)."""
+        origin = getattr(self, "_origin", None)
+        moves = []
+        while origin is not None and origin.primitive is not primitive:
+            moves.append(origin)
+            origin = origin.earlier
+        if origin is None or changed_since(origin.value, origin.order):
+            return None
+        t = _unrecorded(origin.value) if origin.node is None else rebuilt(origin.value, origin.node)
+        for move in reversed(moves):
+            t = move.primitive(t, **move.options)
+        return t
 
     def _value(self) -> Any:
         return self._data
@@ -291,13 +323,15 @@ class Tensor(ArrayLike):
         values = [a._data if isinstance(a, Tensor) else _constant(a) for a in args]
         nodes = tuple(a._node() if isinstance(a, Tensor) else None for a in args)
         if not _is_recording() or all(node is None for node in nodes):
-            if isinstance(primitive.function, np.ufunc):
+            if not primitive.moves:
                 values = [_widened(v) for v in values]
             t = _unrecorded(primitive.forward(*values, **options))
         else:
             t = self._record(primitive, args, options, values, nodes)
         if primitive.marks_origin:
-            t._origin = primitive, args[0], options
+            t._origin = Origin(primitive, options, values[0], nodes[0] if t._requires_grad else None, next_order())
+        elif primitive.moves and (earlier := getattr(args[0], "_origin", None)) is not None:
+            t._origin = Origin(primitive, options, earlier=earlier)
         return t
 
     @staticmethod
@@ -309,6 +343,11 @@ class Tensor(ArrayLike):
         nodes: tuple[Node | None, ...],
     ) -> Tensor:
         y = primitive.forward(*values, **options)
+        if y.dtype.kind != "f":
+            raise TypeError(
+                f"{primitive.name} of a tensor that requires grad gave {y.dtype}, which has no gradient; use .detach() "
+                "if none is wanted"
+            )
         keep = primitive.kept[tuple(node is not None for node in nodes)]
         if keep is None:
             saved: tuple[Any, ...] = (None,) * (len(values) + 1)
@@ -368,8 +407,8 @@ def _recorded(
 def _constants(args: tuple[Any, ...], nodes: tuple[Node | None, ...]) -> Any:
     """The shapes and names of the constant arrays among the arguments, for drawings; None without any."""
     described = tuple(
-        None if node is not None or not np.ndim(arg) else (np.shape(arg), getattr(arg, "name", None))
-        for arg, node in zip(args, nodes, strict=True)
+        (np.shape(arg), name) if node is None and (np.ndim(arg) or name) else None
+        for arg, node, name in zip(args, nodes, [getattr(arg, "name", None) for arg in args], strict=True)
     )
     return described if any(described) else None
 

@@ -6,12 +6,13 @@ Where a function has a kink, the rule gives PyTorch's subgradient: 0 for `abs` a
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ..engine import FUNCTIONS, primitive, rule
-from ..operand import constant
+from ..engine import FUNCTIONS, primitive, primitive_of, rule
+from ..operand import constant, plain, refuse
 
 # Arithmetic
 
@@ -22,7 +23,9 @@ rule(np.divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b)
 rule(np.negative, lambda g, y, x: -g)
 rule(np.positive, lambda g, y, x: g)
 rule(np.reciprocal, lambda g, y, x: -g * y * y)
-rule(np.remainder, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor(a / b))
+rule(np.remainder, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b))
+rule(np.fmod, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.trunc(a / b))
+rule(np.ldexp, lambda g, y, a, b: g * 2.0**b, None)
 
 
 def _one_less(b: Any) -> Any:
@@ -38,13 +41,14 @@ rule(
     # At a = 0 the limit of y · log a is 0 for b > 0.
     lambda g, y, a, b: g * y * np.log(np.where((a == 0) & (b >= 0), 1, a)),
 )
+rule(np.float_power, *primitive_of(np.power).vjps)
 rule(np.square, lambda g, y, x: 2 * g * x)
 rule(np.sqrt, lambda g, y, x: g / (2 * y))
 rule(np.cbrt, lambda g, y, x: g / (3 * y * y))
-rule(np.hypot, lambda g, y, a, b: g * _ratio(a, y), lambda g, y, a, b: g * _ratio(b, y))
+rule(np.hypot, lambda g, y, a, b: g * ratio(a, y), lambda g, y, a, b: g * ratio(b, y))
 
 
-def _ratio(a: Any, y: Any) -> Any:
+def ratio(a: Any, y: Any) -> Any:
     """a / y where |a| ≤ y, and 0 at y = 0 (the subgradient of a norm at its tip)."""
     return a / np.where(y == 0, 1, y)
 
@@ -58,6 +62,8 @@ rule(np.log, lambda g, y, x: g / x)
 rule(np.log2, lambda g, y, x: g / (x * np.log(2.0)))
 rule(np.log10, lambda g, y, x: g / (x * np.log(10.0)))
 rule(np.log1p, lambda g, y, x: g / (1 + x))
+rule(np.logaddexp, lambda g, y, a, b: g * np.exp(a - y), lambda g, y, a, b: g * np.exp(b - y))
+rule(np.logaddexp2, lambda g, y, a, b: g * np.exp2(a - y), lambda g, y, a, b: g * np.exp2(b - y))
 
 # Trigonometric and hyperbolic functions and their inverses
 
@@ -79,9 +85,52 @@ rule(np.arcsinh, lambda g, y, x: g / np.hypot(1, x))
 rule(np.arccosh, lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)))
 rule(np.arctanh, lambda g, y, x: g / ((1 - x) * (1 + x)))
 
+rule(np.deg2rad, lambda g, y, x: g * (np.pi / 180))
+rule(np.rad2deg, lambda g, y, x: g * (180 / np.pi))
+rule(np.radians, lambda g, y, x: g * (np.pi / 180))
+rule(np.degrees, lambda g, y, x: g * (180 / np.pi))
+
+
+@primitive
+def _sinc_derivative(x: Any, *, order: int) -> Any:
+    """The derivative of that order of sin(πx)/(πx): around 0 by its power series, elsewhere by Leibniz's rule."""
+    u = np.pi * np.asarray(x, dtype=np.float64)
+    near = np.abs(u) < 2
+    n = np.arange(0, 60, 2)
+    series = np.array([math.perm(k, order) / math.factorial(k + 1) * (-1) ** (k // 2) for k in n.tolist()])
+    small = np.sum(series * np.where(near, u, 0)[..., None] ** np.maximum(n - order, 0), axis=-1)
+    safe = np.where(near, 1, u)
+    large = sum(
+        math.comb(order, j)
+        * np.sin(safe + j * np.pi / 2)
+        * (-1.0) ** (order - j)
+        * math.factorial(order - j)
+        / safe ** (order - j + 1)
+        for j in range(order + 1)
+    )
+    return (np.where(near, small, large) * np.pi**order).astype(np.asarray(x).dtype)[()]
+
+
+rule(_sinc_derivative, lambda g, y, x, *, order: g * _sinc_derivative(x, order=order + 1))
+rule(np.sinc, lambda g, y, x: g * _sinc_derivative(x, order=1))
+
 # Functions with kinks
 
 rule(np.absolute, lambda g, y, x: g * np.sign(x))
+rule(np.fabs, lambda g, y, x: g * np.sign(x))
+rule(np.copysign, lambda g, y, a, b: g * np.sign(a) * np.sign(y), lambda g, y, a, b: np.zeros_like(g))
+# As maximum and minimum, but a NaN loses against a number.
+rule(
+    np.fmax,
+    lambda g, y, a, b: np.where((a > b) | np.isnan(b), g, np.where(a == b, g / 2, 0)),
+    lambda g, y, a, b: np.where((b > a) | np.isnan(a), g, np.where(a == b, g / 2, 0)),
+)
+rule(
+    np.fmin,
+    lambda g, y, a, b: np.where((a < b) | np.isnan(b), g, np.where(a == b, g / 2, 0)),
+    lambda g, y, a, b: np.where((b < a) | np.isnan(a), g, np.where(a == b, g / 2, 0)),
+)
+rule(np.nan_to_num, lambda g, y, x, *, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0))
 rule(
     np.maximum,
     lambda g, y, a, b: np.where(a > b, g, np.where(a == b, g / 2, 0)),
@@ -116,8 +165,7 @@ rule(
 
 
 def clip(a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min: Any = None, max: Any = None) -> Any:
-    if out is not None:
-        raise TypeError("clip: out= is not supported on tensors; use the result")
+    refuse(np.clip, {"out": out}, "out")
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise TypeError("clip: give each bound once, as a_min/a_max or as min/max")
     return _clip(a, min if a_min is None else a_min, max if a_max is None else a_max)
@@ -125,13 +173,45 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min:
 
 FUNCTIONS[np.clip] = clip
 
-rule(np.where, None, lambda g, y, c, a, b: np.where(c, g, 0), lambda g, y, c, a, b: np.where(c, 0, g))
+
+@primitive
+def _where(c: Any, a: Any, b: Any) -> Any:
+    return np.where(c, a, b)
+
+
+rule(_where, None, lambda g, y, c, a, b: np.where(c, g, 0), lambda g, y, c, a, b: np.where(c, 0, g))
+FUNCTIONS[np.where] = lambda condition, *branches: _where(condition, *branches) if branches else np.nonzero(condition)
 
 # Steps: the derivative is 0 wherever there is one.
 
-for _step in (np.sign, np.floor, np.ceil, np.trunc, np.rint):
+for _step in (np.sign, np.floor, np.ceil, np.trunc, np.rint, np.fix):
     rule(_step, lambda g, y, x: np.zeros_like(g))
+rule(np.round, lambda g, y, x, *, decimals=0: np.zeros_like(g))
+FUNCTIONS[np.around] = FUNCTIONS[np.round]
+rule(np.heaviside, lambda g, y, x, h: np.zeros_like(g), lambda g, y, x, h: np.where(x == 0, g, 0))
 rule(np.floor_divide, lambda g, y, a, b: np.zeros_like(g), lambda g, y, a, b: np.zeros_like(g))
+
+
+def divmod_(a: Any, b: Any) -> tuple[Any, Any]:
+    return np.floor_divide(a, b), np.remainder(a, b)
+
+
+def modf(x: Any) -> tuple[Any, Any]:
+    whole = np.trunc(x)
+    return x - whole, whole
+
+
+def frexp(x: Any) -> tuple[Any, Any]:
+    _, exponent = np.frexp(plain(x))
+    return np.ldexp(x, -exponent), exponent
+
+
+FUNCTIONS[np.divmod] = divmod_
+FUNCTIONS[np.modf] = modf
+FUNCTIONS[np.frexp] = frexp
+# Tensors are real.
+FUNCTIONS[np.real] = FUNCTIONS[np.conjugate] = FUNCTIONS[np.real_if_close] = lambda x: +x
+FUNCTIONS[np.imag] = lambda x: 0 * x
 
 
 @primitive

@@ -6,12 +6,13 @@ A gradient comes back along the reduced axes at size 1; the engine repeats it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..engine import FUNCTIONS, primitive, rule
-from ..operand import constant
+from ..operand import constant, plain, refuse
 
 
 def _restored(g: Any, axis: Any, keepdims: Any) -> Any:
@@ -24,10 +25,15 @@ def _count(of_x: int, of_y: int) -> int:
     return max(1, of_x // max(1, of_y))
 
 
-rule(np.sum, lambda g, y, x, *, axis=None, dtype=None, keepdims=False: _restored(g, axis, keepdims))
+rule(
+    np.sum,
+    lambda g, y, x, *, axis=None, dtype=None, keepdims=False, initial=0, where=True: (
+        _restored(g, axis, keepdims) if where is True else np.where(where, _restored(g, axis, keepdims), 0)
+    ),
+)
 rule(
     np.mean,
-    lambda g, y, x, *, axis=None, keepdims=False: _restored(g / _count(x.size, y.size), axis, keepdims),
+    lambda g, y, x, *, axis=None, dtype=None, keepdims=False: _restored(g / _count(x.size, y.size), axis, keepdims),
 )
 rule(
     np.var,
@@ -36,12 +42,17 @@ rule(
     ),
 )
 rule(
-    np.std,  # at y = 0 every element equals the mean, and the gradient is taken as 0
+    np.std,  # where all elements are equal (their mean may be rounded), the gradient is taken as 0
     lambda g, y, x, *, axis=None, ddof=0, keepdims=False: (
-        _restored(g / np.where(y == 0, 1, y) / (_count(x.size, y.size) - ddof), axis, keepdims)
+        _restored(g / _unless_flat(y, x, axis, keepdims) / (_count(x.size, y.size) - ddof), axis, keepdims)
         * (x - np.mean(x, axis=axis, keepdims=True))
     ),
 )
+
+
+def _unless_flat(y: Any, x: Any, axis: Any, keepdims: Any) -> Any:
+    flat = np.max(plain(x), axis=axis, keepdims=keepdims) == np.min(plain(x), axis=axis, keepdims=keepdims)
+    return np.where(flat | (y == 0), np.inf, y)
 
 
 def _shares(x: Any, y: Any, axis: Any) -> Any:
@@ -92,22 +103,25 @@ rule(
 
 
 def prod(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
-    if dtype is not None or out is not None:
-        raise TypeError("prod: dtype= and out= are not supported on tensors; use .astype() and the result")
+    refuse(np.prod, {"dtype": dtype, "out": out}, "dtype", "out")
     if keepdims is np._NoValue:
         keepdims = False
     if axis is None or isinstance(axis, tuple):
         # Several axes: move them to the end and reduce them as one.
-        axes = tuple(range(a.ndim)) if axis is None else tuple(k % a.ndim for k in axis)
+        axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
         rest = tuple(k for k in range(a.ndim) if k not in axes)
         together = math.prod(a.shape[k] for k in axes)
         flat = np.reshape(np.transpose(a, rest + axes), (*(a.shape[k] for k in rest), together))
         y = _prod(flat, axis=-1, keepdims=False)
         return np.reshape(y, [1 if k in axes else n for k, n in enumerate(a.shape)]) if keepdims else y
+    [axis] = np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
     return _prod(a, axis=axis, keepdims=keepdims)
 
 
 FUNCTIONS[np.prod] = prod
+
+
+# Running sums and products
 
 
 @primitive
@@ -118,13 +132,40 @@ def _cumsum(x: Any, *, axis: int) -> Any:
 rule(_cumsum, lambda g, y, x, *, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis))
 
 
-def cumsum(a: Any, axis: int | None = None, dtype: None = None, out: None = None) -> Any:
-    if dtype is not None or out is not None:
-        raise TypeError("cumsum: dtype= and out= are not supported on tensors; use .astype() and the result")
-    return _cumsum(np.ravel(a), axis=0) if axis is None else _cumsum(a, axis=axis)
+@primitive
+def _cumprod(x: Any) -> Any:
+    return np.cumprod(x, axis=-1)
 
 
-FUNCTIONS[np.cumsum] = cumsum
+def _shifted(x: Any, by: int, fill: float) -> Any:
+    """`x` moved along the last axis, to the right for positive `by`, with `fill` moving in."""
+    edge = np.full((*x.shape[:-1], abs(by)), fill, x.dtype)
+    return np.concatenate((edge, x[..., :-by]) if by > 0 else (x[..., -by:], edge), axis=-1)
+
+
+def _later_products(g: Any, x: Any) -> Any:
+    """Σ_{k ≥ j} g_k Π_{j < i ≤ k} x_i for each j: r_j = g_j + x_{j+1} r_{j+1}, solved by doubling the stride."""
+    total, factor, stride = g, _shifted(x, -1, 0), 1
+    while stride < x.shape[-1]:
+        total = total + factor * _shifted(total, -stride, 0)
+        factor = factor * _shifted(factor, -stride, 0)
+        stride *= 2
+    return total
+
+
+rule(_cumprod, lambda g, y, x: _shifted(y, 1, 1) * _later_products(g, x) if x.shape[-1] else g)
+
+
+def _running(function: Callable[..., Any], run: Callable[[Any, int], Any]) -> Callable[..., Any]:
+    def accumulate(a: Any, axis: int | None = None, dtype: None = None, out: None = None) -> Any:
+        refuse(function, {"dtype": dtype, "out": out}, "dtype", "out")
+        return run(np.ravel(a), 0) if axis is None else run(a, axis)
+
+    return accumulate
+
+
+FUNCTIONS[np.cumsum] = _running(np.cumsum, lambda a, axis: _cumsum(a, axis=axis))
+FUNCTIONS[np.cumprod] = _running(np.cumprod, lambda a, axis: np.moveaxis(_cumprod(np.moveaxis(a, axis, -1)), -1, axis))
 FUNCTIONS[np.amax] = FUNCTIONS[np.max]
 FUNCTIONS[np.amin] = FUNCTIONS[np.min]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -9,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import FUNCTIONS, primitive, rule
-from ..operand import _plain, constant
+from ..engine import FUNCTIONS, Operand, primitive, rule
+from ..operand import constant, plain, refuse
 
 
 def _shape_after(function: Callable[..., Any], a: Any, *args: Any) -> tuple[int, ...]:
@@ -27,16 +28,21 @@ def _reshape(x: Any, *, shape: Any, order: str) -> Any:
 
 
 rule(_reshape, lambda g, y, x, *, shape, order: np.reshape(g, x.shape, order=order))
-_reshape.marks_origin = True  # probabilities in another shape are still those of their logits
 
 
-def reshape(a: Any, /, shape: Any = None, order: Any = "C", *, copy: bool | None = None) -> Any:
+def reshape(a: Any, shape: Any = None, order: Any = "C", *, copy: bool | None = None) -> Any:
+    refuse(np.reshape, {"copy": copy}, "copy")
+    if order == "A":  # Fortran's order where the values lie in it
+        values = plain(a)
+        order = "F" if values.flags.fnc else "C"
     if order not in ("C", "F"):
-        raise ValueError(f"reshape: order must be 'C' or 'F' for tensors, not {order!r}")
+        raise ValueError(f"reshape: order must be 'C', 'F' or 'A', not {order!r}")
     return _reshape(a, shape=shape, order=order)
 
 
 def ravel(a: Any, order: Any = "C") -> Any:
+    if order == "K":  # in the order of memory
+        a, order = np.transpose(a, np.argsort([-abs(stride) for stride in plain(a).strides], kind="stable")), "C"
     return reshape(a, -1, order)
 
 
@@ -48,6 +54,17 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     return reshape(a, _shape_after(np.squeeze, a, axis))
 
 
+def _widening(function: Callable[..., Any]) -> Callable[..., Any]:
+    def widen(*arrays: Any) -> Any:
+        wide = tuple(reshape(a, _shape_after(function, a)) if isinstance(a, Operand) else function(a) for a in arrays)
+        return wide[0] if len(wide) == 1 else wide
+
+    return widen
+
+
+_function: Any
+for _function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
+    FUNCTIONS[_function] = _widening(_function)
 FUNCTIONS[np.reshape] = reshape
 FUNCTIONS[np.ravel] = ravel
 FUNCTIONS[np.expand_dims] = expand_dims
@@ -66,7 +83,21 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     return _broadcast_to(array, shape=shape)
 
 
+def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
+    shape = np.broadcast_shapes(*map(np.shape, args))
+    return tuple(np.broadcast_to(a, shape) for a in args)
+
+
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None
+) -> Any:
+    shape = np.shape(a) if shape is None else shape
+    return np.astype(np.broadcast_to(fill_value, shape), dtype or a.dtype)
+
+
 FUNCTIONS[np.broadcast_to] = broadcast_to
+FUNCTIONS[np.broadcast_arrays] = broadcast_arrays
+FUNCTIONS[np.full_like] = full_like
 
 # The axes in another order
 
@@ -126,23 +157,21 @@ rule(_scatter, lambda g, y, x, *, index, shape: g[index])
 
 
 def getitem(a: Any, index: Any) -> Any:
-    return _getitem(a, index=_plain(index))
+    return _getitem(a, index=_frozen(plain(index)))
+
+
+def _frozen(index: Any) -> Any:
+    """The index with its arrays copied: what they hold later is not what was selected."""
+    if isinstance(index, tuple):
+        return tuple(_frozen(i) for i in index)
+    return index.copy() if isinstance(index, np.ndarray) else copy.deepcopy(index) if isinstance(index, list) else index
 
 
 FUNCTIONS[operator.getitem] = getitem
 
+for _mover in (_reshape, _broadcast_to, _transpose, _getitem):
+    _mover.moves = True
 
-def flip(m: Any, axis: Any = None) -> Any:
-    axes = range(m.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    flipped = {k % m.ndim if -m.ndim <= k < m.ndim else _no_axis(k, m) for k in axes}
-    return m[tuple(slice(None, None, -1) if k in flipped else slice(None) for k in range(m.ndim))]
-
-
-def _no_axis(axis: int, a: Any) -> int:
-    raise np.exceptions.AxisError(axis, a.ndim)
-
-
-FUNCTIONS[np.flip] = flip
 
 # Joining
 
@@ -161,8 +190,7 @@ rule(
 def concatenate(
     arrays: Sequence[Any], /, axis: Any = 0, out: None = None, *, dtype: Any = None, casting: str = "same_kind"
 ) -> Any:
-    if out is not None or dtype is not None:
-        raise TypeError("concatenate: out= and dtype= are not supported on tensors; use the result and .astype()")
+    refuse(np.concatenate, {"out": out, "dtype": dtype}, "out", "dtype")
     if axis is None:
         arrays, axis = [np.ravel(a) for a in arrays], 0
     ndim = np.ndim(arrays[0]) if len(arrays) else 0
@@ -199,6 +227,16 @@ def column_stack(tup: Sequence[Any]) -> Any:
     return concatenate([a if np.ndim(a) > 1 else np.reshape(a, (-1, 1)) for a in tup], 1)
 
 
+def dstack(tup: Sequence[Any]) -> Any:
+    return concatenate([np.atleast_3d(a) for a in tup], 2)
+
+
+def append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    return concatenate((arr, values), axis)
+
+
+FUNCTIONS[np.append] = append
+FUNCTIONS[np.dstack] = dstack
 FUNCTIONS[np.concatenate] = concatenate
 FUNCTIONS[np.stack] = stack
 FUNCTIONS[np.hstack] = hstack

@@ -1,0 +1,116 @@
+"""Functions that only move, repeat or drop elements.
+
+For all of them one mechanism: NumPy itself is asked, on the elements' numbers instead of their values, where each one
+goes, and the result is that selection of the elements. Its derivative is indexing's.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine import FUNCTIONS
+from ..operand import plain, refuse
+
+
+def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
+    """`function` on tensors; `data` names the parameters that hold elements (also in nested lists)."""
+    signature = inspect.signature(function)
+
+    def move(*args: Any, **options: Any) -> Any:
+        bound = signature.bind(*args, **options)
+        refuse(function, bound.arguments, "out", "order")
+        sources: list[Any] = []
+        total = 1  # 0 is the number of what the function fills in by itself: zeros
+
+        def numbered(x: Any) -> Any:
+            nonlocal total
+            if isinstance(x, list | tuple):
+                return type(x)(numbered(v) for v in x)
+            first, total = total, total + np.size(x)
+            sources.append(x)
+            return np.arange(first, total).reshape(np.shape(x))
+
+        for name, value in bound.arguments.items():
+            bound.arguments[name] = numbered(value) if name in data else plain(value)
+        elements = _joined(sources)
+
+        def selected(numbers: Any) -> Any:
+            if isinstance(numbers, list | tuple):
+                return type(numbers)(selected(n) for n in numbers)
+            if np.all(numbers):
+                return elements[numbers - 1]
+            return np.concatenate([np.zeros(1, elements.dtype), elements])[numbers]
+
+        return selected(function(*bound.args, **bound.kwargs))
+
+    return move
+
+
+def _joined(sources: list[Any]) -> Any:
+    """All elements in one row, in the precision that NumPy gives them together."""
+    if len(sources) == 1:
+        return np.ravel(sources[0])
+    dtype = np.result_type(*(x.dtype if hasattr(x, "dtype") else x for x in sources))
+    return np.concatenate([np.ravel(np.asarray(x, dtype) if np.isscalar(x) else x) for x in sources])
+
+
+_function: Any
+for _function in (np.repeat, np.resize, np.roll, np.take, np.compress, np.diagonal):
+    FUNCTIONS[_function] = _moving(_function, "a")
+for _function in (np.flip, np.fliplr, np.flipud, np.rot90, np.tril, np.triu):
+    FUNCTIONS[_function] = _moving(_function, "m")
+for _function in (np.extract, np.delete, np.take_along_axis):
+    FUNCTIONS[_function] = _moving(_function, "arr")
+for _function in (np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit):
+    FUNCTIONS[_function] = _moving(_function, "ary")
+for _function in (np.diag, np.diagflat):
+    FUNCTIONS[_function] = _moving(_function, "v")
+FUNCTIONS[np.tile] = _moving(np.tile, "A")
+FUNCTIONS[np.insert] = _moving(np.insert, "arr", "values")
+FUNCTIONS[np.choose] = _moving(np.choose, "choices")
+FUNCTIONS[np.block] = _moving(np.block, "arrays")
+FUNCTIONS[np.select] = _moving(np.select, "choicelist", "default")
+
+
+def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
+    moving = ("constant", "edge", "reflect", "symmetric", "wrap", "empty")
+    if mode not in moving or options.get("reflect_type", "even") != "even":
+        raise TypeError(f"pad: on tensors the mode must be one of {', '.join(moving)}, without reflect_type='odd'")
+    values = plain(options.pop("constant_values", 0))
+    moved = _pad(array, pad_width, "constant" if mode == "empty" else mode, **options)
+    if np.any(values):
+        moved = moved + np.pad(np.zeros(array.shape, array.dtype), pad_width, constant_values=values)
+    return moved
+
+
+_pad = _moving(np.pad, "array")
+FUNCTIONS[np.pad] = pad
+
+
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> Any:
+    grid = np.meshgrid(*(np.arange(np.size(x)) for x in xi), copy=copy, sparse=sparse, indexing=indexing)
+    return tuple(np.ravel(x)[numbers] for x, numbers in zip(xi, grid, strict=True))
+
+
+FUNCTIONS[np.meshgrid] = meshgrid
+
+
+# Sorting is taking in the order that the values give.
+
+
+def sort(a: Any, axis: int | None = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Any:
+    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
+    return np.take_along_axis(a, np.argsort(plain(a), axis, kind=kind, order=order, stable=stable), axis)
+
+
+def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
+    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
+    return np.take_along_axis(a, np.argpartition(plain(a), kth, axis, kind=kind, order=order), axis)
+
+
+FUNCTIONS[np.sort] = sort
+FUNCTIONS[np.partition] = partition

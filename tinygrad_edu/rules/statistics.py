@@ -1,0 +1,199 @@
+"""Statistics made of sums, extrema and sorting, and differences along an axis. None needs a rule of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine import FUNCTIONS
+from ..operand import plain, refuse
+
+_GIVEN = np._NoValue
+
+
+def _keep(keepdims: Any) -> bool:
+    return keepdims is not _GIVEN and bool(keepdims)
+
+
+def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
+    keepdims = _keep(keepdims)
+    if weights is None:
+        mean = np.mean(a, axis=axis, keepdims=keepdims)
+        total: Any = np.full(mean.shape, np.size(a) / max(1, mean.size))
+    else:
+        if np.shape(a) != np.shape(weights):
+            if not isinstance(axis, int) or np.shape(weights) != (np.shape(a)[axis],):
+                raise ValueError(f"average: weights of shape {np.shape(weights)} do not fit {np.shape(a)}, {axis=}")
+            shape = [1] * np.ndim(a)
+            shape[axis] = -1
+            weights = np.broadcast_to(np.reshape(weights, shape), np.shape(a))
+        total = np.sum(weights, axis=axis, keepdims=keepdims)
+        if np.any(plain(total) == 0):
+            raise ZeroDivisionError("average: the weights sum to zero")
+        mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    return (mean, total) if returned else mean
+
+
+def ptp(a: Any, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
+    refuse(np.ptp, {"out": out}, "out")
+    return np.max(a, axis=axis, keepdims=_keep(keepdims)) - np.min(a, axis=axis, keepdims=_keep(keepdims))
+
+
+# Ignoring NaNs
+
+
+def _ignoring(function: Callable[..., Any], reduce: Callable[..., Any], neutral: float) -> Callable[..., Any]:
+    def ignore(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
+        refuse(function, {"dtype": dtype, "out": out}, "dtype", "out")
+        return reduce(np.where(np.isnan(a), neutral, a), axis=axis, keepdims=_keep(keepdims))
+
+    return ignore
+
+
+def _extreme(function: Callable[..., Any], reduce: Callable[..., Any], neutral: float) -> Callable[..., Any]:
+    def ignore(a: Any, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
+        refuse(function, {"out": out}, "out")
+        keepdims = _keep(keepdims)
+        none = np.isnan(function(plain(a), axis=axis, keepdims=keepdims))  # NumPy warns of slices without a number
+        best = reduce(np.where(np.isnan(a), neutral, a), axis=axis, keepdims=keepdims)
+        return np.where(none, np.nan, best) if np.any(none) else best
+
+    return ignore
+
+
+def nanmean(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
+    refuse(np.nanmean, {"dtype": dtype, "out": out}, "dtype", "out")
+    count = np.sum(~np.isnan(a), axis=axis, keepdims=_keep(keepdims))
+    return np.nansum(a, axis=axis, keepdims=_keep(keepdims)) / count
+
+
+FUNCTIONS[np.average] = average
+FUNCTIONS[np.ptp] = ptp
+FUNCTIONS[np.nansum] = _ignoring(np.nansum, np.sum, 0)
+FUNCTIONS[np.nanprod] = _ignoring(np.nanprod, np.prod, 1)
+FUNCTIONS[np.nanmax] = _extreme(np.nanmax, np.max, -np.inf)
+FUNCTIONS[np.nanmin] = _extreme(np.nanmin, np.min, np.inf)
+FUNCTIONS[np.nanmean] = nanmean
+
+
+# Order statistics: between two neighbours in sorted order, at a place that depends on their number only
+
+
+def quantile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: Any = "linear",
+    keepdims: Any = False,
+    *,
+    weights: None = None,
+    interpolation: None = None,
+) -> Any:
+    refuse(np.quantile, {"out": out, "weights": weights}, "out", "weights")
+    axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
+    rest = [k for k in range(a.ndim) if k not in axes]
+    rows = np.reshape(np.transpose(a, [*rest, *axes]), (*(a.shape[k] for k in rest), -1))
+    # The quantile of 0, 1, 2, … is the place itself.
+    place = np.quantile(np.arange(rows.shape[-1], dtype=np.float64), plain(q), method=method)
+    below = np.floor(place).astype(int)
+    ordered = np.sort(rows, axis=-1)
+    low, high = ordered[..., below], ordered[..., np.minimum(below + 1, rows.shape[-1] - 1)]
+    result = low + (high - low) * (place - below).astype(a.dtype)
+    broken = np.any(np.isnan(rows), axis=-1)
+    if np.any(broken):
+        result = np.where(broken.reshape(broken.shape + (1,) * place.ndim), np.nan, result)
+    if place.ndim:  # the places come first
+        result = np.moveaxis(result, range(-place.ndim, 0), range(place.ndim))
+    shape = [1 if k in axes else n for k, n in enumerate(a.shape)]
+    return np.reshape(result, (*place.shape, *shape)) if _keep(keepdims) else result
+
+
+def percentile(a: Any, q: Any, *args: Any, **options: Any) -> Any:
+    return quantile(a, np.true_divide(plain(q), 100), *args, **options)
+
+
+def median(a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
+    return quantile(a, 0.5, axis, out, overwrite_input, keepdims=keepdims)
+
+
+FUNCTIONS[np.quantile] = quantile
+FUNCTIONS[np.percentile] = percentile
+FUNCTIONS[np.median] = median
+
+
+# Differences and integrals along an axis
+
+
+def _along(axis: int, ndim: int, chosen: Any) -> tuple[Any, ...]:
+    """The index that chooses along one axis."""
+    index: list[Any] = [slice(None)] * ndim
+    index[axis] = chosen
+    return tuple(index)
+
+
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _GIVEN, append: Any = _GIVEN) -> Any:
+    if n < 0:
+        raise ValueError(f"diff: n must not be negative, got {n}")
+    if np.ndim(a) == 0:
+        raise ValueError("diff: the input must have at least one axis")
+    parts = []
+    for part in (prepend, a, append):
+        if part is not _GIVEN:
+            edge = list(np.shape(a))
+            edge[axis] = 1
+            parts.append(np.broadcast_to(part, edge) if np.ndim(part) == 0 else part)
+    a = np.concatenate(parts, axis) if len(parts) > 1 else a
+    for _ in range(n):
+        a = a[_along(axis, np.ndim(a), slice(1, None))] - a[_along(axis, np.ndim(a), slice(None, -1))]
+    return a
+
+
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    if x is not None:
+        dx = np.diff(x) if np.ndim(x) == 1 else np.diff(x, axis=axis)
+        if np.ndim(x) == 1:
+            shape = [1] * np.ndim(y)
+            shape[axis] = -1
+            dx = np.reshape(dx, shape)
+    later, earlier = _along(axis, np.ndim(y), slice(1, None)), _along(axis, np.ndim(y), slice(None, -1))
+    return np.sum(dx * (y[later] + y[earlier]) / 2, axis=axis)
+
+
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
+    axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
+    spacings = [plain(v) for v in varargs or (1.0,)]
+    if len(spacings) == 1:
+        spacings *= len(axes)
+    if len(spacings) != len(axes):
+        raise TypeError(f"gradient: {len(varargs)} spacings for {len(axes)} axes")
+    slopes = [_slopes(f, *pair, edge_order) for pair in zip(axes, spacings, strict=True)]
+    return slopes[0] if len(slopes) == 1 else tuple(slopes)
+
+
+def _slopes(f: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
+    """NumPy's finite differences along an axis: a sum of up to five neighbours, for whose coefficients NumPy is asked
+    by giving it combs of ones so wide apart that no two fall into one sum."""
+    n, width = f.shape[axis], 5
+    here, total = np.arange(n), 0
+    spacing = spacing if np.ndim(spacing) else float(spacing)
+    for offset in range(-2, 3):
+        coefficients = np.zeros(n, f.dtype)
+        for phase in range(width):
+            comb = (here % width == phase).astype(f.dtype)
+            hits = (here + offset) % width == phase
+            coefficients[hits] = np.gradient(comb, spacing, edge_order=edge_order)[hits]
+        inside = (here + offset >= 0) & (here + offset < n)
+        shape = [1] * f.ndim
+        shape[axis] = n
+        neighbours = f[_along(axis, f.ndim, np.clip(here + offset, 0, n - 1))]
+        total = total + np.reshape(coefficients * inside, shape) * neighbours
+    return total
+
+
+FUNCTIONS[np.diff] = diff
+FUNCTIONS[np.trapezoid] = trapezoid
+FUNCTIONS[np.gradient] = gradient
