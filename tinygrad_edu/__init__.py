@@ -27,6 +27,7 @@ from .nn import Dense, Dropout, Flatten, Identity, LeakyReLU, Module, ReLU, Sequ
 from .optim import SGD
 from .random import manual_seed
 from .tensor import Tensor, no_grad
+from .transforms import grad, hessian, hvp, jacobian, value_and_grad, vjp
 
 __version__ = "0.1.0"
 __all__ = [
@@ -52,7 +53,11 @@ __all__ = [
     "draw_graph",
     "dropout",
     "functional",
+    "grad",
     "gradcheck",
+    "hessian",
+    "hvp",
+    "jacobian",
     "l2_penalty",
     "leaky_relu",
     "linear",
@@ -73,4 +78,6 @@ __all__ = [
     "sigmoid",
     "softmax",
     "softplus",
+    "value_and_grad",
+    "vjp",
 ]

@@ -38,17 +38,36 @@ class Record:
     dropping the result frees the whole graph by reference counting.
     """
 
-    __slots__ = ("constants", "kind", "name", "options", "order", "parents", "primitive", "saved", "shape_and_dtype")
+    __slots__ = (
+        "constants",
+        "kind",
+        "left",
+        "name",
+        "nodes",
+        "options",
+        "order",
+        "primitive",
+        "right",
+        "saved",
+        "shape_and_dtype",
+    )
 
     order: int  # smaller is newer
     primitive: Primitive
-    parents: tuple[Node | None, ...]  # one for each argument; None where it is constant
+    nodes: tuple[Node | None, ...] | None  # of the arguments; None for an operator, which has two:
+    left: Node | None  # a tuple would double what the garbage collector has to look at
+    right: Node | None
     constants: tuple[tuple[tuple[int, ...], str | None] | None, ...] | None  # shapes and names of constant arrays
     saved: tuple[Any, ...] | None  # the output, then the arguments: those a rule will read; None once released
     options: Options | None
     kind: type[Any]  # the output's class: `ndarray`, or that of a NumPy scalar, which says it all
     shape_and_dtype: tuple[tuple[int, ...], np.dtype[Any]] | None  # of an array
     name: str | None
+
+    @property
+    def parents(self) -> tuple[Node | None, ...]:
+        """Where the record goes on, for each argument; None where it is constant."""
+        return (self.left, self.right) if self.nodes is None else self.nodes
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,6 +96,7 @@ class Operand:
     """Base of the objects that a primitive does not compute with but hands itself to: tensors (which record)."""
 
     __slots__ = ()
+    requires_grad: bool
 
     def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         raise NotImplementedError
@@ -144,6 +164,10 @@ class Primitive:
             args = args[: len(self.vjps)]
         options = {name: value for name, value in options.items() if value is not np._NoValue}
         for name, value in options.items():
+            if isinstance(value, Operand):
+                if value.requires_grad:
+                    raise TypeError(f"{self.name}: {name}= is a tensor that requires grad, but has no derivative rule")
+                options[name] = value._value()
             if name not in self.options and value is not None:
                 raise TypeError(
                     f"{self.name}: the option {name}= has no rule on tensors "

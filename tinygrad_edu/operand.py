@@ -32,6 +32,7 @@ REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.maximum: np.max,
     np.minimum: np.min,
 }
+ACCUMULATIONS: dict[Any, Callable[..., Any]] = {np.add: np.cumsum, np.multiply: np.cumprod}
 
 
 def look_up(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,6 +101,11 @@ class ArrayLike(Operand):
             return look_up(ufunc)(*inputs, **options)
         if method == "reduce" and ufunc in REDUCTIONS:
             return look_up(REDUCTIONS[ufunc])(*inputs, **({"axis": 0} | options))
+        if method == "accumulate" and ufunc in ACCUMULATIONS:
+            return look_up(ACCUMULATIONS[ufunc])(*inputs, **({"axis": 0} | options))
+        if method == "outer" and not options:
+            a, b = inputs
+            return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
         raise TypeError(
             f"{ufunc.__name__}.{method} got a Tensor and has no derivative rule; write it with functions that have "
             "one, or pass t.detach().numpy() if no gradient is wanted"
@@ -159,6 +165,12 @@ class ArrayLike(Operand):
 
     def __rfloordiv__(self, other: Any) -> Self:
         return self._call(np.floor_divide, other, self)
+
+    def __divmod__(self, other: Any) -> tuple[Self, Self]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
+        return other // self, other % self
 
     def __neg__(self) -> Self:
         return self._call(np.negative, self)
@@ -236,6 +248,15 @@ class ArrayLike(Operand):
     def squeeze(self, axis: Axis = None) -> Self:
         return self._call(np.squeeze, self, axis=axis)
 
+    def repeat(self, repeats: Any, axis: int | None = None) -> Self:
+        return self._call(np.repeat, self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None) -> Self:
+        return self._call(np.take, self, indices, axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        return self._call(np.diagonal, self, offset, axis1, axis2)
+
     # Reductions
 
     def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
@@ -262,6 +283,21 @@ class ArrayLike(Operand):
     def cumsum(self, axis: int | None = None) -> Self:
         return self._call(np.cumsum, self, axis=axis)
 
+    def cumprod(self, axis: int | None = None) -> Self:
+        return self._call(np.cumprod, self, axis=axis)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        return self._call(np.trace, self, offset, axis1, axis2)
+
+    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+        return look_up(np.any)(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+        return look_up(np.all)(self, axis=axis, keepdims=keepdims)
+
+    def argsort(self, axis: int | None = -1) -> Any:
+        return look_up(np.argsort)(self, axis)
+
     def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         return look_up(np.argmax)(self, axis=axis, keepdims=keepdims)
 
@@ -275,6 +311,19 @@ class ArrayLike(Operand):
 
     def clip(self, min: Any = None, max: Any = None) -> Self:
         return self._call(np.clip, self, min, max)
+
+    def round(self, decimals: int = 0) -> Self:
+        return self._call(np.round, self, decimals)
+
+    def copy(self) -> Self:
+        return +self
+
+    def conj(self) -> Self:
+        return self._call(np.conjugate, self)
+
+    @property
+    def real(self) -> Self:
+        return self
 
     def exp(self) -> Self:
         return self._call(np.exp, self)

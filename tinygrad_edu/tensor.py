@@ -249,7 +249,7 @@ class Tensor(ArrayLike):
         if self._requires_grad and not released and _is_recording():
             raise TypeError(
                 f"making a plain array of a Tensor that requires grad (shape {self.shape}) would drop its gradient. "
-                "To join tensors use np.stack or np.concatenate; for the values use .numpy() or .detach()"
+                "To join tensors use np.stack, np.concatenate or np.column_stack; for the values .numpy() or .detach()"
             )
         return np.array(self._data, dtype=dtype, copy=copy)
 
@@ -353,7 +353,7 @@ class Tensor(ArrayLike):
             saved: tuple[Any, ...] = (None,) * (len(values) + 1)
         else:
             saved = tuple(value if k else None for k, value in zip(keep, (y, *values), strict=True))
-        return _recorded(primitive, y, nodes, saved, options or None, _constants(args, nodes))
+        return _recorded(primitive, y, nodes, None, None, saved, options or None, _constants(args, nodes))
 
     def _binary(self, primitive: Primitive, a: Any, b: Any) -> Tensor:
         """`_apply` for an operator: the same, unrolled, because a scalar's arithmetic is mostly this."""
@@ -375,13 +375,15 @@ class Tensor(ArrayLike):
             _NOTHING[3] if keep is None else (y if keep[0] else None, x if keep[1] else None, z if keep[2] else None)
         )
         constants = None if node_a is not None and node_b is not None else _constants((a, b), (node_a, node_b))
-        return _recorded(primitive, y, (node_a, node_b), saved, None, constants)
+        return _recorded(primitive, y, None, node_a, node_b, saved, None, constants)
 
 
 def _recorded(
     primitive: Primitive,
     y: Any,
-    parents: tuple[Node | None, ...],
+    nodes: tuple[Node | None, ...] | None,
+    left: Node | None,
+    right: Node | None,
     saved: tuple[Any, ...],
     options: Options | None,
     constants: Any,
@@ -389,7 +391,9 @@ def _recorded(
     record = _new(Record)
     record.order = next_order()
     record.primitive = primitive
-    record.parents = parents
+    record.nodes = nodes
+    record.left = left
+    record.right = right
     record.constants = constants
     record.saved = saved
     record.options = options

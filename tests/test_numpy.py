@@ -1,0 +1,329 @@
+"""Every NumPy function in the table: its value, shape and dtype are NumPy's, its derivatives are right to second order.
+
+The rules themselves are tested in `test_rules.py`; here are the functions that are made of them, and NumPy's options.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from tests.strategies import LAYOUTS, laid_out, seeds
+from tests.test_rules import check
+from tinygrad_edu import Tensor, grad
+from tinygrad_edu.engine import FUNCTIONS, Primitive
+from tinygrad_edu.operand import constant
+
+L = np.linalg
+MATRIX, CUBE, VECTOR, SQUARES = (3, 4), (2, 3, 4), (5,), (2, 3, 3)
+
+
+def both(function, **options):
+    """The two outputs side by side."""
+    return lambda *a: list(function(*a, **options))
+
+
+# The functions that a call exercises, the call, and the shapes of its arrays.
+CALLS = [
+    (np.divmod, both(lambda a: np.divmod(a, 0.7)), [MATRIX]),
+    (np.modf, both(np.modf), [MATRIX]),
+    (np.frexp, lambda a: np.frexp(a)[0], [MATRIX]),
+    (np.around, lambda a: a + np.around(a, 1), [MATRIX]),
+    (np.real, np.real, [MATRIX]),
+    (np.imag, lambda a: a + np.imag(a), [MATRIX]),
+    (np.conjugate, np.conj, [MATRIX]),
+    (np.real_if_close, np.real_if_close, [MATRIX]),
+    (np.astype, lambda a: np.astype(a, np.float64), [MATRIX]),
+    (np.clip, lambda a: np.clip(a, min=-0.5, max=0.5), [MATRIX]),
+    (np.where, lambda a, b: np.where(a > b, a, b), [MATRIX, (4,)]),
+    # Sums, products, statistics
+    (np.amax, lambda a: np.amax(a, 0), [MATRIX]),
+    (np.amin, lambda a: np.amin(a, 1, keepdims=True), [MATRIX]),
+    (np.prod, lambda a: np.prod(a, (0, 2), keepdims=True), [CUBE]),
+    (np.cumsum, lambda a: np.cumsum(a, -1), [MATRIX]),
+    (np.cumprod, lambda a: np.cumprod(a, 1), [CUBE]),
+    (np.average, lambda a, w: np.average(a, 1, np.exp(w)), [MATRIX, MATRIX]),
+    (np.average, both(lambda a, w: np.average(a, axis=1, weights=np.exp(w), returned=True)), [MATRIX, (4,)]),
+    (np.average, lambda a: np.average(a, 0, keepdims=True), [MATRIX]),
+    (np.ptp, lambda a: np.ptp(a, 0), [MATRIX]),
+    *((f, lambda a, f=f: f(np.where(a > 0.8, np.nan, a), axis=1, keepdims=True), [(3, 9)])
+      for f in (np.nansum, np.nanprod, np.nanmax, np.nanmin, np.nanmean)),
+    (np.median, lambda a: np.median(a, axis=0), [MATRIX]),
+    (np.median, lambda a: np.median(a, (0, 2), keepdims=True), [CUBE]),
+    *((np.quantile, lambda a, m=m: np.quantile(a, [0.1, 0.35, 0.9], axis=1, method=m), [MATRIX])
+      for m in ("linear", "lower", "higher", "nearest", "midpoint", "hazen", "weibull", "median_unbiased")),
+    (np.percentile, lambda a: np.percentile(a, 30, axis=(0, 1)), [MATRIX]),
+    (np.percentile, lambda a: np.percentile(a, [[30], [40]], axis=(0, -1), keepdims=True), [CUBE]),
+    (np.diff, lambda a: np.diff(a, 2, axis=0, prepend=0.0, append=np.ones((1, 4))), [MATRIX]),
+    (np.gradient, both(np.gradient), [MATRIX]),
+    (np.gradient, lambda a: np.gradient(a, 2.0, edge_order=2, axis=1), [MATRIX]),
+    (np.gradient, both(lambda a: np.gradient(a, np.array([0, 1, 3.0]), 0.5, edge_order=2)), [MATRIX]),
+    (np.gradient, lambda a: np.gradient(a), [(2,)]),
+    (np.trapezoid, lambda a, x: np.trapezoid(a, x), [MATRIX, (4,)]),
+    (np.trapezoid, lambda a, x: np.trapezoid(a, x, axis=0), [MATRIX, MATRIX]),
+    (np.trapezoid, lambda a: np.trapezoid(a, dx=0.3, axis=0), [MATRIX]),
+    # Moving elements
+    (np.reshape, lambda a: np.reshape(a, (4, -1), order="A"), [MATRIX]),
+    *((np.ravel, lambda a, o=o: np.ravel(np.transpose(a, (1, 0, 2)), order=o), [CUBE]) for o in "CFAK"),
+    (np.expand_dims, lambda a: np.expand_dims(a, (0, -1)), [MATRIX]),
+    (np.squeeze, lambda a: np.squeeze(a, 1), [(3, 1, 2)]),
+    (np.atleast_1d, np.atleast_1d, [()]),
+    (np.atleast_2d, both(np.atleast_2d), [VECTOR, MATRIX]),
+    (np.atleast_3d, np.atleast_3d, [MATRIX]),
+    (np.broadcast_to, lambda a: np.broadcast_to(a, (2, 3, 4)), [(3, 1)]),
+    (np.broadcast_arrays, both(np.broadcast_arrays), [(3, 1), (4,)]),
+    (np.full_like, lambda a, b: np.full_like(a, b), [MATRIX, (4,)]),
+    (np.transpose, np.transpose, [CUBE]),
+    (np.swapaxes, lambda a: np.swapaxes(a, 0, -1), [CUBE]),
+    (np.moveaxis, lambda a: np.moveaxis(a, [0, 1], [-1, 0]), [CUBE]),
+    (np.rollaxis, lambda a: np.rollaxis(a, 2), [CUBE]),
+    (np.matrix_transpose, np.matrix_transpose, [CUBE]),
+    (operator.getitem, lambda a: a[1, ..., None], [CUBE]),
+    (np.concatenate, lambda a, b: np.concatenate((a, b), 1), [MATRIX, (3, 2)]),
+    (np.stack, lambda a, b: np.stack([a, b], axis=-1), [MATRIX, MATRIX]),
+    (np.hstack, lambda a, b: np.hstack((a, b)), [VECTOR, (2,)]),
+    (np.vstack, lambda a, b: np.vstack((a, b)), [MATRIX, (4,)]),
+    (np.dstack, lambda a, b: np.dstack((a, b)), [MATRIX, MATRIX]),
+    (np.column_stack, lambda a, b: np.column_stack((a, b)), [MATRIX, (3,)]),
+    (np.append, np.append, [MATRIX, VECTOR]),
+    (np.append, lambda a, b: np.append(a, b, axis=0), [MATRIX, MATRIX]),
+    (np.block, lambda a, b: np.block([[a, b], [b, np.ones((3, 4))]]), [MATRIX, MATRIX]),
+    (np.insert, lambda a, b: np.insert(a, 1, b, axis=0), [MATRIX, (4,)]),
+    (np.insert, lambda a: np.insert(a, [1, 2], 5.0, axis=1), [MATRIX]),
+    (np.delete, lambda a: np.delete(a, [0, 2], axis=1), [MATRIX]),
+    *((f, f, [MATRIX]) for f in (np.flip, np.fliplr, np.flipud, np.rot90, np.tril, np.triu, np.diag)),
+    (np.flip, lambda a: np.flip(a, (0, -1)), [CUBE]),
+    (np.roll, lambda a: np.roll(a, (1, 2), (0, 1)), [MATRIX]),
+    (np.repeat, lambda a: np.repeat(a, [1, 0, 2], axis=0), [MATRIX]),
+    (np.tile, lambda a: np.tile(a, (2, 1, 2)), [MATRIX]),
+    (np.resize, lambda a: np.resize(a, (4, 5)), [MATRIX]),
+    (np.diag, lambda a: np.diag(a, -1), [VECTOR]),
+    (np.diagflat, lambda a: np.diagflat(a, 1), [VECTOR]),
+    (np.diagonal, lambda a: np.diagonal(a, 1, 0, 2), [CUBE]),
+    *((f, both(lambda a, f=f: f(a, 2)), [(2, 4, 4)]) for f in (np.hsplit, np.vsplit, np.dsplit)),
+    (np.split, both(lambda a: np.split(a, [1, 3], axis=1)), [MATRIX]),
+    (np.array_split, both(lambda a: np.array_split(a, 3, axis=1)), [MATRIX]),
+    (np.take, lambda a: np.take(a, [[0, 2], [1, 1]], axis=1), [MATRIX]),
+    (np.take, lambda a: np.take(a, [0, 70], mode="clip"), [MATRIX]),
+    (np.take_along_axis, lambda a: np.take_along_axis(a, np.array([[0], [2], [1]]), 1), [MATRIX]),
+    (np.compress, lambda a: np.compress([True, False, True], a, axis=0), [MATRIX]),
+    (np.extract, lambda a: np.extract(np.arange(12).reshape(3, 4) % 5 > 1, a), [MATRIX]),
+    (np.choose, lambda a, b: np.choose([0, 1, 1, 0], [a, b]), [MATRIX, MATRIX]),
+    (np.select, lambda a, b: np.select([np.eye(3, 4) > 0, np.tri(3, 4) > 0], [a, b], default=3.0), [MATRIX, MATRIX]),
+    (np.select, lambda a: np.select([np.eye(3, 4) > 0], [a]), [MATRIX]),
+    *((np.pad, lambda a, m=m: np.pad(a, ((1, 2), (0, 3)), m), [MATRIX])
+      for m in ("edge", "reflect", "symmetric", "wrap")),
+    (np.pad, lambda a: np.pad(a, ((1, 2), (0, 3)), constant_values=((1.0, 2.0), (3.0, 4.0))), [MATRIX]),
+    (np.meshgrid, both(np.meshgrid), [(3,), (2,)]),
+    (np.meshgrid, both(np.meshgrid, indexing="ij", sparse=True), [(3,), (2,)]),
+    (np.sort, lambda a: np.sort(a, axis=0), [MATRIX]),
+    (np.sort, lambda a: np.sort(a, axis=None), [MATRIX]),
+    (np.partition, lambda a: np.partition(a, 2, axis=1), [MATRIX]),
+    # Products
+    (np.matmul, np.matmul, [CUBE, (4,)]),
+    (np.dot, np.dot, [CUBE, (5, 4, 2)]),
+    (np.inner, np.inner, [(2, 4), (3, 5, 4)]),
+    (np.outer, np.outer, [MATRIX, VECTOR]),
+    (np.vdot, np.vdot, [MATRIX, MATRIX]),
+    (np.vecdot, np.vecdot, [MATRIX, (4,)]),
+    (np.matvec, np.matvec, [SQUARES, (3,)]),
+    (np.vecmat, np.vecmat, [(3,), SQUARES]),
+    (np.tensordot, lambda a, b: np.tensordot(a, b, axes=([0, 2], [1, 0])), [CUBE, (4, 2, 5)]),
+    (np.tensordot, lambda a, b: np.tensordot(a, b, 0), [(2,), (3,)]),
+    (np.kron, np.kron, [(2, 3), (2,)]),
+    (np.cross, np.cross, [(4, 3), (3,)]),
+    (np.cross, lambda a, b: np.cross(a, b, axis=0), [(3, 4), (3, 4)]),
+    (np.trace, lambda a: np.trace(a, 1, 1, 2), [CUBE]),
+    (np.einsum, lambda a, b: np.einsum("...ij,...jk->...ik", a, b), [(2, 2, 3), (3, 4)]),
+    (np.einsum, lambda a, b: np.einsum(a, [0, 1], b, [1, 2], [2, 0]), [(2, 3), (3, 4)]),
+    (np.einsum, lambda a: np.einsum("ii", a), [(3, 3)]),
+    (np.convolve, np.convolve, [(5,), (3,)]),
+    (np.correlate, lambda a, v: np.correlate(a, v, "same"), [(3,), (6,)]),
+    # Linear algebra
+    (L.inv, lambda a: L.inv(a + 4 * np.eye(3)), [SQUARES]),
+    (L.pinv, L.pinv, [(2, 4, 2)]),
+    (L.solve, lambda a, b: L.solve(a + 4 * np.eye(3), b), [SQUARES, (3,)]),
+    (L.slogdet, lambda a: list(L.slogdet(a + 4 * np.eye(3))), [SQUARES]),
+    (L.cholesky, lambda a: L.cholesky(a @ a.mT + np.eye(3), upper=True), [SQUARES]),
+    (L.eigh, lambda a: [abs(x) for x in L.eigh((a + a.mT) / 2 + np.diag([0, 8, 16]), "U")], [SQUARES]),
+    (L.eigvalsh, lambda a: L.eigvalsh(a + a.mT), [SQUARES]),
+    (L.svd, lambda a: [abs(x) for x in L.svd(a + np.diag([0, 8, 16]))], [SQUARES]),
+    (L.svdvals, L.svdvals, [MATRIX]),
+    *((L.matrix_power, lambda a, n=n: L.matrix_power(a + 4 * np.eye(3), n), [SQUARES]) for n in (-2, 1, 3)),
+    (L.multi_dot, lambda a, b, c: L.multi_dot([a, b, c]), [(3,), (3, 4), (4, 2)]),
+    *((L.norm, lambda a, o=o: L.norm(a, o, axis=0, keepdims=True), [MATRIX])
+      for o in (None, 2, 1, np.inf, -np.inf, 3, 0.5)),
+    *((L.norm, lambda a, o=o: L.norm(a, o, axis=(0, 2)), [CUBE])
+      for o in (None, "fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)),
+    (L.norm, L.norm, [CUBE]),
+    (L.trace, L.trace, [SQUARES]),
+    (L.diagonal, L.diagonal, [SQUARES]),
+    (L.matrix_transpose, L.matrix_transpose, [SQUARES]),
+    (L.outer, L.outer, [VECTOR, VECTOR]),
+    (L.cross, L.cross, [(3,), (3,)]),
+    (L.matmul, L.matmul, [MATRIX, (4, 2)]),
+    (L.tensordot, L.tensordot, [CUBE, (3, 4)]),
+    (L.vecdot, L.vecdot, [MATRIX, MATRIX]),
+    # Ways of calling ufuncs
+    (np.add, lambda a: np.add.reduce(a), [MATRIX]),
+    (np.multiply, lambda a: np.multiply.reduce(a, axis=1), [MATRIX]),
+    (np.maximum, lambda a: np.maximum.reduce(a, axis=None), [MATRIX]),
+    (np.minimum, lambda a: np.minimum.reduce(a), [MATRIX]),
+    (np.add, lambda a: np.add.accumulate(a, axis=1), [MATRIX]),
+    (np.multiply, lambda a: np.multiply.accumulate(a), [MATRIX]),
+    (np.subtract, lambda a, b: np.subtract.outer(a, b), [MATRIX, (2,)]),
+    (np.power, lambda a, b: np.power.outer(np.exp(a), b), [(2,), (2,)]),
+]  # fmt: skip
+
+
+def outputs(result):
+    return [part for x in result for part in outputs(x)] if isinstance(result, list | tuple) else [result]
+
+
+@pytest.mark.parametrize("k", range(len(CALLS)), ids=[f"{k}-{call[0].__name__}" for k, call in enumerate(CALLS)])
+def test_value_and_derivatives(k):
+    _, call, shapes = CALLS[k]
+
+    @settings(max_examples=4)
+    @given(seeds)
+    def property(seed):
+        rng = np.random.default_rng(seed)
+        inputs = []
+        for shape in shapes:
+            spread = np.linspace(-1.5, 1.5, max(2, int(np.prod(shape))))[: int(np.prod(shape))]  # no two are close
+            inputs.append(laid_out(rng.permutation(spread).reshape(shape), rng.choice(LAYOUTS)))
+        inputs = [x + rng.uniform(-0.05, 0.05, x.shape) for x in inputs]
+        wanted = outputs(call(*inputs))
+        got = outputs(call(*(Tensor(x, requires_grad=True) for x in inputs)))
+        assert len(wanted) == len(got)
+        for want, have in zip(wanted, got, strict=True):
+            have = have.numpy() if isinstance(have, Tensor) else np.asarray(have)
+            assert have.dtype == np.asarray(want).dtype
+            np.testing.assert_allclose(have, want, rtol=1e-12, atol=1e-13)
+            assert have.shape == np.shape(want)
+        weigh = lambda result: sum(np.sum(np.sin(x) * (i + 1)) for i, x in enumerate(outputs(result)))
+        check(lambda *a: weigh(call(*a)), inputs)
+
+    property()
+
+
+def test_every_function_in_the_table_is_called_here_or_in_the_rules():
+    constant(len)
+    give_plain_arrays = FUNCTIONS.pop(len).__code__
+    composed = {
+        function
+        for function, handler in FUNCTIONS.items()
+        if not isinstance(handler, Primitive) and getattr(handler, "__code__", None) is not give_plain_arrays
+    }
+    assert composed - {call[0] for call in CALLS} == set()
+
+
+class TestOptions:
+    x = np.arange(6.0).reshape(2, 3)
+
+    @pytest.mark.parametrize(
+        ("call", "option"),
+        [
+            (lambda t: np.sum(t, out=np.zeros(())), "out"),
+            (lambda t: np.cumsum(t, dtype=np.float32), "dtype"),
+            (lambda t: np.exp(t, where=np.array(True)), "where"),
+            (lambda t: np.max(t, initial=3.0), "initial"),
+            (lambda t: np.take(t, [0], out=np.zeros(1)), "out"),
+            (lambda t: np.quantile(t, 0.5, weights=np.ones(6), method="inverted_cdf"), "weights"),
+            (lambda t: np.ptp(t, out=np.zeros(())), "out"),
+            (lambda t: np.concatenate([t, t], dtype=np.float32), "dtype"),
+            (lambda t: np.nansum(t, dtype=np.float32), "dtype"),
+            (lambda t: np.trace(t, dtype=np.float32), "dtype"),
+            (lambda t: np.einsum("ij->i", t, dtype=np.float32), "dtype"),
+        ],
+    )
+    def test_what_is_not_honoured_is_refused(self, call, option):
+        with pytest.raises(TypeError, match=rf"option {option}=|{option}="):
+            call(Tensor(self.x, requires_grad=True))
+
+    def test_a_tensor_cannot_be_an_option(self):
+        t = Tensor(self.x, requires_grad=True)
+        with pytest.raises(TypeError, match="initial= is a tensor that requires grad"):
+            np.sum(t, initial=t[0, 0])
+
+    def test_ways_of_calling_ufuncs_without_a_rule(self):
+        t = Tensor(self.x, requires_grad=True)
+        for call in (lambda: np.subtract.reduce(t), lambda: np.add.reduceat(t, [0]), lambda: np.exp.at(t, 0)):
+            with pytest.raises(TypeError, match="has no derivative rule"):
+                call()
+
+    def test_joining_objects_of_numpy_hint_at_the_functions(self):
+        t = Tensor(self.x[0], requires_grad=True)
+        for join in (lambda: np.r_[t, 1.0], lambda: np.c_[t, t]):
+            with pytest.raises(TypeError, match=r"np\.stack.*np\.concatenate.*np\.column_stack"):
+                join()
+
+    def test_what_has_no_derivative_for_these_shapes(self):
+        t = Tensor(self.x, requires_grad=True)
+        with pytest.raises(TypeError, match="only full_matrices=False has a derivative"):
+            L.svd(t)
+        with pytest.raises(TypeError, match="pad: on tensors the mode must be one of"):
+            np.pad(t, 1, "linear_ramp")
+        for bad in (lambda: L.norm(t, "bad"), lambda: np.einsum("ijk->i", t), lambda: np.cross(t[:, :2], t[:, :2])):
+            with pytest.raises(ValueError):
+                bad()
+
+    def test_plain_answers(self):
+        t = Tensor(self.x, requires_grad=True)
+        for answer in (
+            np.isnan(t), np.argmax(t), np.argsort(t), np.shape(t), np.ndim(t), np.size(t), np.zeros_like(t),
+            np.ones_like(t), np.nonzero(t), np.where(t), np.any(t), np.all(t > 1), np.allclose(t, t),
+            t.argsort(), t.any(), t.all(),
+        ):  # fmt: skip
+            assert not isinstance(answer, Tensor)
+
+    def test_the_methods_of_arrays(self):
+        t = Tensor(self.x + 1, requires_grad=True)
+        for call in (
+            lambda a: a.repeat(2, axis=0), lambda a: a.take([0, 1], axis=1), lambda a: a.trace(),
+            lambda a: a.diagonal(), lambda a: a.cumprod(axis=1),
+            lambda a: a.round(1), lambda a: a.copy(), lambda a: a.conj(), lambda a: a.real,
+            lambda a: divmod(a, 2)[1], lambda a: divmod(7, a)[1],
+            lambda a: a.swapaxes(0, 1), lambda a: a.flatten("F"), lambda a: a.dot(np.ones(3)), lambda a: a.sum(1),
+            lambda a: a.mean(0), lambda a: a.std(1), lambda a: a.var(), lambda a: a.max(1), lambda a: a.min(),
+            lambda a: a.prod(1), lambda a: a.squeeze(), lambda a: a.clip(1, 3), lambda a: a.cumsum(),
+        ):  # fmt: skip
+            result = call(t)
+            assert isinstance(result, Tensor) and result.requires_grad
+            np.testing.assert_allclose(result.numpy(), call(self.x + 1), rtol=1e-14)
+
+
+def test_piecewise_constant_functions_have_gradient_0():
+    for f in (
+        np.floor,
+        np.ceil,
+        np.rint,
+        np.trunc,
+        np.sign,
+        np.round,
+        np.fix,
+        lambda x: x // 2,
+        lambda x: np.heaviside(x, 0.5),
+    ):
+        assert grad(lambda x, f=f: np.sum(f(x)))(np.array([0.3, -1.7])).tolist() == [0, 0]
+
+
+def test_special_points():
+    def slope(f, *x):
+        t = [Tensor(v, requires_grad=True) for v in x]
+        f(*t).sum().backward()
+        return t[0].grad.tolist()
+
+    assert slope(L.norm, [0.0, 0.0]) == [0, 0]
+    assert slope(lambda x: L.norm(x, 3), [0.0, 0.0]) == [0, 0]
+    np.testing.assert_allclose(slope(L.det, [[1.0, 2.0], [2.0, 4.0]]), [[4, -2], [-2, 1]], atol=1e-14)
+    assert slope(L.det, np.zeros((2, 2)).tolist()) == [[0, 0], [0, 0]]
+    assert slope(np.cumprod, [2.0, 0.0, 3.0]) == [1, 8, 0]
+    assert slope(np.sinc, [0.0]) == [0]
+    second = grad(grad(np.sinc))
+    assert second(0.0) == pytest.approx(-(np.pi**2) / 3, rel=1e-14)
+    assert slope(np.median, [3.0, 1.0, 2.0, 5.0]) == [0.5, 0, 0.5, 0]
+    assert np.isnan(np.median(Tensor([1.0, np.nan], requires_grad=True)).item())
