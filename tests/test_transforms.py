@@ -65,6 +65,8 @@ class TestGrad:
     def test_refusals(self):
         with pytest.raises(ValueError, match=r"<lambda> gave shape \(2,\).*use jacobian"):
             grad(lambda x: x * 2)(np.ones(2))
+        with pytest.raises(TypeError, match="must give a real number to have a gradient, got"):
+            grad(lambda x: np.allclose(x, 1))(np.ones(2))
         for bad in (3, np.array([1, 2]), "x", np.array([1j]), None):
             with pytest.raises(TypeError):
                 grad(lambda x: 1.0)(bad)
@@ -73,14 +75,23 @@ class TestGrad:
         with no_grad():
             assert grad(lambda x: x**3)(2.0) == 12 and grad(grad(lambda x: x**3))(2.0) == 12
 
-    def test_parameters_outside_are_constants_and_get_nothing(self):
+    def test_tensors_that_the_function_uses(self):
         net = tg.Sequential(tg.Dense(2, 3, rng=0), tg.Tanh(), tg.Dense(3, 1, rng=1))
         X = np.ones((4, 2))
-        g = grad(lambda X: np.sum(net(X)))(X)
-        assert type(g) is np.ndarray and all(p.grad is None for p in net.parameters())
+        slope = grad(lambda X: np.sum(net(X)))(X)
+        assert isinstance(slope, Tensor) and all(p.grad is None for p in net.parameters())
+        np.sum(slope**2).backward()  # reaches the parameters
+        assert net[0].weight.grad is not None
+        with no_grad():
+            plain = grad(lambda X: np.sum(net(X)))(X)
+        assert type(plain) is np.ndarray
         X = Tensor(X, requires_grad=True)
         np.sum(net(X)).backward()
-        np.testing.assert_allclose(g, X.grad, rtol=1e-14)
+        np.testing.assert_allclose(plain, X.grad, rtol=1e-14)
+        np.testing.assert_array_equal(plain, slope.numpy())
+        assert tg.gradcheck(lambda x: x * grad(lambda y: x * y)(2.0), 1.5, order=2)
+        w = Tensor(2.0, requires_grad=True)
+        assert isinstance(grad(lambda x: (x, w * x), has_aux=True)(1.0)[1], Tensor)
 
     def test_only_what_leads_to_the_argument_is_computed(self):
         calls = []

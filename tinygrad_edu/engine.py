@@ -332,17 +332,24 @@ def _fitted(g: Any, node: Node) -> Any:
     return g if g.dtype is dtype else g.astype(dtype)
 
 
-def _leading_to(targets: Collection[Node], root: Record) -> set[Node]:
-    """The nodes on the ways from `root` to `targets`."""
-    found = {root}
+def reached(root: Record) -> tuple[list[Record], set[Node]]:
+    """All records behind `root` and itself, oldest first, and the leaves at their ends."""
+    records, leaves = {root}, set()
     waiting = [root]
     while waiting:
         for node in waiting.pop().parents:
-            if node.__class__ is Record and node not in found:
-                found.add(node)
+            if node.__class__ is not Record:
+                leaves.add(node)
+            elif node not in records:
+                records.add(node)
                 waiting.append(node)
+    return sorted(records, key=_order, reverse=True), leaves - {None}
+
+
+def _leading_to(targets: Collection[Node], root: Record) -> set[Node]:
+    """The nodes on the ways from `root` to `targets`."""
     leading = set(targets)
-    for record in sorted(found, key=_order, reverse=True):  # oldest first
+    for record in reached(root)[0]:
         if not leading.isdisjoint(record.parents):
             leading.add(record)
     return leading

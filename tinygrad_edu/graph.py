@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import graphviz
 
-from .engine import Node, Record
+from .engine import Node, reached
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def draw_graph(output: Tensor, *, model: Module | None = None) -> graphviz.Digra
     def tensor(key: str, name: str | None, shape: tuple[int, ...], style: dict[str, str]) -> None:
         dot.node(key, _label(*([name] if name else []), str(shape)), **style)
 
-    records = _oldest_first(output)
+    records = [] if output.record is None else reached(output.record)[0]
     for k, record in enumerate(records):
         dot.node(f"op{k}", _label(record.primitive.name), **_OPERATION)
         constants = record.constants or (None,) * len(record.parents)
@@ -105,18 +105,6 @@ def _lay_out(dot: graphviz.Digraph, form: str) -> bytes:
         ) from None
     content = pygraphviz.AGraph(string=dot.source).draw(format=form, prog="dot")
     return content
-
-
-def _oldest_first(output: Tensor) -> list[Record]:
-    """All records that `output` was computed by, in the order of their making."""
-    waiting: list[Node] = [output.record] if output.record is not None else []
-    found = set(waiting)
-    while waiting:
-        for node in waiting.pop().parents:
-            if isinstance(node, Record) and node not in found:
-                found.add(node)
-                waiting.append(node)
-    return sorted(found, key=lambda record: -record.order)
 
 
 def _label(*lines: str) -> str:

@@ -15,7 +15,7 @@ from .engine import Node, Options, Primitive, Record, changed_since, mark_change
 from .operand import ArrayLike
 
 _recording: ContextVar[bool] = ContextVar("tinygrad_edu.recording", default=True)
-_is_recording = _recording.get
+is_recording = _recording.get
 _new = object.__new__
 _NOTHING = [(None,) * n for n in range(8)]  # what a record of n − 1 arguments keeps when its rules read nothing
 
@@ -246,7 +246,7 @@ class Tensor(ArrayLike):
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         released = self.record is not None and self.record.saved is None
-        if self._requires_grad and not released and _is_recording():
+        if self._requires_grad and not released and is_recording():
             raise TypeError(
                 f"making a plain array of a Tensor that requires grad (shape {self.shape}) would drop its gradient. "
                 "To join tensors use np.stack, np.concatenate or np.column_stack; for the values .numpy() or .detach()"
@@ -270,7 +270,7 @@ class Tensor(ArrayLike):
         return int(self.item())
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if self._requires_grad or (isinstance(value, Tensor) and value.requires_grad and _is_recording()):
+        if self._requires_grad or (isinstance(value, Tensor) and value.requires_grad and is_recording()):
             raise TypeError(
                 "assigning into a tensor that is recorded or requires grad: the gradient could not follow. "
                 "Compute a new one, as np.where(mask, new, t), or assign to t.data (a new array) between steps"
@@ -322,7 +322,7 @@ class Tensor(ArrayLike):
         args, options = primitive.bind(args, options)
         values = [a._data if isinstance(a, Tensor) else _constant(a) for a in args]
         nodes = tuple(a._node() if isinstance(a, Tensor) else None for a in args)
-        if not _is_recording() or all(node is None for node in nodes):
+        if not is_recording() or all(node is None for node in nodes):
             if not primitive.moves:
                 values = [_widened(v) for v in values]
             t = _unrecorded(primitive.forward(*values, **options))
@@ -367,7 +367,7 @@ class Tensor(ArrayLike):
             node_b = b.record if b.record is not None else b if b._requires_grad else None
         else:
             z, node_b = _constant(b), None
-        if (node_a is None and node_b is None) or not _is_recording():
+        if (node_a is None and node_b is None) or not is_recording():
             return _unrecorded(primitive.forward(_widened(x), _widened(z)))
         y = primitive.forward(x, z)
         keep = primitive.kept[node_a is not None, node_b is not None]

@@ -1,8 +1,9 @@
 """Transforms: functions of arrays to functions that give their derivatives. They nest.
 
 The chosen arguments may be arrays, numbers, tensors, or lists, tuples and dicts of those, nested as one likes (a
-model's parameters). Arrays in give arrays out. Inside another transform, and with tensors that require grad, the
-result is a recorded tensor, which can be differentiated again.
+model's parameters). Arrays in give arrays out. Inside another transform, and where tensors that require grad are
+among the arguments or used by the function, the result is a recorded tensor, which can be differentiated again
+(under `no_grad` those are constants).
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Record, primitive, pullback, rule
-from .tensor import Tensor, rebuilt, recording
+from .engine import Record, primitive, pullback, reached, rule
+from .tensor import Tensor, is_recording, rebuilt, recording
 
 _inside: ContextVar[bool] = ContextVar("tinygrad_edu.inside_a_transform", default=False)
 
@@ -43,6 +44,8 @@ def value_and_grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bo
     def value_and_gradient(*args: Any, **options: Any) -> Any:
         call = _Call(fun, argnums, args, options)
         result, aux = call.result if has_aux else (call.result, None)
+        if np.asarray(_array_of(result)).dtype.kind not in "fiu":
+            raise TypeError(f"{_name(fun)} must give a real number to have a gradient, got {result!r}")
         if np.size(_array_of(result)) != 1:
             raise ValueError(
                 f"{_name(fun)} gave shape {np.shape(_array_of(result))}, but only a single number has a gradient. "
@@ -130,6 +133,7 @@ class _Call:
         self.chosen: Any = args[numbers[0]] if self.single else tuple(args[n] for n in numbers)
         given = _leaves(self.chosen)
         # What comes from outside is recorded there, and its derivative must be too.
+        self.may_use_others = is_recording()
         self.nested = _inside.get() or any(isinstance(x, Tensor) and x.requires_grad for x in given)
         token = _inside.set(True)
         try:
@@ -160,27 +164,35 @@ class _Call:
             if node in set(nodes):  # the function gave an argument back
                 found = {node: seed}
             elif isinstance(node, Record):
+                nested = self._stays_recorded(output)
                 with recording():
                     found = pullback(
                         node,
-                        Tensor(seed) if self.nested and not isinstance(seed, Tensor) else seed,
-                        tensor=rebuilt if self.nested else None,
+                        Tensor(seed) if nested and not isinstance(seed, Tensor) else seed,
+                        tensor=rebuilt if nested else None,
                         targets=set(nodes),
                     )
         gradients = iter([self._finished(found.get(n), v) for n, v in zip(nodes, self.variables, strict=True)])
         return _map(lambda x: next(gradients), self.chosen)
 
+    def _stays_recorded(self, result: Tensor) -> bool:
+        """Whether somebody outside can still differentiate what is computed from `result`."""
+        if self.nested or result.record is None or not self.may_use_others:
+            return self.nested
+        _, leaves = reached(result.record)
+        return not leaves.issubset(self.variables)
+
     def _finished(self, g: Any, variable: Tensor) -> Any:
         if g is None:
             g = np.zeros(variable.shape, variable.dtype)[()]
-        if self.nested:
-            return g if isinstance(g, Tensor) else Tensor(g)
-        g = g._value() if isinstance(g, Tensor) else g
-        return np.array(g, dtype=variable.dtype)[()] if np.ndim(g) == 0 else np.array(g, dtype=variable.dtype)
+            return Tensor(g) if self.nested else g
+        if isinstance(g, Tensor):
+            return g
+        return Tensor(g) if self.nested else np.array(g, dtype=variable.dtype)[()] if np.ndim(g) == 0 else np.array(g)
 
     def plain(self, x: Any) -> Any:
-        """A result as the caller gets it: recorded inside another transform, otherwise an array."""
-        return x if self.nested or not isinstance(x, Tensor) else x._value()
+        """A result as the caller gets it: an array, unless it stays recorded."""
+        return x if not isinstance(x, Tensor) or self._stays_recorded(x) else x._value()
 
 
 def _array_of(x: Any) -> Any:

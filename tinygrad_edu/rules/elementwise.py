@@ -229,5 +229,17 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
 FUNCTIONS[np.astype] = astype
 
 constant(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
-constant(np.isnan, np.isfinite, np.isinf, np.signbit, np.logical_and, np.logical_or, np.logical_not, np.logical_xor)
+constant(
+    np.isnan,
+    np.isfinite,
+    np.isinf,
+    np.iscomplex,
+    np.isreal,
+    np.isrealobj,
+    np.signbit,
+    np.logical_and,
+    np.logical_or,
+    np.logical_not,
+    np.logical_xor,
+)
 constant(np.isclose, np.allclose, np.array_equal, np.array_equiv)
