@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import CALLS
 from tinygrad_edu import GradientMismatch, Tensor, gradcheck
-from tinygrad_edu.engine import FUNCTIONS, Primitive
+from tinygrad_edu.primitives import FUNCTIONS, Primitive
 
 PRIMITIVES = {p.name: p for p in FUNCTIONS.values() if isinstance(p, Primitive)}
 STEPS = {"sign", "floor", "ceil", "trunc", "rint", "fix", "round", "floor_divide", "heaviside"}  # their derivative is 0

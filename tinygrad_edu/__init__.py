@@ -3,7 +3,6 @@
 from . import functional, nn, optim
 from . import rules as rules  # fills the table of derivatives
 from .data import Batches, Standardizer, one_hot
-from .engine import primitive, rule
 from .functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -25,8 +24,10 @@ from .gradcheck import GradientMismatch, gradcheck, numerical_gradient
 from .graph import draw_graph, render_graph
 from .nn import Dense, Dropout, Flatten, Identity, LeakyReLU, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
 from .optim import SGD
+from .primitives import primitive, rule
 from .random import manual_seed
-from .tensor import Tensor, no_grad
+from .recording import no_grad
+from .tensor import Tensor
 from .transforms import grad, hessian, hvp, jacobian, value_and_grad, vjp
 
 __version__ = "0.1.0"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .engine import primitive, rule
+from .primitives import primitive, rule
 from .random import generator
 from .tensor import Tensor
 

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine import pullback
-from .tensor import Tensor, no_grad, rebuilt, recording
+from .recording import no_grad, recording
+from .tensor import Tensor, rebuilt
 
 Array = NDArray[np.float64]
 MACHINE_EPSILON = float(np.finfo(np.float64).eps)

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import functional as F
 from .random import generator
-from .tensor import Tensor, no_grad
+from .recording import no_grad
+from .tensor import Tensor
 
 Rng = np.random.Generator | int | None
 Initializer = Callable[[tuple[int, ...], np.random.Generator], NDArray[Any]]

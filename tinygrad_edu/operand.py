@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .engine import FUNCTIONS, Operand, Primitive, primitive_of
+from .primitives import FUNCTIONS, Operand, Primitive, primitive_of
 
 Axis = int | tuple[int, ...] | None
 

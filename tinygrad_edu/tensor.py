@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ContextDecorator, contextmanager
-from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike as ArrayConvertible
 from numpy.typing import DTypeLike, NDArray
 
-from .engine import Node, Options, Primitive, Record, changed_since, mark_changed, next_order, pullback
+from .engine import Node, Record, changed_since, mark_changed, next_order, pullback
 from .operand import ArrayLike
+from .primitives import Options, Primitive
+from .recording import is_recording
+from .values import constant_value, numeric, widened
 
-_recording: ContextVar[bool] = ContextVar("tinygrad_edu.recording", default=True)
-is_recording = _recording.get
 _new = object.__new__
 _NOTHING = [(None,) * n for n in range(8)]  # what a record of n − 1 arguments keeps when its rules read nothing
-
-
-class no_grad(ContextDecorator):
-    """Inside it, or in a function decorated with it, nothing is recorded, in this thread."""
-
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        """`@no_grad` decorates as `@no_grad()` does."""
-        return super().__new__(cls) if function is None else cls()(function)
-
-    def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []
-
-    def _recreate_cm(self) -> no_grad:  # each call of a decorated function, in whatever thread, has its own
-        return no_grad()
-
-    def __enter__(self) -> None:
-        self._tokens.append(_recording.set(False))
-
-    def __exit__(self, *error: object) -> None:
-        _recording.reset(self._tokens.pop())
-
-
-@contextmanager
-def recording() -> Iterator[None]:
-    """The opposite of `no_grad`, for what must record to do its work."""
-    token = _recording.set(True)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
 
 
 class Origin(NamedTuple):
@@ -86,7 +54,7 @@ class Tensor(ArrayLike):
         dtype: DTypeLike | None = None,
         name: str | None = None,
     ) -> None:
-        self._data = _numeric(data, dtype)
+        self._data = numeric(data, dtype)
         self.record = None
         self._grad: NDArray[Any] | None = None
         self._name = name
@@ -109,7 +77,7 @@ class Tensor(ArrayLike):
         if value is self._data:  # what `t.data -= step` ends with
             mark_changed(value)
             return
-        array = _numeric(value, None)
+        array = numeric(value, None)
         if array.shape != self._data.shape:
             raise ValueError(f"data of shape {array.shape} assigned to a tensor of shape {self.shape}; make a new one")
         if self.requires_grad and array.dtype.kind != "f":
@@ -320,11 +288,11 @@ class Tensor(ArrayLike):
 
     def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Tensor:
         args, options = primitive.bind(args, options)
-        values = [a._data if isinstance(a, Tensor) else _constant(a) for a in args]
+        values = [a._data if isinstance(a, Tensor) else constant_value(a) for a in args]
         nodes = tuple(a._node() if isinstance(a, Tensor) else None for a in args)
         if not is_recording() or all(node is None for node in nodes):
             if not primitive.moves:
-                values = [_widened(v) for v in values]
+                values = [widened(v) for v in values]
             t = _unrecorded(primitive.forward(*values, **options))
         else:
             t = self._record(primitive, args, options, values, nodes)
@@ -361,14 +329,14 @@ class Tensor(ArrayLike):
             x = a._data
             node_a = a.record if a.record is not None else a if a._requires_grad else None
         else:
-            x, node_a = _constant(a), None
+            x, node_a = constant_value(a), None
         if isinstance(b, Tensor):
             z = b._data
             node_b = b.record if b.record is not None else b if b._requires_grad else None
         else:
-            z, node_b = _constant(b), None
+            z, node_b = constant_value(b), None
         if (node_a is None and node_b is None) or not is_recording():
-            return _unrecorded(primitive.forward(_widened(x), _widened(z)))
+            return _unrecorded(primitive.forward(widened(x), widened(z)))
         y = primitive.forward(x, z)
         keep = primitive.kept[node_a is not None, node_b is not None]
         saved = (
@@ -433,35 +401,6 @@ def rebuilt(value: Any, node: Node) -> Tensor:
     t.record = node
     t._requires_grad = True
     return t
-
-
-def _numeric(data: Any, dtype: DTypeLike | None) -> Any:
-    """`data` as an array (a single Python or NumPy number as a NumPy scalar); refuses what is not numbers."""
-    if isinstance(data, np.ma.MaskedArray):
-        raise TypeError("a masked array would lose its mask in a Tensor; fill it first (.filled(value))")
-    array = np.asarray(data, dtype=dtype)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"a Tensor holds real numbers; got {type(data).__name__} of dtype {array.dtype}")
-    return array if isinstance(data, np.ndarray) else array[()]
-
-
-def _constant(value: Any) -> Any:
-    """An operand that is no tensor, checked; Python numbers stay as they are, since they leave float32 alone."""
-    if value.__class__ is float or value.__class__ is int or value is None:
-        return value
-    if isinstance(value, np.ndarray | np.generic):
-        if value.dtype.kind in "fiub" and not isinstance(value, np.ma.MaskedArray):
-            return value
-    elif isinstance(value, bool | int | float):
-        return value
-    return _numeric(value, None)
-
-
-def _widened(value: Any) -> Any:
-    """Small integers as int64, so that arithmetic on a uint8 image does not wrap around."""
-    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu" and value.dtype.itemsize < 8:
-        return value.astype(np.int64)
-    return value
 
 
 def _plain_index(index: Any) -> Any:

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Record, primitive, pullback, reached, rule
-from .tensor import Tensor, is_recording, rebuilt, recording
+from .engine import Record, pullback, reached
+from .primitives import primitive, rule
+from .recording import is_recording, recording
+from .tensor import Tensor, rebuilt
 
 _inside: ContextVar[bool] = ContextVar("tinygrad_edu.inside_a_transform", default=False)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import FUNCTIONS, primitive, primitive_of, rule
 from ..operand import constant, plain, refuse
+from ..primitives import FUNCTIONS, primitive, primitive_of, rule
 
 # Arithmetic
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import FUNCTIONS, primitive, rule
 from ..operand import plain
+from ..primitives import FUNCTIONS, primitive, rule
 from .elementwise import ratio
 from .products import cross, matmul, outer, tensordot, vecdot
 

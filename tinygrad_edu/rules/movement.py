@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import FUNCTIONS
 from ..operand import plain, refuse
+from ..primitives import FUNCTIONS
 
 
 def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:

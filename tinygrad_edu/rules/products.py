@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import FUNCTIONS, primitive, rule
 from ..operand import refuse
+from ..primitives import FUNCTIONS, primitive, rule
 
 
 @primitive

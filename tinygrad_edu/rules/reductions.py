@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import FUNCTIONS, primitive, rule
 from ..operand import constant, plain, refuse
+from ..primitives import FUNCTIONS, primitive, rule
 
 
 def _restored(g: Any, axis: Any, keepdims: Any) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import FUNCTIONS, Operand, primitive, rule
 from ..operand import constant, plain, refuse
+from ..primitives import FUNCTIONS, Operand, primitive, rule
 
 
 def _shape_after(function: Callable[..., Any], a: Any, *args: Any) -> tuple[int, ...]:

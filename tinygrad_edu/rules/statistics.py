@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import FUNCTIONS
 from ..operand import plain, refuse
+from ..primitives import FUNCTIONS
 
 _GIVEN = np._NoValue
 
