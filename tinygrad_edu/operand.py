@@ -338,11 +338,11 @@ class ArrayLike(Operand):
         return self._call(np.tanh, self)
 
     def relu(self) -> Self:
-        from .functional import relu  # our own primitives are built on this file
+        from .activations import relu  # our own primitives are built on this file
 
         return self._call(relu, self)
 
     def sigmoid(self) -> Self:
-        from .functional import sigmoid
+        from .activations import sigmoid
 
         return self._call(sigmoid, self)

@@ -35,3 +35,9 @@ def widened(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu" and value.dtype.itemsize < 8:
         return value.astype(np.int64)
     return value
+
+
+def floating(x: Any) -> Any:
+    """`x` as floats; integers become float64."""
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)

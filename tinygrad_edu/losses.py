@@ -1,0 +1,245 @@
+"""Losses: a prediction and a target to one number, each one fused, stable step with its derivative rule.
+
+For finite inputs all are finite and warn of nothing. Shapes must be equal, and labels must be possible.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .activations import _softmax, as_floats, log_softmax, sigmoid
+from .primitives import primitive, rule
+from .tensor import Tensor
+
+
+def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """Σ (prediction − target)², divided as `reduction` says: by the number of elements ("mean"), by that of rows
+    ("batchmean"), or not at all ("sum")."""
+    prediction = as_floats(prediction)
+    target = _target("mse_loss", prediction, target)
+    return _mse_loss(prediction, target, count=_count("mse_loss", reduction, np.shape(prediction)))
+
+
+@primitive
+def _mse_loss(p: Any, t: Any, *, count: int) -> Any:
+    difference = np.asarray(p - t)
+    return np.sum(np.multiply(difference, difference, out=difference)) / count
+
+
+rule(
+    _mse_loss,
+    lambda g, y, p, t, *, count: (2 * g / count) * (p - t),
+    lambda g, y, p, t, *, count: (2 * g / count) * (t - p),
+)
+
+
+def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean") -> Any:
+    """−Σ [y log p + (1 − y) log(1 − p)] for p, y in [0, 1], divided as `reduction` says (see `mse_loss`).
+
+    Where `probability` is a tensor made by `sigmoid`, this is `binary_cross_entropy_with_logits` of the sigmoid's
+    input: the gradient is p − y and no logarithm of 0 is ever taken. Otherwise probabilities below the
+    smallest normal number count as that number, which keeps loss and gradient finite.
+    """
+    probability = as_floats(probability)
+    target = _target("binary_cross_entropy", probability, target, low=0, high=1)
+    count = _count("binary_cross_entropy", reduction, np.shape(probability))
+    logits = probability.argument_of(sigmoid) if isinstance(probability, Tensor) else None
+    if logits is not None:
+        return _binary_cross_entropy(logits, probability, target, count=count)
+    p = probability._value() if isinstance(probability, Tensor) else probability
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ValueError(
+            f"binary_cross_entropy: probabilities must lie in [0, 1], got {np.min(p):.4g} to {np.max(p):.4g}; "
+            "for logits use binary_cross_entropy_with_logits"
+        )
+    return _cross_entropy_of_probabilities(probability, target, count=count)
+
+
+def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = "mean") -> Any:
+    """−Σ [y log h + (1 − y) log(1 − h)] with h = sigmoid(logits), divided as `reduction` says (see `mse_loss`).
+
+    Computed as z (1[z > 0] − y) + log(1 + e^−|z|), in which nothing cancels. The gradient is h − y.
+    """
+    logits = as_floats(logits)
+    target = _target("binary_cross_entropy_with_logits", logits, target, low=0, high=1)
+    count = _count("binary_cross_entropy_with_logits", reduction, np.shape(logits))
+    return _binary_cross_entropy(logits, sigmoid(logits), target, count=count)
+
+
+@primitive
+def _binary_cross_entropy(z: Any, h: Any, t: Any, *, count: int) -> Any:
+    """From the logits z; their sigmoid h comes along because the gradient is made of it."""
+    e = np.asarray(np.abs(z))
+    np.negative(e, out=e)
+    np.exp(e, out=e)
+    np.log1p(e, out=e)
+    e += z * ((z > 0) - t)
+    return np.sum(e) / count
+
+
+rule(
+    _binary_cross_entropy,
+    lambda g, y, z, h, t, *, count: (g / count) * (h - t),
+    None,
+    lambda g, y, z, h, t, *, count: (-g / count) * z,
+)
+
+
+@primitive
+def _cross_entropy_of_probabilities(p: Any, t: Any, *, count: int) -> Any:
+    return -np.sum(t * np.log(_at_least_tiny(p)) + (1 - t) * np.log(_at_least_tiny(1 - p))) / count
+
+
+def _at_least_tiny(p: Any) -> Any:
+    return np.maximum(p, np.finfo(p.dtype).tiny)
+
+
+rule(
+    _cross_entropy_of_probabilities,
+    lambda g, y, p, t, *, count: (g / count) * ((1 - t) / _at_least_tiny(1 - p) - t / _at_least_tiny(p)),
+    lambda g, y, p, t, *, count: (g / count) * (np.log(_at_least_tiny(1 - p)) - np.log(_at_least_tiny(p))),
+)
+
+
+def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
+    """−Σ log softmax(logits)[label] over the rows of `logits` (m, k): the loss of a classifier of k classes.
+
+    `labels` are integers 0 … k − 1 of shape (m,) or (m, 1), or rows of probabilities (m, k), such as one-hot rows.
+    "mean" and "batchmean" both divide by m, "sum" does not.
+    """
+    logits = as_floats(logits)
+    shape = np.shape(logits)
+    if len(shape) != 2:
+        raise ValueError(f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}")
+    if isinstance(logits, Tensor) and logits.argument_of(_softmax) is not None:
+        raise ValueError(
+            "cross_entropy got the output of softmax, and would apply it once more. Pass the logits: take the Softmax "
+            "layer out of the model while it learns"
+        )
+    rows, totals = _rows_of(labels, shape)
+    count = 1 if reduction == "sum" else _count("cross_entropy", reduction, shape[:1])
+    return _cross_entropy(
+        logits, log_softmax(logits), rows.astype(logits.dtype, copy=False), count=count, totals=totals
+    )
+
+
+@primitive
+def _cross_entropy(z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
+    """From the logits z and their log_softmax q; `totals` are the sums of the rows of t."""
+    return -np.sum(t * q) / count
+
+
+rule(
+    _cross_entropy,
+    lambda g, y, z, q, t, *, count, totals: (g / count) * (np.exp(q) * totals - t),
+    None,
+    None,
+)
+
+
+def _rows_of(labels: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Labels as rows of probabilities, and the sums of the rows."""
+    m, k = shape
+    given = _values_of("cross_entropy", labels)
+    if given.shape == shape and k > 1:
+        sums = np.sum(given, axis=1, keepdims=True)
+        bad = np.flatnonzero((np.abs(sums[:, 0] - 1) > 1e-5) | np.any(given < 0, axis=1) | np.isnan(sums[:, 0]))
+        if len(bad):
+            raise ValueError(
+                f"cross_entropy: labels of the logits' shape are rows of probabilities, but row {bad[0]} is "
+                f"{given[bad[0]]}, which sums to {sums[bad[0], 0]:.6g}"
+            )
+        return given, sums if given.dtype.kind == "f" else 1
+    if given.shape not in ((m,), (m, 1)):
+        raise ValueError(
+            f"cross_entropy: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
+            f"got {given.shape}"
+        )
+    return one_hot(given, k), 1
+
+
+def one_hot(labels: Any, num_classes: int, dtype: Any = np.float64) -> Any:
+    """Integer labels of shape (m,) or (m, 1) to an array (m, num_classes) with a 1 at each label.
+
+    Raises `ValueError` for labels that are not integers from 0 to num_classes − 1.
+    """
+    given = _values_of("one_hot", labels)
+    if given.ndim != 1 and given.shape[1:] != (1,):
+        raise ValueError(f"one_hot: labels must have shape (m,) or (m, 1), got {given.shape}")
+    classes = given.reshape(-1)
+    wrong = classes[~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes)))]
+    if len(wrong):
+        hint = " ex4's files store the digit 0 as 10: use y % 10." if num_classes == 10 and wrong[0] == 10 else ""
+        raise ValueError(
+            f"labels contain {wrong[0]}, but there are {num_classes} classes (0 to {num_classes - 1}).{hint}"
+        )
+    rows = np.zeros((len(classes), num_classes), dtype)
+    rows[np.arange(len(classes)), classes.astype(np.intp)] = 1
+    return rows
+
+
+def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
+    """λ/(2m) Σ w²: the regularisation of the course's exercise 4, to be added to a cost of m samples.
+
+    Takes a model, of which the weights count and the biases (parameters of one axis) never do, or the weights.
+    """
+    if m <= 0 or not lam >= 0:
+        raise ValueError(f"l2_penalty: λ must be at least 0 and the number of samples m positive, got {lam=}, {m=}")
+    if hasattr(model_or_weights, "parameters"):
+        weights: Iterable[Any] = [p for p in model_or_weights.parameters() if p.ndim > 1]
+    else:
+        weights = [model_or_weights] if isinstance(model_or_weights, Tensor | np.ndarray) else model_or_weights
+    squares = [np.sum(np.square(w)) for w in weights]
+    if not squares:
+        raise ValueError("l2_penalty: there are no weights to penalise")
+    return functools.reduce(operator.add, squares) * (lam / (2 * m))
+
+
+def _values_of(loss: str, target: Any) -> Any:
+    if isinstance(target, Tensor):
+        if target.requires_grad:
+            raise TypeError(f"{loss}: the target requires grad, but the loss has no gradient for it; use .detach()")
+        return target.numpy()
+    values = np.asarray(target)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{loss}: targets must be numbers, got dtype {values.dtype}")
+    return values
+
+
+def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high: float = np.inf) -> Any:
+    """The target, of exactly the prediction's shape and in its precision."""
+    if not (isinstance(target, Tensor) and target.requires_grad):
+        target = _values_of(loss, target)
+        if target.size and not (np.min(target) >= low and np.max(target) <= high):
+            raise (
+                ValueError(
+                    f"{loss}: targets must lie in [{low:g}, {high:g}], got {np.min(target):.4g} to {np.max(target):.4g}"
+                )
+                if np.isfinite(low)
+                else ValueError(f"{loss}: the target contains NaN")
+            )
+        target = target.astype(prediction.dtype, copy=False)
+    shapes = np.shape(prediction), np.shape(target)
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"{loss}: prediction {shapes[0]} and target {shapes[1]} must have the same shape"
+            + (f"; use target.reshape{shapes[0]}" if np.prod(shapes[0]) == np.prod(shapes[1]) else "")
+        )
+    return target
+
+
+def _count(loss: str, reduction: str, shape: tuple[int, ...]) -> int:
+    """What a loss over an array of `shape` is divided by."""
+    if reduction not in ("mean", "sum", "batchmean"):
+        raise ValueError(f"{loss}: reduction must be 'mean', 'sum' or 'batchmean', not {reduction!r}")
+    if reduction == "sum":
+        return 1
+    count = int(np.prod(shape if reduction == "mean" else shape[:1]))
+    if not count:
+        raise ValueError(f"{loss}: the batch is empty (shape {shape}); its mean is not a number")
+    return count
