@@ -127,6 +127,30 @@ class TestUsersPrimitives:
         rule(total, lambda g, y, x: 1.0)
         assert gradcheck(total, np.array([1.0, 2.0]))
 
+    def test_a_rule_that_gives_none_or_a_function_that_gives_several(self):
+        @primitive
+        def forgetful(x):
+            return x * 2
+
+        rule(forgetful, lambda g, y, x: None)
+        with pytest.raises(TypeError, match=r"rule gave .*None.*, which is no gradient"):
+            forgetful(Tensor([1.0], True)).backward()
+
+        @primitive
+        def pair(x):
+            return x, x
+
+        rule(pair, lambda g, y, x: g)
+        with pytest.raises(TypeError, match="pair must give one array, got tuple"):
+            pair(Tensor([1.0], True))
+
+        @primitive
+        def number(x, *, p=2.0):
+            return float(np.sum(x) * p)
+
+        rule(number, lambda g, y, x, *, p: g * p)  # the default is the function's
+        assert gradcheck(number, np.array([1.0, 2.0]))
+
     def test_arguments_by_name(self):
         @primitive
         def scaled(x, factor):

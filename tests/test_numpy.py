@@ -6,6 +6,7 @@ The rules themselves are tested in `test_rules.py`; here are the functions that 
 from __future__ import annotations
 
 import operator
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 
 from tests.strategies import LAYOUTS, laid_out, seeds
 from tests.test_rules import check
-from tinygrad_edu import Tensor, grad
+from tinygrad_edu import Tensor, grad, hessian
 from tinygrad_edu.operand import constant
 from tinygrad_edu.primitives import FUNCTIONS, Primitive
 
@@ -33,6 +34,8 @@ CALLS = [
     (np.frexp, lambda a: np.frexp(a)[0], [MATRIX]),
     (np.around, lambda a: a + np.around(a, 1), [MATRIX]),
     (np.real, np.real, [MATRIX]),
+    (np.copy, np.copy, [MATRIX]),
+    (np.unique, np.unique, [VECTOR]),
     (np.imag, lambda a: a + np.imag(a), [MATRIX]),
     (np.conjugate, np.conj, [MATRIX]),
     (np.real_if_close, np.real_if_close, [MATRIX]),
@@ -179,6 +182,10 @@ CALLS = [
 ]  # fmt: skip
 
 
+def _plain(x):
+    return x.numpy() if isinstance(x, Tensor) else x
+
+
 def outputs(result):
     return [part for x in result for part in outputs(x)] if isinstance(result, list | tuple) else [result]
 
@@ -200,7 +207,7 @@ def test_value_and_derivatives(k):
         got = outputs(call(*(Tensor(x, requires_grad=True) for x in inputs)))
         assert len(wanted) == len(got)
         for want, have in zip(wanted, got, strict=True):
-            have = have.numpy() if isinstance(have, Tensor) else np.asarray(have)
+            have = np.asarray(_plain(have))
             assert have.dtype == np.asarray(want).dtype
             np.testing.assert_allclose(have, want, rtol=1e-12, atol=1e-13)
             assert have.shape == np.shape(want)
@@ -248,6 +255,129 @@ class TestOptions:
         t = Tensor(self.x, requires_grad=True)
         with pytest.raises(TypeError, match="initial= is a tensor that requires grad"):
             np.sum(t, initial=t[0, 0])
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda t: np.quantile(Tensor([3.0, 1.0, 2.0]), t[0]),
+            lambda t: np.gradient(np.array([3.0, 1.0, 2.0]) * t[0], t),
+            lambda t: np.pad(Tensor([3.0, 1.0]), 1, constant_values=t[0]),
+            lambda t: np.compress(t, Tensor([3.0, 1.0, 2.0])),
+        ],
+    )
+    def test_a_tensor_where_there_is_no_rule_for_it(self, call):
+        with pytest.raises(TypeError, match="tensor that requires grad"):
+            call(Tensor([0.1, 0.2, 0.4], requires_grad=True))
+
+    def test_options_are_kept_as_they_were(self):
+        t, mask = Tensor([1.0, 2.0], requires_grad=True), np.array([True, True])
+        y = np.sum(t, where=mask)
+        mask[0] = False
+        y.backward()
+        assert t.grad.tolist() == [1, 1]
+
+    def test_integers_as_numpy_takes_them(self):
+        t = np.array([1, 2, 4, 7])
+        for call in (np.gradient, np.median, lambda a: np.quantile(a, 0.3), lambda a: L.norm(a, -1), np.mean):
+            np.testing.assert_allclose(call(Tensor(t)).numpy(), call(t))
+
+    def test_infinities_and_nans_stay_where_they_are(self):
+        for values, call in (
+            ([np.inf] * 3, np.median),
+            ([1.0, 2.0, np.inf], np.median),
+            ([1.0, 2.0, np.nan, 4.0, 5.0, 6.0], np.gradient),
+        ):
+            np.testing.assert_array_equal(call(Tensor(values, requires_grad=True)).numpy(), call(np.array(values)))
+
+    def test_empty_and_single(self):
+        empty = np.zeros((0, 3))
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for call in (np.std, lambda a: np.median(a, axis=0), np.prod, lambda a: np.cumprod(a, axis=0)):
+                result = call(Tensor(empty, requires_grad=True))
+                np.testing.assert_array_equal(np.asarray(_plain(result)), call(empty))
+            t = Tensor(empty, requires_grad=True)
+            np.sum(np.std(t, axis=1)).backward()
+            assert t.grad.shape == (0, 3)
+        for call in (lambda a: np.prod(a, axis=0), lambda a: np.cumprod(a, axis=0), lambda a: np.prod(a, axis=None)):
+            check(call, [np.array(2.0)])
+
+    def test_precision_stays(self):
+        t = Tensor(np.arange(6, dtype=np.float32).reshape(2, 3), requires_grad=True)
+        for call in (
+            np.nanmean,
+            lambda a: np.insert(a, 0, 5.0),
+            lambda a: np.insert(a, 0, np.ones(2)),
+            np.median,
+            np.ptp,
+        ):
+            assert call(t).dtype == np.float32
+
+    def test_where_a_decomposition_has_no_derivative(self):
+        same = np.eye(2) * 2
+        recombined = {
+            "eigh": lambda x: np.sum((lambda w, v: (v * np.exp(w)) @ v.T)(*L.eigh((x + x.T) / 2))[0]),
+            "svd": lambda x: np.sum((lambda u, s, v: u @ v)(*L.svd(x))[0]),
+        }
+        for name, f in recombined.items():
+            with pytest.raises(ValueError, match=f"{name}: two values are equal"):
+                grad(f)(same)
+        with pytest.raises(ValueError, match="svd: a singular value is 0"):
+            grad(lambda a: L.svd(a)[0][0, 2])(np.diag([2.0, 1.0, 0.0]))
+        square = lambda x: np.sum(L.eigvalsh((x + x.T) / 2) ** 2)
+        np.testing.assert_allclose(grad(square)(same), 2 * same)  # the values alone, once
+        with pytest.raises(ValueError, match="two values are equal"):
+            hessian(square)(same)
+        with pytest.raises(ValueError, match="rcond cuts off"):
+            L.pinv(Tensor([[2.0, 0.3], [0.1, 0.5]], requires_grad=True), rcond=0.5)
+
+    def test_second_derivatives_of_determinants_of_singular_matrices(self):
+        rng = np.random.default_rng(0)
+        for a in (np.array([[1.0, 2.0], [2.0, 4.0]]), np.zeros((3, 3)), np.ones((3, 3)), np.zeros((1, 1)),
+                  rng.normal(size=(4, 2)) @ rng.normal(size=(2, 4))):  # fmt: skip
+            n = len(a)
+            exact = np.zeros((n, n, n, n))
+            for i, j, k, m in np.ndindex(exact.shape):  # a polynomial of degree 1 in each entry
+                e = np.zeros((2, n, n))
+                e[0, i, j] = e[1, k, m] = 1
+                if (i, j) != (k, m):
+                    exact[i, j, k, m] = (
+                        sum(p * q * L.det(a + p * e[0] + q * e[1]) for p in (1, -1) for q in (1, -1)) / 4
+                    )
+            np.testing.assert_allclose(hessian(L.det)(a), exact, atol=1e-10)
+
+    def test_power_with_a_learned_exponent_at_0(self):
+        np.testing.assert_allclose(
+            hessian(lambda p: p[0] ** p[1])(np.array([2.0, 0.0])), [[0, 0.5], [0.5, np.log(2) ** 2]], atol=1e-15
+        )
+
+    def test_refused_as_by_numpy(self):
+        t = Tensor(np.ones((2, 3)), requires_grad=True)
+        for call in (
+            lambda: np.einsum("ii->i", t), lambda: np.einsum("...->", t), lambda: np.gradient(t, np.arange(3.0)),
+            lambda: L.norm(t, axis=(1, 1)), lambda: L.multi_dot([t]), lambda: L.matrix_power(t[:, :2], 2.0),
+        ):  # fmt: skip
+            with pytest.raises((ValueError, TypeError)):
+                call()
+        A, B = np.ones((2, 3)), np.arange(12.0).reshape(3, 4)
+        got = np.einsum(Tensor(A, requires_grad=True), [30, 2], B, [2, 1])
+        np.testing.assert_array_equal(got.numpy(), np.einsum(A, [30, 2], B, [2, 1]))
+
+    def test_multi_dot_chooses_the_order(self):
+        rng = np.random.default_rng(0)
+        parts = [rng.normal(size=s) for s in ((3, 50), (50, 2), (2, 40), (40,))]
+        result = L.multi_dot([Tensor(p, requires_grad=True) for p in parts])
+        np.testing.assert_allclose(result.numpy(), L.multi_dot(parts))
+
+    def test_unique_and_copy(self):
+        t = Tensor([3.0, 1.0, 3.0], requires_grad=True)
+        values, counts = np.unique(t, return_counts=True)
+        (values * np.array([1.0, 10.0])).sum().backward()
+        assert t.grad.tolist() == [10, 1, 0] and counts.tolist() == [1, 2]
+        plain = Tensor(np.zeros(2))
+        plain.flatten()[0] = 5
+        np.copy(plain)[0] = 5
+        assert plain.tolist() == [0, 0]
 
     def test_ways_of_calling_ufuncs_without_a_rule(self):
         t = Tensor(self.x, requires_grad=True)

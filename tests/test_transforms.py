@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -71,8 +72,43 @@ class TestGrad:
             with pytest.raises(TypeError):
                 grad(lambda x: 1.0)(bad)
 
+    def test_what_is_no_number(self):
+        for nothing in (None, "a", [1.0]):
+            with pytest.raises(TypeError, match="must give a real number"):
+                grad(lambda x, nothing=nothing: nothing)(np.ones(2))
+            with pytest.raises(TypeError, match="must give real numbers"):
+                jacobian(lambda x: None)(np.ones(2))
+
+    def test_argnums(self):
+        for twice in ((0, 0), (0, -2)):
+            with pytest.raises(ValueError, match="names an argument twice"):
+                grad(lambda x, y: x * y, twice)(2.0, 3.0)
+        assert grad(lambda x, y: x * y, np.int64(1))(2.0, 3.0) == 2
+
+    def test_from_another_thread(self):
+        def f(x):
+            results = []
+            thread = threading.Thread(target=lambda: results.append(grad(lambda y: x * y * y)(2.0)))
+            thread.start()
+            thread.join()
+            return results[0] * x
+
+        assert grad(f)(3.0) == 24
+
+    def test_a_loop_over_samples_is_linear(self):
+        Z = np.random.default_rng(0).normal(size=(200, 3))
+
+        def loop(Z):
+            return sum(Z[i] @ Z[i] * (i + 1) for i in range(len(Z))) + np.sum(Z[[0, 0, 1]]) + np.sum(Z)
+
+        expected = 2 * Z * np.arange(1, 201)[:, None] + 1
+        expected[0] += 2
+        expected[1] += 1
+        np.testing.assert_allclose(grad(loop)(Z), expected, rtol=1e-14)
+
     def test_under_no_grad(self):
         with no_grad():
+            assert not isinstance(grad(lambda x: x**3)(Tensor(2.0, requires_grad=True)), Tensor)
             assert grad(lambda x: x**3)(2.0) == 12 and grad(grad(lambda x: x**3))(2.0) == 12
 
     def test_tensors_that_the_function_uses(self):
@@ -194,7 +230,13 @@ class TestJacobianAndHessian:
         np.testing.assert_allclose(gx, [4, 2, 4])
         assert ga == pytest.approx(v @ np.cumsum(x))
         np.testing.assert_allclose(pull(2 * v)[0], [8, 4, 8])  # again
-        with pytest.raises(ValueError, match=r"gradient has shape \(2,\), the output of <lambda> \(3,\)"):
+        with pytest.raises(ValueError, match=r"hvp: the vector has shape \(2,\), x \(3,\)"):
+            hvp(f, x, v[:2])
+        y, pull = vjp(lambda x: x * x, x)
+        x[:] = 9
+        assert pull(np.ones(3))[0].tolist() == [2, 4, 6]
+        y, pull = vjp(np.cumsum, x)
+        with pytest.raises(ValueError, match=r"gradient has shape \(2,\), the output of cumsum \(3,\)"):
             pull(v[:2])
 
 

@@ -139,7 +139,9 @@ def _fitted(g: Any, node: Node) -> Any:
     """`g` in the shape and precision of the node whose gradient it is."""
     shape, dtype = node.shape, node.dtype
     if not hasattr(g, "shape"):
-        g = np.asarray(g, dtype)
+        g = np.asarray(g)
+    if g.dtype.kind not in "fiub":
+        raise TypeError(f"a derivative rule gave {g!r}, which is no gradient")
     if g.shape != shape:
         g = unbroadcast(g, shape)
     return g if g.dtype is dtype else g.astype(dtype)
@@ -186,6 +188,7 @@ def pullback(
     wanted = None if targets is None else _leading_to(targets, root)
     gradients: dict[Node, Any] = {root: seed}
     results: dict[Node, Any] = {}
+    owned: set[Node] = set()  # whose gradient is an array that nobody else holds
     waiting = [(root.order, root)]
     while waiting:
         record = heappop(waiting)[1]
@@ -221,6 +224,9 @@ def pullback(
         for node, vjp in zip(parents, primitive.vjps):  # noqa: B905  (strict= costs a tenth of a scalar's step)
             if node is None or vjp is None or (wanted is not None and node not in wanted):
                 continue
+            if primitive.adds is not None and node in owned:
+                primitive.adds(gradients[node], g, **options or {})
+                continue
             try:
                 # Spelt out, the call of a binary rule is twice as fast as with its arguments in a tuple.
                 gx = vjp(g, y, a, b) if binary else vjp(g, *saved, **options or {})
@@ -241,4 +247,6 @@ def pullback(
                     heappush(waiting, (node.order, node))
             else:
                 gradients[node] = held + gx
+            if primitive.adds is not None and tensor is None and gradients[node].ndim:
+                owned.add(node)
     return gradients | results

@@ -58,6 +58,16 @@ def plain(value: Any) -> Any:
     return value
 
 
+def option(value: Any) -> Any:
+    """`value` as a plain option; one that requires grad is refused, since its gradient would be lost."""
+    for v in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(v, Operand) and v.requires_grad:
+            raise TypeError(
+                "a tensor that requires grad was given where there is no derivative rule; pass .detach().numpy()"
+            )
+    return plain(value)
+
+
 def refuse(function: Callable[..., Any], given: dict[str, Any], *options: str) -> None:
     """Raises if one of these options was given, rather than ignore it."""
     for name in options:
@@ -237,7 +247,7 @@ class ArrayLike(Operand):
         return self._call(np.ravel, self, order=order)
 
     def flatten(self, order: str = "C") -> Self:
-        return self._call(np.ravel, self, order=order)
+        return +self._call(np.ravel, self, order=order)  # a copy, as NumPy's
 
     def transpose(self, *axes: Any) -> Self:
         return self._call(np.transpose, self, axes[0] if len(axes) == 1 else axes or None)

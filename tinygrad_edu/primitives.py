@@ -46,9 +46,11 @@ class Primitive:
         self.vjps: tuple[Vjp | None, ...] = ()
         self.each: Callable[[int], Vjp] | None = None
         self.options: frozenset[str] = frozenset()  # those that the rules honour
-        self.positional = _positional(function)
+        self.positional, self._own_defaults = _positional(function)
+        self.defaults: Options = {}  # the function's own, of the options that the rules honour
         self.reads_metadata = True
         self.marks_origin = False  # whether its results remember, while they live, what they were made of
+        self.adds: Callable[..., None] | None = None  # adds the gradient of its argument to an array in place
         self.moves = False  # whether it only moves elements: what they were made of stays true
         self.kept = _Kept(self)
         functools.update_wrapper(self, function, updated=())
@@ -58,7 +60,7 @@ class Primitive:
             if name not in options:
                 break
             args += (options.pop(name),)
-        for arg in args:
+        for arg in (*args, *options.values()) if options else args:
             if isinstance(arg, Operand):
                 return arg._apply(self, args, options)
         return self.forward(*args, **options)
@@ -70,6 +72,7 @@ class Primitive:
         self.vjps, self.each = vjps, each
         rules = [vjp for vjp in (*vjps, each and each(0)) if vjp is not None]
         self.options = frozenset(name for vjp in rules for name in _option_names(vjp))
+        self.defaults = {name: value for name, value in self._own_defaults.items() if name in self.options}
         self.reads_metadata = any(_reads(vjp, 1 + len(vjps))[1] for vjp in rules)
         self.kept.clear()
 
@@ -90,7 +93,10 @@ class Primitive:
             options = dict(zip(names, args[len(self.vjps) :], strict=False)) | options
             args = args[: len(self.vjps)]
         options = {name: value for name, value in options.items() if value is not np._NoValue}
+        options = self.defaults | options
         for name, value in options.items():
+            if isinstance(value, np.ndarray):
+                options[name] = value.copy()  # the rule must find it as it was
             if isinstance(value, Operand):
                 if value.requires_grad:
                     raise TypeError(f"{self.name}: {name}= is a tensor that requires grad, but has no derivative rule")
@@ -123,13 +129,14 @@ class _Kept(dict[tuple[bool, ...], tuple[bool, ...] | None]):
         return keep
 
 
-def _positional(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of the parameters that can be given by position."""
+def _positional(function: Callable[..., Any]) -> tuple[tuple[str, ...], Options]:
+    """The names of the parameters that can be given by position, and the defaults of all."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # ufuncs have no signature, and no option by position but out
-        return ()
-    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        return (), {}
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty and p.default is not np._NoValue}
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD), defaults
 
 
 def _option_names(vjp: Vjp) -> list[str]:

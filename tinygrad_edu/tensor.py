@@ -311,6 +311,10 @@ class Tensor(ArrayLike):
         nodes: tuple[Node | None, ...],
     ) -> Tensor:
         y = primitive.forward(*values, **options)
+        if isinstance(y, float):
+            y = np.float64(y)
+        if not isinstance(y, np.ndarray | np.generic):
+            raise TypeError(f"{primitive.name} must give one array, got {type(y).__name__}")
         if y.dtype.kind != "f":
             raise TypeError(
                 f"{primitive.name} of a tensor that requires grad gave {y.dtype}, which has no gradient; use .detach() "

@@ -8,6 +8,8 @@ among the arguments or used by the function, the result is a recorded tensor, wh
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -46,7 +48,7 @@ def value_and_grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bo
     def value_and_gradient(*args: Any, **options: Any) -> Any:
         call = _Call(fun, argnums, args, options)
         result, aux = call.result if has_aux else (call.result, None)
-        if np.asarray(_array_of(result)).dtype.kind not in "fiu":
+        if isinstance(result, list | tuple | dict) or np.asarray(_array_of(result)).dtype.kind not in "fiu":
             raise TypeError(f"{_name(fun)} must give a real number to have a gradient, got {result!r}")
         if np.size(_array_of(result)) != 1:
             raise ValueError(
@@ -69,7 +71,9 @@ def jacobian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any
 
         def of_output(output: Any) -> Any:
             shape = np.shape(_array_of(output))
-            rows = [call.pull(output, row.reshape(shape)) for row in np.eye(int(np.prod(shape)))]
+            if np.asarray(_array_of(output)).dtype.kind not in "fiu":
+                raise TypeError(f"{_name(fun)} must give real numbers to have derivatives, got {output!r}")
+            rows = [call.pull(output, _unit(k, shape)) for k in range(math.prod(shape))]
             if not rows:
                 return _map(lambda x: np.zeros((*shape, *np.shape(_array_of(x)))), call.chosen)
             return _map(lambda *parts: np.reshape(np.stack(parts), (*shape, *np.shape(parts[0]))), *rows)
@@ -77,6 +81,12 @@ def jacobian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any
         return _map(of_output, call.result)
 
     return jacobian_at
+
+
+def _unit(k: int, shape: tuple[int, ...]) -> Any:
+    unit = np.zeros(shape)
+    unit.flat[k] = 1
+    return unit
 
 
 def hessian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
@@ -88,7 +98,8 @@ def hessian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]
 def vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """`fun(*args)`, and the function that takes a gradient of its output (of its shape) to those of all arguments:
     the vector–Jacobian product."""
-    call = _Call(fun, tuple(range(len(args))), args, {})
+    kept = _map(lambda x: x.copy() if isinstance(x, np.ndarray) else x, args)  # the caller may change theirs
+    call = _Call(fun, tuple(range(len(args))), kept, {})
 
     def pull(gradient: Any) -> tuple[Any, ...]:
         shapes = np.shape(_array_of(call.result)), np.shape(_array_of(gradient))
@@ -103,8 +114,13 @@ def vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple
 def hvp(fun: Callable[..., Any], x: Any, vector: Any) -> Any:
     """The Hessian of `fun` at `x` times `vector` (of the structure of `x`), without forming the Hessian."""
 
+    def product(g: Any, v: Any) -> Any:
+        if np.shape(_array_of(g)) != np.shape(_array_of(v)):
+            raise ValueError(f"hvp: the vector has shape {np.shape(_array_of(v))}, x {np.shape(_array_of(g))}")
+        return np.sum(g * v)
+
     def slope(x: Any) -> Any:
-        products = _leaves(_map(lambda g, v: np.sum(g * v), grad(fun)(x), vector))
+        products = _leaves(_map(product, grad(fun)(x), vector))
         return sum(products[1:], start=products[0])
 
     return grad(slope)(x)
@@ -123,20 +139,24 @@ class _Call:
     """One call of a function whose chosen arguments are variables, recorded; `pull` gives their gradients."""
 
     def __init__(self, fun: Callable[..., Any], argnums: ArgNums, args: Sequence[Any], options: dict[str, Any]) -> None:
-        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        self.single = not isinstance(argnums, tuple)
+        numbers = [operator.index(n) for n in (argnums if isinstance(argnums, tuple) else (argnums,))]
         for n in numbers:
             if not -len(args) <= n < len(args):
                 raise ValueError(f"{_name(fun)}: argnums names argument {n}, but it was called with {len(args)}")
+        if len({n % len(args) for n in numbers}) < len(numbers):
+            raise ValueError(f"{_name(fun)}: argnums {argnums} names an argument twice")
         arguments = list(args)
         self.variables: list[Tensor] = []
         for n in numbers:
             arguments[n] = _map(self._make_variable, args[n])
-        self.single = isinstance(argnums, int)
         self.chosen: Any = args[numbers[0]] if self.single else tuple(args[n] for n in numbers)
         given = _leaves(self.chosen)
         # What comes from outside is recorded there, and its derivative must be too.
         self.may_use_others = is_recording()
-        self.nested = _inside.get() or any(isinstance(x, Tensor) and x.requires_grad for x in given)
+        self.nested = _inside.get() or (
+            self.may_use_others and any(isinstance(x, Tensor) and x.requires_grad for x in given)
+        )
         token = _inside.set(True)
         try:
             with recording():

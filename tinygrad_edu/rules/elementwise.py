@@ -28,16 +28,16 @@ rule(np.fmod, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.trunc(a / b))
 rule(np.ldexp, lambda g, y, a, b: g * 2.0**b, None)
 
 
-def _one_less(b: Any) -> Any:
-    """The exponent of the derivative of a ** b. At b = 0 it is 0 instead of −1: b · a⁰ is 0, also where a is 0."""
+def _one_less(a: Any, b: Any) -> Any:
+    """The exponent of the derivative of a ** b. At 0⁰ it is 0 instead of −1: b · a⁰ is 0, as it is all around."""
     if isinstance(b, int | float):
         return b - 1 if b else b
-    return np.where(b == 0, 0, b - 1)
+    return np.where((a == 0) & (b == 0), 0, b - 1)
 
 
 rule(
     np.power,
-    lambda g, y, a, b: g * (b * a ** _one_less(b)),
+    lambda g, y, a, b: g * (b * a ** _one_less(a, b)),
     # At a = 0 the limit of y · log a is 0 for b > 0.
     lambda g, y, a, b: g * y * np.log(np.where((a == 0) & (b >= 0), 1, a)),
 )
@@ -210,6 +210,7 @@ FUNCTIONS[np.divmod] = divmod_
 FUNCTIONS[np.modf] = modf
 FUNCTIONS[np.frexp] = frexp
 # Tensors are real.
+FUNCTIONS[np.copy] = lambda a, order="K", subok=False: +a
 FUNCTIONS[np.real] = FUNCTIONS[np.conjugate] = FUNCTIONS[np.real_if_close] = lambda x: +x
 FUNCTIONS[np.imag] = lambda x: 0 * x
 

@@ -8,12 +8,12 @@ side by side in one array.
 
 from __future__ import annotations
 
-from functools import reduce
+import operator
 from typing import Any
 
 import numpy as np
 
-from ..operand import plain
+from ..operand import option, plain
 from ..primitives import FUNCTIONS, primitive, rule
 from .elementwise import ratio
 from .products import cross, matmul, outer, tensordot, vecdot
@@ -43,10 +43,18 @@ rule(
 )
 
 
-def pinv(a: Any, *args: Any, **options: Any) -> Any:
-    if args:
-        options["rcond"] = args[0]
-    return _pinv(a, options=options)
+def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
+    if hermitian:
+        raise TypeError("pinv: hermitian=True is not supported on tensors; leave it out")
+    cutoff = rcond if rtol is np._NoValue else rtol
+    if cutoff is None:
+        return _pinv(a, options={})
+    values = np.linalg.svd(plain(a), compute_uv=False)
+    largest = np.max(values, axis=-1, keepdims=True, initial=0)
+    dropped = (values <= np.asarray(option(cutoff))[..., None] * largest) & (values > 1e-13 * largest)
+    if np.any(dropped):
+        raise ValueError("pinv: there is no rule for tensors where rcond cuts off singular values that are not 0")
+    return _pinv(a, options={"rcond": cutoff})
 
 
 @primitive
@@ -76,10 +84,27 @@ def _cofactors(a: Any) -> Any:
     return (np.round(sign)[..., None, None] * u * others[..., None, :]) @ vt
 
 
-rule(
-    _cofactors,
-    lambda g, y, a: np.sum(g * np.linalg.inv(a).mT, axis=(-2, -1), keepdims=True) * y - y @ g.mT @ np.linalg.inv(a).mT,
-)
+@primitive
+def _cofactors_slope(a: Any, g: Any) -> Any:
+    """The derivative of the cofactors of `a` in the direction `g`: the second derivative of the determinant, which is
+    a polynomial, also at singular matrices. In the bases of the singular vectors it needs products of all singular
+    values but two."""
+    u, s, vt = np.linalg.svd(a)
+    n = s.shape[-1]
+    own = np.eye(n, dtype=bool)
+    products = np.prod(np.where(own[:, None] | own, 1, s[..., None, None, :]), axis=-1)
+    e = u.mT @ g @ vt.mT
+    diagonal = np.sum(np.where(own, 0, products) * np.diagonal(e, axis1=-2, axis2=-1)[..., None, :], axis=-1)
+    x = np.where(own, diagonal[..., None], -e.mT * products)
+    return np.round(np.linalg.det(u) * np.linalg.det(vt))[..., None, None] * (u @ x @ vt)
+
+
+def _no_third(g: Any, y: Any, a: Any, direction: Any) -> Any:
+    raise NotImplementedError("the third derivative of a determinant has no rule")
+
+
+rule(_cofactors, lambda g, y, a: _cofactors_slope(a, g))
+rule(_cofactors_slope, _no_third, lambda g, y, a, direction: _cofactors_slope(a, g))
 rule(np.linalg.det, lambda g, y, a: g[..., None, None] * _cofactors(a))
 
 
@@ -131,18 +156,31 @@ def _eigh(a: Any) -> Any:
     return np.concatenate((w[..., None], v), axis=-1)
 
 
-def _inverse_gaps(values: Any) -> Any:
-    """1 / (v_j − v_i), and 0 where they are equal (the vectors of equal values have no derivative)."""
+def _inverse_gaps(function: str, values: Any, used: Any, what: Any) -> Any:
+    """1 / (v_j − v_i) off the diagonal, 0 on it. The vectors of equal values have no derivative of their own: where a
+    gradient arrives at them (`used` is not 0), there is no right answer."""
     gaps = values[..., None, :] - values[..., :, None]
-    return np.where(gaps == 0, 0, 1 / np.where(gaps == 0, 1, gaps))
+    size = plain(what)
+    equal = abs(plain(gaps)) <= 1e-10 * np.max(abs(size), axis=-1, initial=0)[..., None, None]
+    off = ~np.eye(values.shape[-1], dtype=bool)
+    if np.any(equal & off & (abs(plain(used)) > 1e-12 * np.max(abs(plain(used)), initial=0))):
+        raise ValueError(
+            f"{function}: two values are equal (to rounding), and the gradient depends on their vectors, which then "
+            "have no derivative. The values alone can be differentiated once"
+        )
+    return np.where(equal, 0, 1 / np.where(equal, 1, gaps))
 
 
 rule(
     _eigh,
     lambda g, y, a: _lower_part(
-        y[..., 1:] @ (_inverse_gaps(y[..., 0]) * (y[..., 1:].mT @ g[..., 1:]) + _diagonal(g[..., 0])) @ y[..., 1:].mT
+        y[..., 1:] @ (_turned(y[..., 0], y[..., 1:].mT @ g[..., 1:]) + _diagonal(g[..., 0])) @ y[..., 1:].mT
     ),
 )
+
+
+def _turned(values: Any, skew: Any) -> Any:
+    return _inverse_gaps("eigh", values, skew, values) * skew
 
 
 def _diagonal(x: Any) -> Any:
@@ -170,10 +208,13 @@ def _svd_rule(g: Any, y: Any, a: Any) -> Any:
     m = a.shape[-2]
     u, s, v = y[..., :m].mT, y[..., m], y[..., m + 1 :].mT
     gu, gs, gv = g[..., :m].mT, g[..., m], g[..., m + 1 :].mT
-    gaps = s[..., None, :] ** 2 - s[..., :, None] ** 2
-    f = np.where(gaps == 0, 0, 1 / np.where(gaps == 0, 1, gaps))
-    over_s = (ratio(np.ones(s.shape, s.dtype), s) * np.where(s == 0, 0, 1))[..., None, :]
     skew_u, skew_v = u.mT @ gu, v.mT @ gv
+    f = _inverse_gaps("svd", s**2, abs(plain(skew_u)) + abs(plain(skew_v)), s**2)
+    tiny = plain(s) <= 1e-13 * np.max(plain(s), axis=-1, keepdims=True, initial=0)
+    used = np.any(plain(gu) != 0, axis=-2) | np.any(plain(gv) != 0, axis=-2)
+    if np.any(tiny & used):
+        raise ValueError("svd: a singular value is 0, and the gradient depends on its vectors, which then have none")
+    over_s = (np.where(tiny, 0, 1) / np.where(tiny, 1, s))[..., None, :]
     middle = _diagonal(gs) + (f * (skew_u - skew_u.mT)) * s[..., None, :] + s[..., :, None] * (f * (skew_v - skew_v.mT))
     outside_u, outside_v = gu - u @ skew_u, gv - v @ skew_v
     return u @ middle @ v.mT + (outside_u * over_s) @ v.mT + u @ (outside_v * over_s).mT
@@ -206,6 +247,7 @@ _svd_result: Any = type(np.linalg.svd(np.eye(1)))
 
 
 def matrix_power(a: Any, n: int) -> Any:
+    n = operator.index(n)
     if n < 0:
         a, n = np.linalg.inv(a), -n
     result: Any = np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
@@ -222,7 +264,34 @@ def matrix_power(a: Any, n: int) -> Any:
 def multi_dot(arrays: Any, *, out: None = None) -> Any:
     if out is not None:
         raise TypeError("multi_dot: the option out= is not supported on tensors; leave it out")
-    return reduce(np.dot, arrays)
+    arrays = list(arrays)
+    if len(arrays) < 2:
+        raise ValueError("multi_dot: expected at least two arrays")
+    if len(arrays) == 2:
+        return np.dot(*arrays)
+    sizes = [np.shape(a)[0] if np.ndim(a) > 1 or k else 1 for k, a in enumerate(arrays)]
+    sizes.append(np.shape(arrays[-1])[-1] if np.ndim(arrays[-1]) > 1 else 1)
+    return _chained(arrays, 0, len(arrays) - 1, _best_splits(sizes))
+
+
+def _best_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
+    """Where to split each product of matrices i … j for the fewest multiplications (Cormen et al., chapter 15.2)."""
+    n = len(sizes) - 1
+    cost, split = {(i, i): 0 for i in range(n)}, {}
+    for length in range(1, n):
+        for i in range(n - length):
+            j = i + length
+            costs = {k: cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1] for k in range(i, j)}
+            split[i, j] = best = min(costs, key=costs.__getitem__)
+            cost[i, j] = costs[best]
+    return split
+
+
+def _chained(arrays: list[Any], i: int, j: int, split: dict[tuple[int, int], int]) -> Any:
+    if i == j:
+        return arrays[i]
+    k = split[i, j]
+    return np.dot(_chained(arrays, i, k, split), _chained(arrays, k + 1, j, split))
 
 
 @primitive
@@ -240,16 +309,17 @@ rule(
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)
     if axis is None and (ord is None or (ord == 2 and x.ndim == 1) or (ord == "fro" and x.ndim == 2)):
         return _frobenius(x, tuple(range(x.ndim)), keepdims)
-    axes: Any = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    axes = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     if len(axes) == 1:
         return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
     if len(axes) != 2:
         raise ValueError(f"norm: a norm of order {ord} is over one or two axes, got shape {x.shape} and {axis=}")
     if ord in (None, "fro"):
         return _frobenius(x, axes, keepdims)
-    rows, columns = (k % x.ndim for k in axes)
+    rows, columns = axes
     sums: dict[Any, Any] = {
         1: (rows, np.max),
         -1: (rows, np.min),

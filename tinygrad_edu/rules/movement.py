@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import plain, refuse
-from ..primitives import FUNCTIONS
+from ..operand import option, plain, refuse
+from ..primitives import FUNCTIONS, Operand
 
 
 def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
@@ -35,7 +35,7 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
             return np.arange(first, total).reshape(np.shape(x))
 
         for name, value in bound.arguments.items():
-            bound.arguments[name] = numbered(value) if name in data else plain(value)
+            bound.arguments[name] = numbered(value) if name in data else option(value)
         elements = _joined(sources)
 
         def selected(numbers: Any) -> Any:
@@ -61,7 +61,7 @@ def _joined(sources: list[Any]) -> Any:
 _function: Any
 for _function in (np.repeat, np.resize, np.roll, np.take, np.compress, np.diagonal):
     FUNCTIONS[_function] = _moving(_function, "a")
-for _function in (np.flip, np.fliplr, np.flipud, np.rot90, np.tril, np.triu):
+for _function in (np.rot90, np.tril, np.triu):
     FUNCTIONS[_function] = _moving(_function, "m")
 for _function in (np.extract, np.delete, np.take_along_axis):
     FUNCTIONS[_function] = _moving(_function, "arr")
@@ -70,17 +70,48 @@ for _function in (np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit):
 for _function in (np.diag, np.diagflat):
     FUNCTIONS[_function] = _moving(_function, "v")
 FUNCTIONS[np.tile] = _moving(np.tile, "A")
-FUNCTIONS[np.insert] = _moving(np.insert, "arr", "values")
 FUNCTIONS[np.choose] = _moving(np.choose, "choices")
 FUNCTIONS[np.block] = _moving(np.block, "arrays")
 FUNCTIONS[np.select] = _moving(np.select, "choicelist", "default")
+
+
+def flip(m: Any, axis: Any = None) -> Any:
+    axes = range(m.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, m.ndim)
+    return m[tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(m.ndim))]
+
+
+FUNCTIONS[np.flip] = flip
+FUNCTIONS[np.flipud] = lambda m: flip(m, 0)
+FUNCTIONS[np.fliplr] = lambda m: flip(m, 1)
+
+
+def unique(
+    ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: None = None
+) -> Any:
+    refuse(np.unique, {"axis": axis}, "axis")
+    flags: Any = (True, return_inverse, return_counts)
+    _, first, *others = np.unique(plain(ar), *flags)
+    values = np.ravel(ar)[first]
+    rest = [first] * return_index + others
+    return (values, *rest) if rest else values
+
+
+FUNCTIONS[np.unique] = unique
+
+
+def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    return _insert(arr, obj, values if isinstance(values, Operand) else np.asarray(values, arr.dtype), axis)
+
+
+_insert = _moving(np.insert, "arr", "values")
+FUNCTIONS[np.insert] = insert
 
 
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
     moving = ("constant", "edge", "reflect", "symmetric", "wrap", "empty")
     if mode not in moving or options.get("reflect_type", "even") != "even":
         raise TypeError(f"pad: on tensors the mode must be one of {', '.join(moving)}, without reflect_type='odd'")
-    values = plain(options.pop("constant_values", 0))
+    values = option(options.pop("constant_values", 0))
     moved = _pad(array, pad_width, "constant" if mode == "empty" else mode, **options)
     if np.any(values):
         moved = moved + np.pad(np.zeros(array.shape, array.dtype), pad_width, constant_values=values)

@@ -119,6 +119,9 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: None =
 # Einstein's summation
 
 
+LETTERS = string.ascii_uppercase + string.ascii_lowercase  # in NumPy's order of numbered axes
+
+
 @primitive
 def _einsum(*operands: Any, subscripts: tuple[str, ...], output: str) -> Any:
     return np.einsum(f"{','.join(subscripts)}->{output}", *operands, optimize=len(operands) > 2)
@@ -148,7 +151,7 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
     subscripts = inputs.split(",")
     if len(subscripts) != len(arrays):
         raise ValueError(f"einsum: {len(subscripts)} subscripts for {len(arrays)} operands")
-    free = [c for c in string.ascii_letters if c not in text]
+    free = [c for c in LETTERS if c not in text]
     dots = max((np.ndim(a) - len(s) + 3 for a, s in zip(arrays, subscripts, strict=True) if "..." in s), default=0)
     ellipsis = "".join(free[:dots])
     for k, (a, s) in enumerate(zip(arrays, subscripts, strict=True)):
@@ -158,11 +161,15 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
             raise ValueError(f"einsum: subscripts {s!r} for an operand of shape {np.shape(a)}")
     letters = "".join(subscripts)
     single = sorted(c for c in set(letters) if letters.count(c) == 1 and c not in ellipsis)
+    if arrow and dots and "..." not in output:
+        raise ValueError("einsum: the operands have dots for which the output says nothing")
     output = output.replace("...", ellipsis) if arrow else ellipsis + "".join(single)
     for k, s in enumerate(subscripts):
         for c in dict.fromkeys(s):  # a letter twice in one operand is its diagonal
             while s.count(c) > 1:
                 first, second = s.index(c), s.rindex(c)
+                if np.shape(arrays[k])[first] != np.shape(arrays[k])[second]:
+                    raise ValueError(f"einsum: {c!r} stands for axes of different sizes in shape {np.shape(arrays[k])}")
                 arrays[k] = np.diagonal(arrays[k], 0, first, second)
                 s = s[:first] + s[first + 1 : second] + s[second + 1 :] + c
         subscripts[k] = s
@@ -174,7 +181,7 @@ def _einsum_arguments(operands: tuple[Any, ...]) -> tuple[str, list[Any]]:
     if isinstance(operands[0], str):
         return operands[0], list(operands[1:])
     lists = [list(x) for x in operands[1::2]] + ([list(operands[-1])] if len(operands) % 2 else [])
-    words = ["".join("..." if n is Ellipsis else string.ascii_letters[n] for n in x) for x in lists]
+    words = ["".join("..." if n is Ellipsis else LETTERS[n] for n in x) for x in lists]
     count = len(operands) // 2
     text = ",".join(words[:count]) + ("->" + words[count] if len(words) > count else "")
     return text, list(operands[: 2 * count : 2])

@@ -51,6 +51,8 @@ rule(
 
 
 def _unless_flat(y: Any, x: Any, axis: Any, keepdims: Any) -> Any:
+    if not x.size:
+        return y
     flat = np.max(plain(x), axis=axis, keepdims=keepdims) == np.min(plain(x), axis=axis, keepdims=keepdims)
     return np.where(flat | (y == 0), np.inf, y)
 
@@ -106,6 +108,8 @@ def prod(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdim
     refuse(np.prod, {"dtype": dtype, "out": out}, "dtype", "out")
     if keepdims is np._NoValue:
         keepdims = False
+    if a.ndim == 0:
+        a = np.reshape(a, (1,) if axis is not None else ())
     if axis is None or isinstance(axis, tuple):
         # Several axes: move them to the end and reduce them as one.
         axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
@@ -159,7 +163,7 @@ rule(_cumprod, lambda g, y, x: _shifted(y, 1, 1) * _later_products(g, x) if x.sh
 def _running(function: Callable[..., Any], run: Callable[[Any, int], Any]) -> Callable[..., Any]:
     def accumulate(a: Any, axis: int | None = None, dtype: None = None, out: None = None) -> Any:
         refuse(function, {"dtype": dtype, "out": out}, "dtype", "out")
-        return run(np.ravel(a), 0) if axis is None else run(a, axis)
+        return run(np.ravel(a), 0) if axis is None or a.ndim == 0 else run(a, axis)
 
     return accumulate
 
@@ -170,4 +174,4 @@ FUNCTIONS[np.amax] = FUNCTIONS[np.max]
 FUNCTIONS[np.amin] = FUNCTIONS[np.min]
 
 constant(np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.any, np.all)
-constant(np.searchsorted, np.digitize, np.unique)
+constant(np.searchsorted, np.digitize)

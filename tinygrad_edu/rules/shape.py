@@ -133,11 +133,16 @@ def _getitem(x: Any, *, index: Any) -> Any:
 def _scatter(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with `g` added at `index`; an element that is indexed twice gets both."""
     out = np.zeros(shape, g.dtype)
-    if _is_basic(index):
-        out[index] = g
-    else:
-        np.add.at(out, index, g)
+    _add_at(out, g, index=index)
     return out
+
+
+def _add_at(array: Any, g: Any, *, index: Any) -> None:
+    """What `_scatter` would add to `array`, added in place: a loop over samples stays linear in their number."""
+    if _is_basic(index):
+        array[index] += g
+    else:
+        np.add.at(array, index, g)
 
 
 def _is_basic(index: Any) -> bool:
@@ -168,6 +173,8 @@ def _frozen(index: Any) -> Any:
 
 
 FUNCTIONS[operator.getitem] = getitem
+
+_getitem.adds = _add_at
 
 for _mover in (_reshape, _broadcast_to, _transpose, _getitem):
     _mover.moves = True

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import plain, refuse
+from ..operand import option, plain, refuse
 from ..primitives import FUNCTIONS
 
 _GIVEN = np._NoValue
@@ -65,7 +65,7 @@ def _extreme(function: Callable[..., Any], reduce: Callable[..., Any], neutral: 
 
 def nanmean(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
     refuse(np.nanmean, {"dtype": dtype, "out": out}, "dtype", "out")
-    count = np.sum(~np.isnan(a), axis=axis, keepdims=_keep(keepdims))
+    count = np.sum(~np.isnan(a), axis=axis, keepdims=_keep(keepdims)).astype(a.dtype)
     return np.nansum(a, axis=axis, keepdims=_keep(keepdims)) / count
 
 
@@ -94,15 +94,18 @@ def quantile(
     interpolation: None = None,
 ) -> Any:
     refuse(np.quantile, {"out": out, "weights": weights}, "out", "weights")
+    a = a if a.dtype.kind == "f" else a.astype(np.float64)
     axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
     rest = [k for k in range(a.ndim) if k not in axes]
     rows = np.reshape(np.transpose(a, [*rest, *axes]), (*(a.shape[k] for k in rest), -1))
     # The quantile of 0, 1, 2, … is the place itself.
-    place = np.quantile(np.arange(rows.shape[-1], dtype=np.float64), plain(q), method=method)
+    place = np.quantile(np.arange(rows.shape[-1], dtype=np.float64), option(q), method=method)
     below = np.floor(place).astype(int)
     ordered = np.sort(rows, axis=-1)
     low, high = ordered[..., below], ordered[..., np.minimum(below + 1, rows.shape[-1] - 1)]
-    result = low + (high - low) * (place - below).astype(a.dtype)
+    part = (place - below).astype(a.dtype)
+    start, end = np.where(part == 0, 0, low), np.where(part == 0, 0, high)  # where the place is a number's own, that
+    result = np.where(part == 0, low, start + (end - start) * part)
     broken = np.any(np.isnan(rows), axis=-1)
     if np.any(broken):
         result = np.where(broken.reshape(broken.shape + (1,) * place.ndim), np.nan, result)
@@ -113,10 +116,12 @@ def quantile(
 
 
 def percentile(a: Any, q: Any, *args: Any, **options: Any) -> Any:
-    return quantile(a, np.true_divide(plain(q), 100), *args, **options)
+    return quantile(a, np.true_divide(option(q), 100), *args, **options)
 
 
 def median(a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
+    if not np.size(a):
+        return np.median(plain(a), axis, keepdims=_keep(keepdims))
     return quantile(a, 0.5, axis, out, overwrite_input, keepdims=keepdims)
 
 
@@ -165,8 +170,9 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
     axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
-    spacings = [plain(v) for v in varargs or (1.0,)]
-    if len(spacings) == 1:
+    spacings = [option(v) for v in varargs or (1.0,)]
+    f = f if f.dtype.kind == "f" else f.astype(np.float64)
+    if len(spacings) == 1 and (len(axes) == 1 or np.ndim(spacings[0]) == 0):
         spacings *= len(axes)
     if len(spacings) != len(axes):
         raise TypeError(f"gradient: {len(varargs)} spacings for {len(axes)} axes")
@@ -178,7 +184,8 @@ def _slopes(f: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
     """NumPy's finite differences along an axis: a sum of up to five neighbours, for whose coefficients NumPy is asked
     by giving it combs of ones so wide apart that no two fall into one sum."""
     n, width = f.shape[axis], 5
-    here, total = np.arange(n), 0
+    here = np.arange(n)
+    total: Any = 0
     spacing = spacing if np.ndim(spacing) else float(spacing)
     for offset in range(-2, 3):
         coefficients = np.zeros(n, f.dtype)
@@ -190,7 +197,8 @@ def _slopes(f: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
         shape = [1] * f.ndim
         shape[axis] = n
         neighbours = f[_along(axis, f.ndim, np.clip(here + offset, 0, n - 1))]
-        total = total + np.reshape(coefficients * inside, shape) * neighbours
+        weights = np.reshape(coefficients * inside, shape)
+        total = total + np.where(weights == 0, 0, weights * neighbours)  # a NaN next door but one is no neighbour
     return total
 
 
