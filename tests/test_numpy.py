@@ -132,8 +132,8 @@ CALLS = [
     (np.outer, np.outer, [MATRIX, VECTOR]),
     (np.vdot, np.vdot, [MATRIX, MATRIX]),
     (np.vecdot, np.vecdot, [MATRIX, (4,)]),
-    (np.matvec, np.matvec, [SQUARES, (3,)]),
-    (np.vecmat, np.vecmat, [(3,), SQUARES]),
+    *((getattr(np, name), getattr(np, name), shapes)  # NumPy 2.2
+      for name, shapes in (("matvec", [SQUARES, (3,)]), ("vecmat", [(3,), SQUARES])) if hasattr(np, name)),
     (np.tensordot, lambda a, b: np.tensordot(a, b, axes=([0, 2], [1, 0])), [CUBE, (4, 2, 5)]),
     (np.tensordot, lambda a, b: np.tensordot(a, b, 0), [(2,), (3,)]),
     (np.kron, np.kron, [(2, 3), (2,)]),
