@@ -214,16 +214,14 @@ def _values_of(loss: str, target: Any) -> Any:
 def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high: float = np.inf) -> Any:
     """The target, of exactly the prediction's shape and in its precision."""
     if not (isinstance(target, Tensor) and target.requires_grad):
-        target = _values_of(loss, target)
-        if target.size and not (np.min(target) >= low and np.max(target) <= high):
-            raise (
-                ValueError(
-                    f"{loss}: targets must lie in [{low:g}, {high:g}], got {np.min(target):.4g} to {np.max(target):.4g}"
-                )
-                if np.isfinite(low)
-                else ValueError(f"{loss}: the target contains NaN")
-            )
-        target = target.astype(prediction.dtype, copy=False)
+        values = _values_of(loss, target)
+        if values.size and not (np.min(values) >= low and np.max(values) <= high):
+            span = f"{np.min(values):.4g} to {np.max(values):.4g}"
+            if np.isfinite(low):
+                raise ValueError(f"{loss}: targets must lie in [{low:g}, {high:g}], got {span}")
+            raise ValueError(f"{loss}: the target contains NaN")
+        if not (isinstance(target, Tensor) and target.dtype == prediction.dtype):  # a tensor keeps its name
+            target = values.astype(prediction.dtype, copy=False)
     shapes = np.shape(prediction), np.shape(target)
     if shapes[0] != shapes[1]:
         raise ValueError(
