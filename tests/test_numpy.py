@@ -242,6 +242,7 @@ class TestOptions:
             (lambda t: np.quantile(t, 0.5, weights=np.ones(6), method="inverted_cdf"), "weights"),
             (lambda t: np.ptp(t, out=np.zeros(())), "out"),
             (lambda t: np.concatenate([t, t], dtype=np.float32), "dtype"),
+            (lambda t: np.concatenate([t, t], casting="no"), "casting"),
             (lambda t: np.nansum(t, dtype=np.float32), "dtype"),
             (lambda t: np.trace(t, dtype=np.float32), "dtype"),
             (lambda t: np.einsum("ij->i", t, dtype=np.float32), "dtype"),

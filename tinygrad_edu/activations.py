@@ -12,6 +12,7 @@ import numpy as np
 
 from .primitives import primitive, rule
 from .random import generator
+from .rules.reductions import restored
 from .tensor import Tensor
 from .values import floating
 
@@ -98,13 +99,9 @@ def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
     return total if keepdims else np.squeeze(total, axis=axis)[()]
 
 
-def _kept(y: Any, axis: Any, keepdims: bool) -> Any:
-    return y if keepdims or axis is None else np.expand_dims(y, axis)
-
-
 rule(
     _logsumexp,
-    lambda g, y, x, *, axis, keepdims: _kept(g, axis, keepdims) * softmax(x, axis=axis),
+    lambda g, y, x, *, axis, keepdims: restored(g, axis, keepdims) * softmax(x, axis=axis),
 )
 
 

@@ -17,6 +17,7 @@ from ..operand import option, plain
 from ..primitives import FUNCTIONS, primitive, rule
 from .elementwise import ratio
 from .products import cross, matmul, outer, tensordot, vecdot
+from .reductions import restored
 
 
 def _symmetric(x: Any) -> Any:
@@ -156,12 +157,11 @@ def _eigh(a: Any) -> Any:
     return np.concatenate((w[..., None], v), axis=-1)
 
 
-def _inverse_gaps(function: str, values: Any, used: Any, what: Any) -> Any:
+def _inverse_gaps(function: str, values: Any, used: Any) -> Any:
     """1 / (v_j − v_i) off the diagonal, 0 on it. The vectors of equal values have no derivative of their own: where a
     gradient arrives at them (`used` is not 0), there is no right answer."""
     gaps = values[..., None, :] - values[..., :, None]
-    size = plain(what)
-    equal = abs(plain(gaps)) <= 1e-10 * np.max(abs(size), axis=-1, initial=0)[..., None, None]
+    equal = abs(plain(gaps)) <= 1e-10 * np.max(abs(plain(values)), axis=-1, initial=0)[..., None, None]
     off = ~np.eye(values.shape[-1], dtype=bool)
     if np.any(equal & off & (abs(plain(used)) > 1e-12 * np.max(abs(plain(used)), initial=0))):
         raise ValueError(
@@ -180,7 +180,7 @@ rule(
 
 
 def _turned(values: Any, skew: Any) -> Any:
-    return _inverse_gaps("eigh", values, skew, values) * skew
+    return _inverse_gaps("eigh", values, skew) * skew
 
 
 def _diagonal(x: Any) -> Any:
@@ -209,7 +209,7 @@ def _svd_rule(g: Any, y: Any, a: Any) -> Any:
     u, s, v = y[..., :m].mT, y[..., m], y[..., m + 1 :].mT
     gu, gs, gv = g[..., :m].mT, g[..., m], g[..., m + 1 :].mT
     skew_u, skew_v = u.mT @ gu, v.mT @ gv
-    f = _inverse_gaps("svd", s**2, abs(plain(skew_u)) + abs(plain(skew_v)), s**2)
+    f = _inverse_gaps("svd", s**2, abs(plain(skew_u)) + abs(plain(skew_v)))
     tiny = plain(s) <= 1e-13 * np.max(plain(s), axis=-1, keepdims=True, initial=0)
     used = np.any(plain(gu) != 0, axis=-2) | np.any(plain(gv) != 0, axis=-2)
     if np.any(tiny & used):
@@ -301,10 +301,7 @@ def _two_norm(x: Any, *, axis: Any, keepdims: bool) -> Any:
 
 rule(
     _two_norm,  # at 0 the gradient is taken as 0
-    lambda g, y, x, *, axis, keepdims: (
-        (g if keepdims or axis is None else np.expand_dims(g, axis))
-        * ratio(x, y if keepdims or axis is None else np.expand_dims(y, axis))
-    ),
+    lambda g, y, x, *, axis, keepdims: restored(g, axis, keepdims) * ratio(x, restored(y, axis, keepdims)),
 )
 
 

@@ -15,7 +15,7 @@ from ..operand import constant, plain, refuse
 from ..primitives import FUNCTIONS, primitive, rule
 
 
-def _restored(g: Any, axis: Any, keepdims: Any) -> Any:
+def restored(g: Any, axis: Any, keepdims: Any) -> Any:
     """`g` with the reduced axes back at size 1, so that it broadcasts against the argument."""
     return g if keepdims or axis is None else np.expand_dims(g, axis)
 
@@ -28,23 +28,23 @@ def _count(of_x: int, of_y: int) -> int:
 rule(
     np.sum,
     lambda g, y, x, *, axis=None, dtype=None, keepdims=False, initial=0, where=True: (
-        _restored(g, axis, keepdims) if where is True else np.where(where, _restored(g, axis, keepdims), 0)
+        restored(g, axis, keepdims) if where is True else np.where(where, restored(g, axis, keepdims), 0)
     ),
 )
 rule(
     np.mean,
-    lambda g, y, x, *, axis=None, dtype=None, keepdims=False: _restored(g / _count(x.size, y.size), axis, keepdims),
+    lambda g, y, x, *, axis=None, dtype=None, keepdims=False: restored(g / _count(x.size, y.size), axis, keepdims),
 )
 rule(
     np.var,
     lambda g, y, x, *, axis=None, ddof=0, keepdims=False: (
-        _restored(2 * g / (_count(x.size, y.size) - ddof), axis, keepdims) * (x - np.mean(x, axis=axis, keepdims=True))
+        restored(2 * g / (_count(x.size, y.size) - ddof), axis, keepdims) * (x - np.mean(x, axis=axis, keepdims=True))
     ),
 )
 rule(
     np.std,  # where all elements are equal (their mean may be rounded), the gradient is taken as 0
     lambda g, y, x, *, axis=None, ddof=0, keepdims=False: (
-        _restored(g / _unless_flat(y, x, axis, keepdims) / (_count(x.size, y.size) - ddof), axis, keepdims)
+        restored(g / _unless_flat(y, x, axis, keepdims) / (_count(x.size, y.size) - ddof), axis, keepdims)
         * (x - np.mean(x, axis=axis, keepdims=True))
     ),
 )
@@ -67,7 +67,7 @@ for _extremum in (np.max, np.min):
     rule(
         _extremum,
         lambda g, y, x, *, axis=None, keepdims=False: (
-            _restored(g, axis, keepdims) * _shares(x, _restored(y, axis, keepdims), axis)
+            restored(g, axis, keepdims) * _shares(x, restored(y, axis, keepdims), axis)
         ),
     )
 
@@ -99,7 +99,7 @@ def _prod(x: Any, *, axis: int, keepdims: bool) -> Any:
 rule(
     _prod,
     lambda g, y, x, *, axis, keepdims: (
-        _restored(g, axis, keepdims) * np.moveaxis(_products_of_others(x, axis)[..., : x.shape[axis]], -1, axis)
+        restored(g, axis, keepdims) * np.moveaxis(_products_of_others(x, axis)[..., : x.shape[axis]], -1, axis)
     ),
 )
 

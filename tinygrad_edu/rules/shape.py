@@ -195,9 +195,9 @@ rule(
 
 
 def concatenate(
-    arrays: Sequence[Any], /, axis: Any = 0, out: None = None, *, dtype: Any = None, casting: str = "same_kind"
+    arrays: Sequence[Any], /, axis: Any = 0, out: None = None, *, dtype: None = None, casting: None = None
 ) -> Any:
-    refuse(np.concatenate, {"out": out, "dtype": dtype}, "out", "dtype")
+    refuse(np.concatenate, {"out": out, "dtype": dtype, "casting": casting}, "out", "dtype", "casting")
     if axis is None:
         arrays, axis = [np.ravel(a) for a in arrays], 0
     ndim = np.ndim(arrays[0]) if len(arrays) else 0

@@ -91,7 +91,6 @@ def quantile(
     keepdims: Any = False,
     *,
     weights: None = None,
-    interpolation: None = None,
 ) -> Any:
     refuse(np.quantile, {"out": out, "weights": weights}, "out", "weights")
     a = a if a.dtype.kind == "f" else a.astype(np.float64)
