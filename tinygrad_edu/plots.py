@@ -1,0 +1,201 @@
+"""Pictures of data and of what was learned. Every function returns a matplotlib `Figure`, which shows itself in a
+notebook and is written by `figure.savefig(path)`; no display is needed, and pyplot is not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .datasets import grid_points
+from .training import predict
+
+Order = Literal["C", "F"]
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("plots need matplotlib: python -m pip install 'tinygrad-edu[examples]'") from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def image_grid(
+    images: ArrayLike,
+    *,
+    columns: int | None = None,
+    titles: Sequence[str] | None = None,
+    wrong: Sequence[bool] | None = None,
+    order: Order = "C",
+    symmetric: bool = False,
+) -> Any:
+    """Images (n, height, width), or square ones unrolled (n, pixels), in a grid.
+
+    `order="F"` for those unrolled column by column (ex4's). `titles` stand above the images, in red where `wrong`.
+    `symmetric` puts 0 at mid grey, the same scale for all: for weights.
+    """
+    shown = _squares(np.asarray(images), order)
+    n = len(shown)
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    limit = float(np.abs(shown).max()) if symmetric else None
+    figure = _figure(columns * 0.8, rows * (1.05 if titles else 0.8))
+    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.axis("off")
+        if i < n:
+            axes.imshow(shown[i], cmap="gray", vmin=None if limit is None else -limit, vmax=limit)
+            if titles:
+                axes.set_title(titles[i], fontsize=9, color="#c00000" if wrong and wrong[i] else "black")
+    return figure
+
+
+def _squares(images: Any, order: Order) -> Any:
+    if images.ndim == 2:
+        side = round(np.sqrt(images.shape[1]))
+        if side * side == images.shape[1]:
+            images = images.reshape(-1, side, side)
+            return images.transpose(0, 2, 1) if order == "F" else images
+    if images.ndim != 3 or not len(images):
+        raise ValueError(f"expected images (n, height, width) or square ones (n, pixels), got shape {images.shape}")
+    return images
+
+
+def digit_grid(X: ArrayLike, *, columns: int = 10, order: Order = "C") -> Any:
+    """Digits, one beside the other: the picture with which the exercises begin."""
+    return image_grid(X, columns=columns, order=order)
+
+
+def hidden_units(model: Any, *, columns: int | None = None, order: Order = "C") -> Any:
+    """What each unit of the first layer looks for: its weights as an image (black −, white +, mid grey 0)."""
+    weight = next((p for p in model.parameters() if p.ndim == 2), None)
+    if weight is None:
+        raise ValueError("hidden_units: the model has no layer with weights")
+    return image_grid(weight.numpy().T, columns=columns, order=order, symmetric=True)
+
+
+def predictions(
+    X: ArrayLike, truth: ArrayLike, guess: ArrayLike, *, columns: int = 10, order: Order = "C", most: int = 100
+) -> Any:
+    """Images with their label and what was predicted, "4 → 9"; the wrong ones in red."""
+    t, g = np.asarray(truth).reshape(-1)[:most], np.asarray(guess).reshape(-1)[:most]
+    titles = [f"{a} → {b}" for a, b in zip(t, g, strict=True)]
+    return image_grid(np.asarray(X)[:most], columns=columns, titles=titles, wrong=list(t != g), order=order)
+
+
+def misclassified(
+    X: ArrayLike, truth: ArrayLike, guess: ArrayLike, *, columns: int = 10, order: Order = "C", most: int = 100
+) -> Any:
+    """The samples that were predicted wrongly, each with its position, its label and the prediction."""
+    t, g = np.asarray(truth).reshape(-1), np.asarray(guess).reshape(-1)
+    places = np.flatnonzero(t != g)[:most]
+    if not len(places):
+        figure = _figure(4, 1)
+        figure.text(0.5, 0.5, "no sample is misclassified", ha="center", va="center")
+        return figure
+    titles = [f"#{i}\n{t[i]} → {g[i]}" for i in places]
+    return image_grid(np.asarray(X)[places], columns=min(columns, len(places)), titles=titles, order=order)
+
+
+def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", title: str = "") -> Any:
+    """Curves over epochs or iterations: costs above each other, and what is measured otherwise below.
+
+    Names that differ in "val_" share a colour; validation is dashed.
+    """
+    costs = [name for name in history if name.endswith(("loss", "cost"))]
+    others = [name for name in history if name not in costs]
+    panels = [names for names in (costs, others) if names]
+    if not panels:
+        raise ValueError("curves: there is nothing to draw yet")
+    figure = _figure(6, 0.6 + 3.2 * len(panels))
+    for axes, names in zip(figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0], panels, strict=True):
+        colors: dict[str, str] = {}
+        for name in names:
+            color = colors.setdefault(name.removeprefix("val_"), f"C{len(colors)}")
+            values = history[name]
+            axes.plot(
+                range(1, len(values) + 1),
+                values,
+                label=name,
+                color=color,
+                linestyle="--" if name.startswith("val_") else "-",
+                marker="." if len(values) < 2 else None,
+            )
+        axes.grid(alpha=0.3)
+        axes.legend()
+    axes.set_xlabel(xlabel)
+    figure.suptitle(title)
+    return figure
+
+
+def decision_regions(model: Any, X: ArrayLike, y: ArrayLike, *, axes: Any = None, title: str = "") -> Any:
+    """Points (m, 2) with their labels over the regions in which the model predicts each class.
+
+    The model's output is the probability of class 1 (m, 1), or a score for each class (m, k). Draws into `axes`, if
+    given, and returns its figure.
+    """
+    points, labels = np.asarray(X), np.asarray(y).reshape(-1)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"decision_regions: expected points (m, 2), got shape {points.shape}")
+    axes = _figure(5, 5).subplots() if axes is None else axes
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.08 * np.maximum(high - low, 1e-9)
+    x, z = (np.linspace(low[k] - margin[k], high[k] + margin[k], 300) for k in range(2))
+    scores = predict(model, np.stack(np.meshgrid(x, z), axis=-1).reshape(-1, 2))
+    regions = (scores[:, 0] > 0.5).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
+    classes = max(int(regions.max()), int(labels.max())) + 1
+    levels = np.arange(classes + 1) - 0.5
+    colors = [f"C{k}" for k in range(classes)]
+    axes.contourf(x, z, regions.reshape(300, 300), levels=levels, colors=colors, alpha=0.25)
+    for k in range(classes):
+        chosen = points[labels == k]
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=8, color=colors[k], label=f"class {k}")
+    axes.set(aspect="equal", title=title)
+    axes.legend(loc="upper right", fontsize=8)
+    return axes.figure
+
+
+def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = False) -> Any:
+    """How often each label (rows) was predicted as each class (columns); with `normalize`, as parts of the row."""
+    try:
+        from sklearn.metrics import confusion_matrix as count
+    except ImportError:
+        raise ImportError("confusion_matrix needs scikit-learn: pip install 'tinygrad-edu[examples]'") from None
+    matrix = count(np.asarray(truth).reshape(-1), np.asarray(guess).reshape(-1))
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    n = len(matrix)
+    figure = _figure(1.6 + 0.45 * n, 1.3 + 0.45 * n)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.ndindex(n, n):
+        text = f"{shares[i, j]:.2f}" if normalize else str(matrix[i, j])
+        axes.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if shares[i, j] > 0.5 else "black")
+    names = np.unique(np.concatenate((np.ravel(truth), np.ravel(guess))))
+    axes.set(xlabel="predicted", ylabel="label")
+    axes.set_xticks(range(n), names)
+    axes.set_yticks(range(n), names)
+    return figure
+
+
+def drawn(model: Any, height: int, width: int) -> Any:
+    """The picture (height, width) or, in colour, (height, width, 3) that a model of coordinates paints, at any
+    resolution: values from 0 to 1 at the points of `datasets.grid_points`."""
+    values = np.clip(predict(model, grid_points(height, width), batch_size=20_000), 0, 1)
+    if values.shape[1] not in (1, 3):
+        raise ValueError(f"drawn: the model must give 1 or 3 values for a point, it gives {values.shape[1]}")
+    return values.reshape(height, width) if values.shape[1] == 1 else values.reshape(height, width, 3)
+
+
+def pictures(images: Mapping[str, ArrayLike], *, height: float = 3.0) -> Any:
+    """Pictures, grey or in colour and of any sizes, one beside the other under their titles."""
+    arrays = {name: np.asarray(image) for name, image in images.items()}
+    widths = [array.shape[1] / array.shape[0] for array in arrays.values()]
+    figure = _figure(height * sum(widths) + 0.2 * len(widths), height + 0.4)
+    row = figure.subplots(1, len(arrays), squeeze=False, width_ratios=widths)[0]
+    for axes, (name, array) in zip(row, arrays.items(), strict=True):
+        axes.imshow(array, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_title(name, fontsize=10)
+        axes.axis("off")
+    return figure
