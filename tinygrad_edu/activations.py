@@ -76,25 +76,31 @@ def log_sigmoid(x: Any) -> Any:
 rule(log_sigmoid, lambda g, y, x: g * sigmoid(-x))
 
 
-def _log_sum(x: Any, axis: Any) -> tuple[Any, Any]:
-    """The maximum of `x`, and by how much log Σ eˣ exceeds it (both with the reduced axes at size 1).
+def _log_sum(x: Any, axis: Any) -> tuple[Any, Any, Any]:
+    """The maximum of `x`, what is left of `x` without it, and by how much log Σ eˣ exceeds it (both with the reduced
+    axes at size 1).
 
     The maximum's own term, 1, goes into log1p, so that the tiny rest beside it keeps its digits.
     """
-    x = floating(x)
     largest = np.max(x, axis=axis, keepdims=True)
-    largest = np.where(np.isfinite(largest), largest, np.where(np.isnan(largest), np.nan, 0))
+    finite = np.isfinite(largest).all()
+    if not finite:
+        largest = np.where(np.isfinite(largest), largest, np.where(np.isnan(largest), np.nan, 0))
     with np.errstate(over="ignore"):  # a difference may be −∞, and e^−∞ is 0
-        e = np.exp(x - largest)
+        below = np.asarray(x - largest)
+    e = np.exp(below)
+    if finite and x.ndim == 2 and axis in (1, -1):
+        e[np.arange(len(x)), np.argmax(x, axis=1)] = 0
+        return largest, below, np.log1p(np.sum(e, axis=1, keepdims=True))
     ones = np.sum(x == largest, axis=axis, keepdims=True)
     rest = np.sum(np.where(x == largest, 0, e), axis=axis, keepdims=True) + (ones - 1)
     with np.errstate(divide="ignore"):  # log 0 = −∞ is right where every x is −∞
-        return largest, np.log1p(rest).astype(x.dtype)
+        return largest, below, np.log1p(rest).astype(x.dtype)
 
 
 @primitive
 def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
-    largest, excess = _log_sum(x, axis)
+    largest, _, excess = _log_sum(floating(x), axis)
     total = largest + excess
     return total if keepdims else np.squeeze(total, axis=axis)[()]
 
@@ -131,12 +137,12 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 @primitive
 def _log_softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
-    largest, excess = _log_sum(x, axis)
-    with np.errstate(over="ignore"):
-        below = x - largest
-        if np.any(np.isinf(below)):  # of finite numbers: as far below as a float can be
-            below = np.where(np.isfinite(x), np.maximum(below, np.finfo(x.dtype).min), below)
-        return below - excess
+    _, below, excess = _log_sum(x, axis)
+    if np.isinf(below).any():  # of finite numbers: as far below as a float can be
+        below = np.where(np.isfinite(x), np.maximum(below, np.finfo(x.dtype).min), below)
+        with np.errstate(over="ignore"):
+            return below - excess
+    return np.subtract(below, excess, out=below)[()]
 
 
 rule(_log_softmax, lambda g, y, x, *, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))

@@ -172,7 +172,10 @@ def one_hot(labels: Any, num_classes: int, dtype: Any = np.float64) -> Any:
     if given.ndim != 1 and given.shape[1:] != (1,):
         raise ValueError(f"one_hot: labels must have shape (m,) or (m, 1), got {given.shape}")
     classes = given.reshape(-1)
-    wrong = classes[~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes)))]
+    if classes.dtype.kind == "f" or not (len(classes) and 0 <= np.min(classes) <= np.max(classes) < num_classes):
+        wrong = classes[~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes)))]
+    else:
+        wrong = classes[:0]
     if len(wrong):
         hint = " ex4's files store the digit 0 as 10: use y % 10." if num_classes == 10 and wrong[0] == 10 else ""
         raise ValueError(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .progress import progress_bar
 from .tensor import Tensor
 
 METHODS = ("CG", "TNC", "L-BFGS-B")
@@ -32,6 +33,7 @@ def minimize(
     *,
     max_iter: int = 100,
     callback: Callable[[Minimized], object] | None = None,
+    progress: bool | None = None,
 ) -> Minimized:
     """Minimises `loss()`, a scalar of the parameters of `model` (a module, or tensors), and leaves them at the end.
 
@@ -39,7 +41,7 @@ def minimize(
     `method` is "CG" (conjugate gradients), "L-BFGS-B" (limited-memory quasi-Newton), or "TNC" (truncated Newton).
     `max_iter` bounds the iterations; for "TNC", where SciPy counts those, the evaluations. `callback` is called after
     each iteration, with the parameters in place; it ends the minimisation by raising `StopIteration`. Ctrl-C ends it
-    too; the parameters stay at the last iteration.
+    too; the parameters stay at the last iteration. `progress` is that of `fit`.
 
     Raises `ValueError` for an unknown method, or if the cost is not finite at the start, `ImportError` without SciPy
     (extra `examples`).
@@ -90,6 +92,9 @@ def minimize(
         state.iterations += 1
         state.cost = costs.get(accepted.tobytes(), state.cost)
         costs.clear()
+        if bar is not None:
+            bar.set_postfix_str(f"cost {state.cost:.6g}", refresh=False)
+            bar.update((state.evaluations if method == "TNC" else state.iterations) - bar.n)
         if callback is not None:
             if not np.array_equal(accepted, last):
                 put_back(accepted)
@@ -101,6 +106,7 @@ def minimize(
     # SciPy has further bounds of its own, on evaluations.
     options = {"CG": {"maxiter": max_iter}, "TNC": {"maxfun": max_iter}}
     options["L-BFGS-B"] = {"maxiter": max_iter, "maxfun": 1000 * max_iter}
+    bar = progress_bar(progress, max_iter, unit="evaluation" if method == "TNC" else "iteration")
     try:
         found = optimize.minimize(
             cost_and_gradient, accepted, method=method, jac=True, options=options[method], callback=after_iteration
@@ -112,6 +118,9 @@ def minimize(
         state.stopped = "the callback ended it"
     except KeyboardInterrupt:
         state.stopped = "interrupted"
+    finally:
+        if bar is not None:
+            bar.close()
     put_back(accepted)
     for p in parameters:
         p.zero_grad()

@@ -84,6 +84,8 @@ class Primitive:
 
     def bind(self, args: tuple[Any, ...], options: Options) -> tuple[tuple[Any, ...], Options]:
         """Arrays and named options of a call; options that no rule honours are refused, never ignored."""
+        if not options and not self.defaults and len(args) == len(self.vjps):
+            return args, options
         if self.each is None and len(args) != len(self.vjps):
             if not self.vjps:
                 raise TypeError(f"{self.name} has no derivative rule; add one with rule({self.name}, …)")

@@ -289,8 +289,8 @@ class Tensor(ArrayLike):
     def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Tensor:
         args, options = primitive.bind(args, options)
         values = [a._data if isinstance(a, Tensor) else constant_value(a) for a in args]
-        nodes = tuple(a._node() if isinstance(a, Tensor) else None for a in args)
-        if not is_recording() or all(node is None for node in nodes):
+        nodes = tuple([a._node() if isinstance(a, Tensor) else None for a in args])
+        if not any([node is not None for node in nodes]) or not is_recording():
             if not primitive.moves:
                 values = [widened(v) for v in values]
             t = _unrecorded(primitive.forward(*values, **options))
@@ -311,20 +311,21 @@ class Tensor(ArrayLike):
         nodes: tuple[Node | None, ...],
     ) -> Tensor:
         y = primitive.forward(*values, **options)
-        if isinstance(y, float):
-            y = np.float64(y)
-        if not isinstance(y, np.ndarray | np.generic):
-            raise TypeError(f"{primitive.name} must give one array, got {type(y).__name__}")
+        if y.__class__ is not np.ndarray:
+            if isinstance(y, float):
+                y = np.float64(y)
+            if not isinstance(y, np.ndarray | np.generic):
+                raise TypeError(f"{primitive.name} must give one array, got {type(y).__name__}")
         if y.dtype.kind != "f":
             raise TypeError(
                 f"{primitive.name} of a tensor that requires grad gave {y.dtype}, which has no gradient; use .detach() "
                 "if none is wanted"
             )
-        keep = primitive.kept[tuple(node is not None for node in nodes)]
+        keep = primitive.kept[tuple([node is not None for node in nodes])]
         if keep is None:
             saved: tuple[Any, ...] = (None,) * (len(values) + 1)
         else:
-            saved = tuple(value if k else None for k, value in zip(keep, (y, *values), strict=True))
+            saved = tuple([value if k else None for k, value in zip(keep, (y, *values), strict=True)])
         return _recorded(primitive, y, nodes, None, None, saved, options or None, _constants(args, nodes))
 
     def _binary(self, primitive: Primitive, a: Any, b: Any) -> Tensor:
@@ -382,11 +383,15 @@ def _recorded(
 
 def _constants(args: tuple[Any, ...], nodes: tuple[Node | None, ...]) -> Any:
     """The shapes and names of the constant arrays among the arguments, for drawings; None without any."""
-    described = tuple(
-        (np.shape(arg), name) if node is None and (np.ndim(arg) or name) else None
-        for arg, node, name in zip(args, nodes, [getattr(arg, "name", None) for arg in args], strict=True)
-    )
-    return described if any(described) else None
+    described: list[Any] | None = None
+    for k, node in enumerate(nodes):
+        if node is None:
+            arg = args[k]
+            shape, name = np.shape(arg), getattr(arg, "name", None)
+            if shape or name:
+                described = described or [None] * len(nodes)
+                described[k] = shape, name
+    return described and tuple(described)
 
 
 def _unrecorded(value: Any) -> Tensor:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .data import Batches
 from .nn import Module
 from .optim import Optimizer, Schedule
+from .progress import progress_bar
 from .random import generator
 from .recording import no_grad
 from .storage import PathLike, load_arrays, save_arrays
@@ -210,7 +211,7 @@ def fit(
     training = Training(model, optimizer, history, history.epochs, (X[:0], y[:0]))
     modes = [(m, m.training) for m in model.modules()]
     started = time.perf_counter() - history.seconds
-    bar = _bar(progress, epochs * len(batches), history.epochs * len(batches))
+    bar = progress_bar(progress, epochs * len(batches), history.epochs * len(batches))
     try:
         for epoch in range(history.epochs, epochs):
             model.train()
@@ -239,7 +240,8 @@ def fit(
             training.epoch = epoch + 1
             history.seconds = time.perf_counter() - started
             if bar is not None:
-                bar.set_postfix_str(", ".join(f"{name} {values[-1]:.4g}" for name, values in history.items()))
+                shown = ", ".join(f"{name} {values[-1]:.4g}" for name, values in history.items())
+                bar.set_postfix_str(shown, refresh=False)
             for hook in hooks:
                 hook.after_epoch(training)
             if checkpoint is not None:
@@ -289,19 +291,6 @@ def _checked(J: Any, epoch: int, step: int) -> float:
 
 def _note(history: History, name: str, value: float) -> None:
     history.setdefault(name, []).append(float(value))
-
-
-def _bar(progress: bool | None, total: int, done: int) -> Any:
-    if progress is False:
-        return None
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        if progress:
-            raise ImportError("the progress bar needs tqdm: pip install 'tinygrad-edu[examples]'") from None
-        return None
-    bar = tqdm(total=total, initial=done, desc="learning", unit="step", disable=None if progress is None else False)
-    return None if bar.disable else bar
 
 
 # Checkpoints
