@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinygrad_edu import SGD, Tensor
+from tinygrad_edu import SGD, Adam, RMSprop, Tensor
+from tinygrad_edu.optim import cosine, exponential, piecewise_constant
 
 
 def by_hand(p, gradients, lr, momentum, nesterov, decay):
@@ -91,3 +92,165 @@ def test_misuse():
         SGD([{"params": [p], "decay": 1}], 0.1)
     with pytest.raises(TypeError, match="parameter groups are dicts"):
         SGD([{"weights": [p]}], 0.1)
+
+
+def rmsprop_by_hand(p, gradients, lr, alpha, eps, decay):
+    v = np.zeros_like(p)
+    for g in gradients:
+        g = g + decay * p
+        v = alpha * v + (1 - alpha) * g**2
+        p = p - lr * g / (np.sqrt(v) + eps)
+    return p
+
+
+def adam_by_hand(p, gradients, lr, beta1, beta2, eps, decay):
+    m, v = np.zeros_like(p), np.zeros_like(p)
+    for t, g in enumerate(gradients, start=1):
+        g = g + decay * p
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        p = p - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps)
+    return p
+
+
+def learn(optimizer, p, gradients):
+    for g in gradients:
+        optimizer.zero_grad()
+        (p * g).sum().backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("decay", [0, 0.1])
+def test_rmsprop_and_adam(decay):
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(3, 2)), rng.normal(size=(5, 3, 2))
+    p, q = Tensor(start.copy(), requires_grad=True), Tensor(start.copy(), requires_grad=True)
+    learn(RMSprop([p], lr=0.1, alpha=0.8, eps=1e-3, weight_decay=decay), p, gradients)
+    np.testing.assert_allclose(p.data, rmsprop_by_hand(start, gradients, 0.1, 0.8, 1e-3, decay), rtol=1e-13)
+    learn(Adam([q], lr=0.1, betas=(0.7, 0.9), eps=1e-3, weight_decay=decay), q, gradients)
+    np.testing.assert_allclose(q.data, adam_by_hand(start, gradients, 0.1, 0.7, 0.9, 1e-3, decay), rtol=1e-13)
+
+
+@pytest.mark.parametrize("make", [SGD, RMSprop, Adam])
+def test_an_array_is_written_over_only_where_nobody_else_holds_it(make):
+    shared = np.ones((2, 3))
+    p = Tensor(shared, requires_grad=True)
+    optimizer = make([p], lr=0.1)
+    (p * p).sum().backward()
+    optimizer.step()
+    assert shared.tolist() == np.ones((2, 3)).tolist()  # the caller's
+    del shared
+    first = p.data
+    view, address = first[0], first.ctypes.data
+    before = view.copy()
+    del first
+    optimizer.step()
+    assert np.array_equal(view, before)  # a view holds it
+    older = (p**3).sum()
+    values = p.data.copy()
+    optimizer.step()
+    p.zero_grad()
+    older.backward()
+    np.testing.assert_allclose(p.grad, 3 * values**2, rtol=1e-15)  # an older graph holds it
+    del view, older
+    address = p._data.ctypes.data
+    optimizer.step()
+    assert p._data.ctypes.data == address
+
+
+def test_scalars_and_columns_stay_what_they_are():
+    p = Tensor(2.0, requires_grad=True)
+    q = Tensor(np.asfortranarray(np.ones((3, 2))), requires_grad=True)
+    optimizer = Adam([p, q], lr=0.5)
+    (p * q.sum()).backward()
+    optimizer.step()
+    assert p.item() == pytest.approx(1.5) and p.shape == () and q.data.flags.f_contiguous
+    np.testing.assert_allclose(q.data, 0.5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: SGD(p, lr=0.1),
+        lambda p: SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+        lambda p: RMSprop(p, lr=0.1),
+        lambda p: Adam([{"params": p[:1], "betas": (0.5, 0.6)}, {"params": p[1:], "lr": 0.2}], lr=0.1),
+    ],
+)
+def test_state_goes_on_to_the_same_bits(make):
+    rng = np.random.default_rng(1)
+    gradients = rng.normal(size=(6, 2, 4))
+
+    def parameters():
+        return [Tensor(np.ones(4), requires_grad=True), Tensor(np.full(4, 2.0), requires_grad=True)]
+
+    def steps(optimizer, ps, some):
+        for a, b in some:
+            optimizer.zero_grad()
+            ((ps[0] * a).sum() + (ps[1] * b).sum()).backward()
+            optimizer.step()
+
+    whole = parameters()
+    steps(make(whole), whole, gradients)
+    first = parameters()
+    optimizer = make(first)
+    steps(optimizer, first, gradients[:3])
+    state = optimizer.state_dict()
+    second = parameters()
+    for p, q in zip(second, first, strict=True):
+        p.data = q.data.copy()
+    another = make(second)
+    another.load_state_dict(state)
+    steps(another, second, gradients[3:])
+    for p, q in zip(whole, second, strict=True):
+        assert p.data.tobytes() == q.data.tobytes()
+
+
+def test_states_of_another_optimiser_are_refused():
+    p = Tensor(np.ones(3), requires_grad=True)
+    adam, sgd = Adam([p]), SGD([p], lr=0.1, momentum=0.9)
+    p.sum().backward()
+    adam.step(), sgd.step()
+    before = sgd.state_dict()
+    good = adam.state_dict()
+    for state, said in [
+        (good, "groups.0.momentum is missing"),
+        (before | {"state.0.square": np.ones(3)}, "another optimiser"),
+        (before | {"state.0.velocity": np.ones(4)}, r"shape \(4,\), expected shape \(3,\)"),
+        (before | {"state.7.velocity": np.ones(3)}, "state.7.velocity is unknown"),
+        (before | {"groups.0.lr": np.array(-1.0)}, "lr must be a finite number"),
+        (before | {"groups.0.lr": np.ones(2)}, "expected something like"),
+        (before | {"groups.0.lr": np.array("x")}, "expected something like"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            sgd.load_state_dict(state)
+        assert all(np.array_equal(v, before[k]) for k, v in sgd.state_dict().items())
+
+
+def test_settings_that_cannot_be_meant():
+    p = Tensor([1.0], requires_grad=True)
+    for wrong in [
+        lambda: Adam([p], betas=(0.9, 1.0)),
+        lambda: Adam([p], betas=0.9, lr=-1),
+        lambda: Adam([p], eps=float("nan")),
+        lambda: RMSprop([p], alpha=-0.1),
+        lambda: RMSprop([p], lr="fast"),
+    ]:
+        with pytest.raises(ValueError, match="must be"):
+            wrong()
+
+
+def test_schedules():
+    rate = piecewise_constant([2.8, 1.4, 0.6], [1000, 2000, 5])
+    assert [rate(t) for t in (0, 999, 999.9, 1000, 2999, 3000, 9999)] == [2.8, 2.8, 2.8, 1.4, 1.4, 0.6, 0.6]
+    assert [exponential(8, 0.5)(t) for t in (0, 1, 3)] == [8, 4, 1]
+    rate = cosine(1.0, 10, final=0.1)
+    assert rate(0) == 1 and rate(5) == pytest.approx(0.55) and rate(10) == pytest.approx(0.1) == rate(50)
+    for wrong, said in [
+        (lambda: piecewise_constant([1, 2], [3]), "as many positive lengths"),
+        (lambda: piecewise_constant([1], [0]), "as many positive lengths"),
+        (lambda: exponential(1, 0), "decay must lie"),
+        (lambda: cosine(1, 0), "length must be positive"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            wrong()

@@ -184,8 +184,9 @@ def _read_idx(folder: Path, name: str, ndim: int) -> Any:
         raise FileNotFoundError(f"{folder}: there is neither {names[0]} nor {names[1]}")
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            header = np.frombuffer(file.read(4 * (1 + ndim)), ">i4")
-            if len(header) != 1 + ndim or header[0] != 0x800 + ndim or np.any(header[1:] < 0):
+            start = file.read(4 * (1 + ndim))
+            header = np.frombuffer(start, ">i4") if len(start) == 4 * (1 + ndim) else np.zeros(1)
+            if header[0] != 0x800 + ndim or np.any(header[1:] < 0):
                 raise ValueError(f"{path}: not an IDX file of bytes with {ndim} axes")
             shape = tuple(int(n) for n in header[1:])
             if shape[1:] not in ((), (28, 28)):

@@ -65,7 +65,7 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: PathLike) -> None:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{path}: {name} is of dtype {array.dtype}; only arrays of real numbers are stored")
     with _replacing(path) as file:
-        write(file, {name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        write(file, {name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def load_arrays(path: PathLike, check: Check) -> Arrays:

