@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "examples"
@@ -33,15 +34,28 @@ def test_ex4_digits(tmp_path, data_folder):
     assert len(differences) == 2 and max(differences) < 1e-9
     assert "Learning from 4000 digits" in out and "on 1000 held-out digits" in out
     written = {p.name for p in (tmp_path / "ex4_output").iterdir()}
-    assert written == {"digits.png", "cost.png", "hidden_units.png", "predictions.png", "graph.svg"}
+    assert written == {
+        "digits.png", "cost.png", "hidden_units.png", "predictions.png", "confusion.png", "graph.svg",
+    }  # fmt: skip
+    assert "94.58 %" not in out and "precision    recall  f1-score" in out
     assert "0.weight" in (tmp_path / "ex4_output" / "graph.svg").read_text()
 
 
+@pytest.mark.parametrize(
+    ("method", "iterations", "least", "said"),
+    [("gd", 60, 80, "94.58 %"), ("sgd", 4, 90, ""), ("cg", 12, 75, "96.5 %, with fmincg"),
+     ("tnc", 30, 65, "98.2 %, after 246"), ("lbfgs", 30, 85, "")],
+)  # fmt: skip
+def test_ex4_digits_by_every_method(method, iterations, least, said, tmp_path):
+    out = run("ex4_digits.py", "--method", method, "--iterations", iterations, "--no-plots", cwd=tmp_path)
+    assert float(re.search(r"training accuracy ([\d.]+)%", out)[1]) > least and said in out
+    assert not list(tmp_path.iterdir())
+
+
 def test_ex4_digits_in_mini_batches_is_repeatable(tmp_path):
-    arguments = ("--iterations", 200, "--batch-size", 50, "--alpha", 0.5, "--seed", 3, "--no-plots")
+    arguments = ("--method", "sgd", "--iterations", 2, "--batch-size", 50, "--alpha", 0.5, "--seed", 3, "--no-plots")
     first, second = (run("ex4_digits.py", *arguments, cwd=tmp_path) for _ in range(2))
     assert first == second and not list(tmp_path.iterdir())
-    assert float(re.search(r"training accuracy ([\d.]+)%", first)[1]) > 75
 
 
 def test_ctrl_c_keeps_what_was_learned(tmp_path):
@@ -71,6 +85,7 @@ def test_help_and_bad_arguments(tmp_path):
         "--alpha",
         "--lam",
         "--seed",
+        "--method",
         "--batch-size",
         "--holdout",
         "--out",
@@ -91,3 +106,101 @@ def test_help_and_bad_arguments(tmp_path):
         ("--batch-size", 0),
     ):
         assert "error: --" in run("ex4_digits.py", *bad, cwd=tmp_path, code=2)
+
+
+def pictures(folder):
+    return {path.name for path in folder.iterdir() if path.stat().st_size > 1000}
+
+
+def test_mnist_zero_one(tmp_path):
+    out = run("mnist_zero_one.py", "--iterations", 60, cwd=tmp_path)
+    costs = [float(c) for c in re.findall(r"cost in iteration +\d+: (\S+)", out)]
+    assert len(costs) == 2 and costs[0] > costs[1] and "800 images to learn from, 200 to test with" in out
+    failing = int(re.search(r"(\d+) of 200 test images fail", out)[1])
+    assert len(re.findall(r"image \d+: a \d, taken for a \d", out)) == failing < 20
+    assert pictures(tmp_path / "zero_one_output") == {"failures.png", "cost.png", "hidden_units.png"}
+    assert "error: nowhere: there is no such file or folder" in run(
+        "mnist_zero_one.py", "--data", "nowhere", cwd=tmp_path, code=1
+    )
+
+
+def test_mnist_digits(tmp_path):
+    arguments = ("--checkpoint", "run.npz", "--seed", 2)
+    run("mnist_digits.py", "--epochs", 1, *arguments, cwd=tmp_path)
+    out = run("mnist_digits.py", "--epochs", 3, *arguments, cwd=tmp_path)
+    assert "epoch   1" not in out and "epoch   2" in out and "epoch   3" in out
+    assert float(re.search(r"test accuracy ([\d.]+)% after 3 epochs", out)[1]) > 88
+    assert pictures(tmp_path / "mnist_output") == {"failures.png", "confusion.png", "hidden_units.png", "curves.png"}
+    (tmp_path / "run.npz").write_bytes(b"junk")
+    assert "damaged" in run("mnist_digits.py", *arguments, cwd=tmp_path, code=1)
+
+
+def test_linear_regression(tmp_path):
+    out = run("linear_regression.py", cwd=tmp_path)
+    assert "cost before update    0: 24.6439632689" in out and "f(12) = 25.00000019" in out
+    assert pictures(tmp_path / "linear_output") == {"cost.png"}
+    assert "the loss became" in run("linear_regression.py", "--alpha", 1e9, cwd=tmp_path, code=1)
+
+
+def test_titanic(tmp_path, data_folder):
+    out = run("titanic.py", "--data", data_folder / "titanic.csv", "--iterations", 2001, cwd=tmp_path)
+    assert "cost before update 2000: 0.482406249793" in out
+    assert pictures(tmp_path / "titanic_output") == {"weights.png", "cost.png", "confusion.png"}
+
+
+def test_titanic_makes_the_courses_features(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import titanic
+
+    columns = {
+        "sex": ["male", "female", "female"],
+        "age": [22, np.nan, 26],
+        "fare": [7.25, 71.2833, 7.925],
+        "pclass": [3, 1, 3],
+        "sibsp": [1, 1, 0],
+        "parch": [0, 0, 0],
+        "name": ["Braund, Mr. Owen Harris", "Cumings, Mrs. John Bradley", "Heikkinen, Miss. Laina"],
+        "embarked": ["S", "C", None],
+    }
+    X = titanic.features({name: np.array(values, dtype=object) for name, values in columns.items()})
+    np.testing.assert_allclose(X[0], [1, 0.275, 0.014151057562208049, 0, 0, 1, 0.1, 1, 0, 0, 0, 0, 0, 1])
+    np.testing.assert_allclose(X[1], [0, 24 / 80, 0.13913573538264068, 1, 0, 0, 0.1, 1, 0, 0, 0, 1, 0, 0])
+    np.testing.assert_allclose(X[2], [0, 0.325, 0.015468569817999833, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 1])
+
+
+def test_rose(tmp_path):
+    out = run("rose.py", "--iterations", 1001, cwd=tmp_path)
+    assert "43.02% are of class 1" in out and "1000: 0.0187251104" in out and "0: 0.692773" in out
+    assert pictures(tmp_path / "rose_output") == {"regions.png", "cost.png"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--color", "--method", "lbfgs"), ("--data", "own.png", "--size", 12)],
+    ids=["drawn", "color", "own"],
+)
+def test_learn_image(arguments, tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    Image.new("L", (30, 20), 200).save(tmp_path / "own.png")
+    out = run("learn_image.py", "--iterations", 120, *arguments, cwd=tmp_path)
+    assert "1973 parameters" in out or "2037 parameters" in out
+    written = pictures(tmp_path / "image_output")
+    assert written - {"original.png"} == {"enhanced.png", "cost.png", "learning.gif"}
+    with Image.open(tmp_path / "image_output" / "learning.gif") as film:
+        assert film.n_frames >= (1 if "own.png" in arguments else 10)
+
+
+def test_learn_image_with_the_articles_data(tmp_path, data_folder):
+    out = run("learn_image.py", "--data", data_folder / "may_the_fourth.npz", "--iterations", 3, cwd=tmp_path)
+    assert "9400 points of a picture of 100×94 pixels, 1973 parameters" in out and "(the article: 0.0888)" in out
+    np.savez(tmp_path / "other.npz", X=np.ones((2, 5)), Y=np.ones((1, 5)))
+    assert "error: other.npz: expected" in run("learn_image.py", "--data", "other.npz", cwd=tmp_path, code=1)
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
+def test_every_script_says_what_it_does(script, tmp_path):
+    if script == "parameter_scan.py":
+        pytest.importorskip("optuna", reason="the scan needs the extra scan")
+    text = run(script, "--help", cwd=tmp_path)
+    assert "--seed" in text and "--out" in text and not list(tmp_path.iterdir())
+    assert "error: " in run(script, "--seed", -1, cwd=tmp_path, code=2)

@@ -216,18 +216,19 @@ def fit(
         for epoch in range(history.epochs, epochs):
             model.train()
             total = 0.0
-            for i, batch in enumerate(batches):
-                if schedule is not None:
-                    optimizer.lr = schedule(epoch + i / len(batches))
-                optimizer.zero_grad()
-                J = loss(model(batch[0]), batch[1])
-                value = _checked(J, epoch, i)
-                J.backward()
-                optimizer.step()
-                total += value * len(batch[0])
-                training.batch = batch
-                if bar is not None:
-                    bar.update()
+            with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is an error of its own
+                for i, batch in enumerate(batches):
+                    if schedule is not None:
+                        optimizer.lr = schedule(epoch + i / len(batches))
+                    optimizer.zero_grad()
+                    J = loss(model(batch[0]), batch[1])
+                    value = _checked(J, epoch, i)
+                    J.backward()
+                    optimizer.step()
+                    total += value * len(batch[0])
+                    training.batch = batch
+                    if bar is not None:
+                        bar.update()
             _note(history, "loss", total / rows)
             for name, metric in named.items():
                 _note(history, name, metric(predict(model, X), y))
