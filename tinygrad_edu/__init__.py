@@ -2,6 +2,7 @@
 
 from . import datasets, functional, nn, optim, plots
 from . import rules as rules  # fills the table of derivatives
+from .compiled import compile_step
 from .data import Batches, Standardizer, one_hot
 from .functional import (
     binary_cross_entropy,
@@ -58,6 +59,7 @@ __all__ = [
     "accuracy",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "compile_step",
     "cross_entropy",
     "datasets",
     "draw_graph",

@@ -6,17 +6,32 @@ warn of nothing, at large arguments of both signs too. Sorted from simple to les
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .operand import on_values
 from .primitives import primitive, rule
 from .random import generator
 from .rules.reductions import restored
 from .tensor import Tensor
 from .values import floating
 
+# A primitive's `into` does its work in given memory: in `out`, and in what `scratch(k, make, *args)` gives it, which is
+# `make(*args)`, or in a compiled step what that was at the first time.
+Scratch = Callable[..., Any]
+
+
+def new_array(k: int, make: Callable[..., Any], *args: Any) -> Any:
+    return make(*args)
+
+
 # Activations
+
+
+def relu_into(out: Any, scratch: Scratch, x: Any) -> None:
+    np.maximum(x, 0, out=out)
 
 
 @primitive
@@ -25,7 +40,30 @@ def relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
-rule(relu, lambda g, y, x: np.where(y > 0, g, 0))
+@primitive
+def _where_positive(y: Any, g: Any) -> Any:
+    """g where y > 0, elsewhere 0."""
+    if not (isinstance(g, np.ndarray) and g.dtype.itemsize in BITS and g.shape == y.shape):
+        return np.where(y > 0, g, 0)
+    out = np.empty_like(g)
+    where_positive_into(out, new_array, y, g)
+    return out
+
+
+BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def where_positive_into(out: Any, scratch: Scratch, y: Any, g: Any) -> None:
+    mask = np.greater(y, 0, out=scratch(0, np.empty, y.shape, bool))
+    bits = BITS[g.itemsize]  # times 0 or 1, which makes 0 of infinity and NaN too, and is faster than a choice
+    np.multiply(g.view(bits), mask, out=out.view(bits))
+
+
+relu.into = relu_into
+_where_positive.into = where_positive_into
+relu.overwrites, _where_positive.overwrites = 0, 1
+rule(relu, lambda g, y, x: _where_positive(y, g))
+rule(_where_positive, None, lambda g, w, y, _: _where_positive(y, g))
 
 
 @primitive
@@ -41,19 +79,26 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     return _leaky_relu(x, negative_slope=negative_slope)
 
 
+def sigmoid_into(out: Any, scratch: Scratch, x: Any) -> None:
+    np.negative(x, out=out)
+    with np.errstate(over="ignore"):  # e⁻ˣ may be infinite, and 1/∞ is 0 …
+        np.exp(out, out=out)
+    out += 1
+    np.divide(1, out, out=out)
+    if not out.all():
+        np.copyto(out, np.exp(np.minimum(x, 0)), where=out == 0)  # … but a subnormal number is nearer
+
+
 @primitive
 def sigmoid(x: Any) -> Any:
     """The logistic function 1 / (1 + e⁻ˣ)."""
-    e = np.asarray(-floating(x))
-    with np.errstate(over="ignore"):  # e⁻ˣ may be infinite, and 1/∞ is 0 …
-        np.exp(e, out=e)
-    e += 1
-    y = np.divide(1, e, out=e)
-    if not y.all():
-        y = np.where(y == 0, np.exp(np.minimum(x, 0)), y)  # … but a subnormal number is nearer
+    x = floating(x)
+    y = np.empty_like(x)
+    sigmoid_into(y, new_array, x)
     return y if y.ndim else y[()]
 
 
+sigmoid.into = sigmoid_into
 rule(sigmoid, lambda g, y, x: g * (y * (1 - y)))
 sigmoid.marks_origin = True  # binary_cross_entropy looks for the logits
 
@@ -76,31 +121,36 @@ def log_sigmoid(x: Any) -> Any:
 rule(log_sigmoid, lambda g, y, x: g * sigmoid(-x))
 
 
-def _log_sum(x: Any, axis: Any) -> tuple[Any, Any, Any]:
+def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
     """The maximum of `x`, what is left of `x` without it, and by how much log Σ eˣ exceeds it (both with the reduced
     axes at size 1).
 
     The maximum's own term, 1, goes into log1p, so that the tiny rest beside it keeps its digits.
     """
+    if x.ndim == 2 and x.size and axis in (1, -1):
+        rows = scratch(0, np.arange, len(x))
+        places = np.argmax(x, axis=1, out=scratch(1, np.empty, len(x), np.intp))
+        largest = x[rows, places][:, None]
+        if np.isfinite(largest).all():
+            with np.errstate(over="ignore"):  # a difference may be −∞, and e^−∞ is 0
+                below = np.subtract(x, largest, out=scratch(2, np.empty_like, x))
+            e = np.exp(below, out=scratch(3, np.empty_like, x))
+            e[rows, places] = 0
+            rest = np.add.reduce(e, axis=1, keepdims=True, out=scratch(4, np.empty_like, largest))
+            return largest, below, np.log1p(rest, out=rest)
     largest = np.max(x, axis=axis, keepdims=True)
-    finite = np.isfinite(largest).all()
-    if not finite:
-        largest = np.where(np.isfinite(largest), largest, np.where(np.isnan(largest), np.nan, 0))
-    with np.errstate(over="ignore"):  # a difference may be −∞, and e^−∞ is 0
+    largest = np.where(np.isfinite(largest), largest, np.where(np.isnan(largest), np.nan, 0))
+    with np.errstate(over="ignore"):
         below = np.asarray(x - largest)
-    e = np.exp(below)
-    if finite and x.ndim == 2 and axis in (1, -1):
-        e[np.arange(len(x)), np.argmax(x, axis=1)] = 0
-        return largest, below, np.log1p(np.sum(e, axis=1, keepdims=True))
     ones = np.sum(x == largest, axis=axis, keepdims=True)
-    rest = np.sum(np.where(x == largest, 0, e), axis=axis, keepdims=True) + (ones - 1)
+    rest = np.sum(np.where(x == largest, 0, np.exp(below)), axis=axis, keepdims=True) + (ones - 1)
     with np.errstate(divide="ignore"):  # log 0 = −∞ is right where every x is −∞
         return largest, below, np.log1p(rest).astype(x.dtype)
 
 
 @primitive
 def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
-    largest, _, excess = _log_sum(floating(x), axis)
+    largest, _, excess = _log_sum(floating(x), axis, new_array)
     total = largest + excess
     return total if keepdims else np.squeeze(total, axis=axis)[()]
 
@@ -116,15 +166,23 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return _logsumexp(x, axis=axis, keepdims=keepdims)
 
 
+def softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
+    largest = np.maximum.reduce(x, axis=axis, keepdims=True)
+    with np.errstate(over="ignore"):
+        np.subtract(x, largest, out=out)
+    np.exp(out, out=out)
+    out /= np.add.reduce(out, axis=axis, keepdims=True, out=largest)
+
+
 @primitive
 def _softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
-    with np.errstate(over="ignore"):
-        e = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    e /= np.sum(e, axis=axis, keepdims=True)
-    return e
+    y = np.empty_like(x)
+    softmax_into(y, new_array, x, axis=axis)
+    return y
 
 
+_softmax.into = softmax_into
 rule(_softmax, lambda g, y, x, *, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
 _softmax.marks_origin = True  # cross_entropy, which takes logits, refuses its output
 
@@ -134,17 +192,24 @@ def softmax(x: Any, axis: Any = -1) -> Any:
     return _softmax(x, axis=axis)
 
 
+def log_softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
+    _, below, excess = _log_sum(x, axis, scratch)
+    if np.isinf(below, out=scratch(5, np.empty, x.shape, bool)).any():
+        # of finite numbers: as far below as a float can be
+        below = np.where(np.isfinite(x), np.maximum(below, np.finfo(x.dtype).min), below)
+    with np.errstate(over="ignore"):
+        np.subtract(below, excess, out=out)
+
+
 @primitive
 def _log_softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
-    _, below, excess = _log_sum(x, axis)
-    if np.isinf(below).any():  # of finite numbers: as far below as a float can be
-        below = np.where(np.isfinite(x), np.maximum(below, np.finfo(x.dtype).min), below)
-        with np.errstate(over="ignore"):
-            return below - excess
-    return np.subtract(below, excess, out=below)[()]
+    y = np.empty_like(x)
+    log_softmax_into(y, new_array, x, axis=axis)
+    return y
 
 
+_log_softmax.into = log_softmax_into
 rule(_log_softmax, lambda g, y, x, *, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
 
 
@@ -156,6 +221,11 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
 # Layers
 
 
+def linear_into(out: Any, scratch: Scratch, x: Any, weight: Any, bias: Any) -> None:
+    np.matmul(x, weight, out=out)
+    out += bias
+
+
 @primitive
 def _linear(x: Any, weight: Any, bias: Any) -> Any:
     y = x @ weight
@@ -165,6 +235,7 @@ def _linear(x: Any, weight: Any, bias: Any) -> Any:
     return y
 
 
+_linear.into = linear_into
 rule(
     _linear,
     lambda g, y, x, weight, bias: g @ weight.mT,
@@ -189,13 +260,17 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, rng: np.random.Genera
         raise ValueError(f"dropout: p is a probability, not {p}")
     if not training or p == 0:
         return x
-    keep = generator(rng).random(np.shape(x)) >= p
     x = as_floats(x)
-    return x * (keep / max(1 - p, 1e-300)).astype(x.dtype)
+    return x * _dropout_mask(x, p, generator(rng))
+
+
+@on_values
+def _dropout_mask(x: Any, p: float, rng: np.random.Generator) -> Any:
+    return ((rng.random(np.shape(x)) >= p) / max(1 - p, 1e-300)).astype(x.dtype)
 
 
 def as_floats(x: Any) -> Any:
     """A prediction as floats, whatever it came as."""
     if isinstance(x, Tensor):
-        return x if x.dtype.kind == "f" else Tensor(floating(x.data))
+        return x if x.dtype.kind == "f" else x.astype(np.float64)
     return floating(x)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from .primitives import Options, Primitive
+from .primitives import Options, Primitive, primitive, rule
 
 Node = Any  # a `Record`, or the leaf tensor at which the record ends
 
@@ -86,12 +86,21 @@ class Record:
         return f"Record({self.primitive.name}, shape={self.shape}, dtype={self.dtype})"
 
 
+@primitive
+def sum_rows(g: Any) -> Any:
+    """The sum over the first axis of a matrix: BLAS adds rows several times as fast as `np.sum`."""
+    return np.ones(len(g), g.dtype) @ g
+
+
+rule(sum_rows, lambda g, y, x: np.broadcast_to(g, x.shape))
+
+
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """`g` brought to `shape`: summed over the axes that broadcasting added or stretched, repeated along those that a
     reduction left at size 1."""
     added = g.ndim - len(shape)
-    if added == 1 and g.ndim == 2 and g.shape[1:] == shape and type(g) is np.ndarray and g.dtype.char in "fd":
-        return np.ones(len(g), g.dtype) @ g  # a bias: BLAS sums rows several times as fast as np.sum
+    if added == 1 and g.ndim == 2 and g.shape[1:] == shape and g.dtype.char in "fd":
+        return sum_rows(g)  # a bias
     if added >= 0:
         stretched = tuple(k for k, n in enumerate(g.shape) if k < added or (n != 1 and shape[k - added] == 1))
         if stretched:
@@ -196,13 +205,13 @@ def pullback(
         if targets is not None and record in targets:
             results[record] = g
             continue
-        primitive = record.primitive
+        applied = record.primitive
         parents = record.parents
         saved = record.saved
         options = record.options
         if saved is None:
             raise RuntimeError(
-                f"backward() already ran through '{primitive.name}' (shape {record.shape}) and released what it needs. "
+                f"backward() already ran through '{applied.name}' (shape {record.shape}) and released what it needs. "
                 "Compute the loss again before each backward(), detach() what is made outside the loop, or pass "
                 "retain_graph=True to the first backward()"
             )
@@ -215,17 +224,17 @@ def pullback(
                 value if value is None or node is None else tensor(value, node)
                 for value, node in zip(saved, (record, *parents), strict=False)
             )
-        if primitive.reads_metadata:
+        if applied.reads_metadata:
             saved = tuple(
                 node if value is None else value for value, node in zip(saved, (record, *parents), strict=False)
             )
         binary = options is None and len(saved) == 3
         y, a, b = saved if binary else (None, None, None)
-        for node, vjp in zip(parents, primitive.vjps):  # noqa: B905  (strict= costs a tenth of a scalar's step)
+        for node, vjp in zip(parents, applied.vjps):  # noqa: B905  (strict= costs a tenth of a scalar's step)
             if node is None or vjp is None or (wanted is not None and node not in wanted):
                 continue
-            if primitive.adds is not None and node in owned:
-                primitive.adds(gradients[node], g, **options or {})
+            if applied.adds is not None and node in owned:
+                applied.adds(gradients[node], g, **options or {})
                 continue
             try:
                 # Spelt out, the call of a binary rule is twice as fast as with its arguments in a tuple.
@@ -236,8 +245,8 @@ def pullback(
                     gx = _fitted(gx, node)
             except Exception as error:
                 error.add_note(
-                    f"while computing the gradient of '{primitive.name}' (output of shape {record.shape}) with respect "
-                    f"to its argument {primitive.vjps.index(vjp)} of shape {node.shape}"
+                    f"while computing the gradient of '{applied.name}' (output of shape {record.shape}) with respect "
+                    f"to its argument {applied.vjps.index(vjp)} of shape {node.shape}"
                 )
                 raise
             held = gradients.get(node)
@@ -247,6 +256,6 @@ def pullback(
                     heappush(waiting, (node.order, node))
             else:
                 gradients[node] = held + gx
-            if primitive.adds is not None and tensor is None and gradients[node].ndim:
+            if applied.adds is not None and type(gradients[node]) is ndarray and gradients[node].ndim:
                 owned.add(node)
     return gradients | results

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .activations import _softmax, as_floats, log_softmax, sigmoid
+from .activations import Scratch, _softmax, as_floats, log_softmax, new_array, sigmoid
+from .operand import on_values
 from .primitives import primitive, rule
 from .tensor import Tensor
 
@@ -25,12 +26,17 @@ def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     return _mse_loss(prediction, target, count=_count("mse_loss", reduction, np.shape(prediction)))
 
 
+def mse_loss_into(out: None, scratch: Scratch, p: Any, t: Any, *, count: int) -> Any:
+    difference = np.subtract(p, t, out=scratch(0, np.empty_like, p))
+    return np.add.reduce(np.multiply(difference, difference, out=difference), axis=None) / count
+
+
 @primitive
 def _mse_loss(p: Any, t: Any, *, count: int) -> Any:
-    difference = np.asarray(p - t)
-    return np.sum(np.multiply(difference, difference, out=difference)) / count
+    return mse_loss_into(None, new_array, p, t, count=count)
 
 
+_mse_loss.into = mse_loss_into
 rule(
     _mse_loss,
     lambda g, y, p, t, *, count: (2 * g / count) * (p - t),
@@ -51,12 +57,7 @@ def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean")
     logits = probability.argument_of(sigmoid) if isinstance(probability, Tensor) else None
     if logits is not None:
         return _binary_cross_entropy(logits, probability, target, count=count)
-    p = probability._value() if isinstance(probability, Tensor) else probability
-    if not np.all((p >= 0) & (p <= 1)):
-        raise ValueError(
-            f"binary_cross_entropy: probabilities must lie in [0, 1], got {np.min(p):.4g} to {np.max(p):.4g}; "
-            "for logits use binary_cross_entropy_with_logits"
-        )
+    _check_probabilities(probability)
     return _cross_entropy_of_probabilities(probability, target, count=count)
 
 
@@ -71,17 +72,34 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = 
     return _binary_cross_entropy(logits, sigmoid(logits), target, count=count)
 
 
-@primitive
-def _binary_cross_entropy(z: Any, h: Any, t: Any, *, count: int) -> Any:
-    """From the logits z; their sigmoid h comes along because the gradient is made of it."""
-    e = np.asarray(np.abs(z))
+@on_values
+def _check_probabilities(p: Any) -> None:
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ValueError(
+            f"binary_cross_entropy: probabilities must lie in [0, 1], got {np.min(p):.4g} to {np.max(p):.4g}; "
+            "for logits use binary_cross_entropy_with_logits"
+        )
+
+
+def binary_cross_entropy_into(out: None, scratch: Scratch, z: Any, h: Any, t: Any, *, count: int) -> Any:
+    e = np.abs(z, out=scratch(0, np.empty_like, z))
     np.negative(e, out=e)
     np.exp(e, out=e)
     np.log1p(e, out=e)
-    e += z * ((z > 0) - t)
-    return np.sum(e) / count
+    missed = np.greater(z, 0, out=scratch(1, np.empty_like, z))
+    missed -= t
+    missed *= z
+    e += missed
+    return np.add.reduce(e, axis=None) / count
 
 
+@primitive
+def _binary_cross_entropy(z: Any, h: Any, t: Any, *, count: int) -> Any:
+    """From the logits z; their sigmoid h comes along because the gradient is made of it."""
+    return binary_cross_entropy_into(None, new_array, z, h, t, count=count)
+
+
+_binary_cross_entropy.into = binary_cross_entropy_into
 rule(
     _binary_cross_entropy,
     lambda g, y, z, h, t, *, count: (g / count) * (h - t),
@@ -121,19 +139,27 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
             "cross_entropy got the output of softmax, and would apply it once more. Pass the logits: take the Softmax "
             "layer out of the model while it learns"
         )
-    rows, totals = _rows_of(labels, shape)
+    if isinstance(labels, Tensor) and labels.requires_grad:
+        raise TypeError("cross_entropy: the target requires grad, but the loss has no gradient for it; use .detach()")
+    rows = _rows_of(labels, shape=shape, dtype=logits.dtype)
+    given = np.shape(labels) == shape and shape[1] > 1
+    totals = np.sum(rows, axis=1, keepdims=True) if given else 1
     count = 1 if reduction == "sum" else _count("cross_entropy", reduction, shape[:1])
-    return _cross_entropy(
-        logits, log_softmax(logits), rows.astype(logits.dtype, copy=False), count=count, totals=totals
-    )
+    return _cross_entropy(logits, log_softmax(logits), rows, count=count, totals=totals)
+
+
+def cross_entropy_into(out: None, scratch: Scratch, z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
+    products = np.multiply(t, q, out=scratch(0, np.empty_like, q))
+    return -np.add.reduce(products, axis=None) / count
 
 
 @primitive
 def _cross_entropy(z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
     """From the logits z and their log_softmax q; `totals` are the sums of the rows of t."""
-    return -np.sum(t * q) / count
+    return cross_entropy_into(None, new_array, z, q, t, count=count, totals=totals)
 
 
+_cross_entropy.into = cross_entropy_into
 rule(
     _cross_entropy,
     lambda g, y, z, q, t, *, count, totals: (g / count) * (np.exp(q) * totals - t),
@@ -142,27 +168,29 @@ rule(
 )
 
 
-def _rows_of(labels: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """Labels as rows of probabilities, and the sums of the rows."""
+@on_values
+def _rows_of(labels: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Labels as rows of probabilities, checked."""
     m, k = shape
     given = _values_of("cross_entropy", labels)
     if given.shape == shape and k > 1:
-        sums = np.sum(given, axis=1, keepdims=True)
-        bad = np.flatnonzero((np.abs(sums[:, 0] - 1) > 1e-5) | np.any(given < 0, axis=1) | np.isnan(sums[:, 0]))
+        sums = np.sum(given, axis=1)
+        bad = np.flatnonzero((np.abs(sums - 1) > 1e-5) | np.any(given < 0, axis=1) | np.isnan(sums))
         if len(bad):
             raise ValueError(
                 f"cross_entropy: labels of the logits' shape are rows of probabilities, but row {bad[0]} is "
-                f"{given[bad[0]]}, which sums to {sums[bad[0], 0]:.6g}"
+                f"{given[bad[0]]}, which sums to {sums[bad[0]]:.6g}"
             )
-        return given, sums if given.dtype.kind == "f" else 1
+        return given.astype(dtype, copy=False)
     if given.shape not in ((m,), (m, 1)):
         raise ValueError(
             f"cross_entropy: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
             f"got {given.shape}"
         )
-    return one_hot(given, k), 1
+    return _rows_with_ones(given, k, dtype)
 
 
+@on_values
 def one_hot(labels: Any, num_classes: int, dtype: Any = np.float64) -> Any:
     """Integer labels of shape (m,) or (m, 1) to an array (m, num_classes) with a 1 at each label.
 
@@ -171,18 +199,21 @@ def one_hot(labels: Any, num_classes: int, dtype: Any = np.float64) -> Any:
     given = _values_of("one_hot", labels)
     if given.ndim != 1 and given.shape[1:] != (1,):
         raise ValueError(f"one_hot: labels must have shape (m,) or (m, 1), got {given.shape}")
-    classes = given.reshape(-1)
-    if classes.dtype.kind == "f" or not (len(classes) and 0 <= np.min(classes) <= np.max(classes) < num_classes):
+    return _rows_with_ones(given, num_classes, dtype)
+
+
+def _rows_with_ones(labels: Any, num_classes: int, dtype: Any) -> Any:
+    classes = labels.reshape(-1)
+    if classes.dtype.kind == "f" or (classes.size and not 0 <= classes.min() <= classes.max() < num_classes):
         wrong = classes[~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes)))]
-    else:
-        wrong = classes[:0]
-    if len(wrong):
-        hint = " ex4's files store the digit 0 as 10: use y % 10." if num_classes == 10 and wrong[0] == 10 else ""
-        raise ValueError(
-            f"labels contain {wrong[0]}, but there are {num_classes} classes (0 to {num_classes - 1}).{hint}"
-        )
+        if len(wrong):
+            hint = " ex4's files store the digit 0 as 10: use y % 10." if num_classes == 10 and wrong[0] == 10 else ""
+            raise ValueError(
+                f"labels contain {wrong[0]}, but there are {num_classes} classes (0 to {num_classes - 1}).{hint}"
+            )
+        classes = classes.astype(np.intp)
     rows = np.zeros((len(classes), num_classes), dtype)
-    rows[np.arange(len(classes)), classes.astype(np.intp)] = 1
+    rows[np.arange(len(classes)), classes] = 1
     return rows
 
 
@@ -204,10 +235,6 @@ def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
 
 
 def _values_of(loss: str, target: Any) -> Any:
-    if isinstance(target, Tensor):
-        if target.requires_grad:
-            raise TypeError(f"{loss}: the target requires grad, but the loss has no gradient for it; use .detach()")
-        return target.numpy()
     values = np.asarray(target)
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{loss}: targets must be numbers, got dtype {values.dtype}")
@@ -217,14 +244,9 @@ def _values_of(loss: str, target: Any) -> Any:
 def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high: float = np.inf) -> Any:
     """The target, of exactly the prediction's shape and in its precision."""
     if not (isinstance(target, Tensor) and target.requires_grad):
-        values = _values_of(loss, target)
-        if values.size and not (np.min(values) >= low and np.max(values) <= high):
-            span = f"{np.min(values):.4g} to {np.max(values):.4g}"
-            if np.isfinite(low):
-                raise ValueError(f"{loss}: targets must lie in [{low:g}, {high:g}], got {span}")
-            raise ValueError(f"{loss}: the target contains NaN")
-        if not (isinstance(target, Tensor) and target.dtype == prediction.dtype):  # a tensor keeps its name
-            target = values.astype(prediction.dtype, copy=False)
+        checked = _checked(target, loss=loss, low=low, high=high, dtype=prediction.dtype)
+        if not (isinstance(target, Tensor) and target.dtype == prediction.dtype and not target.writes):
+            target = checked  # a tensor keeps its name
     shapes = np.shape(prediction), np.shape(target)
     if shapes[0] != shapes[1]:
         raise ValueError(
@@ -232,6 +254,18 @@ def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high:
             + (f"; use target.reshape{shapes[0]}" if np.prod(shapes[0]) == np.prod(shapes[1]) else "")
         )
     return target
+
+
+@on_values
+def _checked(target: Any, *, loss: str, low: float, high: float, dtype: Any) -> Any:
+    """The target's values as `dtype`, if they are numbers from `low` to `high`."""
+    values = _values_of(loss, target)
+    if values.size and not (np.min(values) >= low and np.max(values) <= high):
+        if np.isfinite(low):
+            span = f"{np.min(values):.4g} to {np.max(values):.4g}"
+            raise ValueError(f"{loss}: targets must lie in [{low:g}, {high:g}], got {span}")
+        raise ValueError(f"{loss}: the target contains NaN")
+    return values.astype(dtype, copy=False)
 
 
 def _count(loss: str, reduction: str, shape: tuple[int, ...]) -> int:

@@ -7,12 +7,14 @@ computes and records.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from . import primitives
 from .primitives import FUNCTIONS, Operand, Primitive, primitive_of
 
 Axis = int | tuple[int, ...] | None
@@ -75,14 +77,26 @@ def refuse(function: Callable[..., Any], given: dict[str, Any], *options: str) -
             raise TypeError(f"{function.__name__}: the option {name}= is not supported on tensors; leave it out")
 
 
+def on_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` on the plain arrays of tensors: no gradient flows through it. A symbol writes the call down."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        args, options = tuple(map(plain, args)), {name: plain(value) for name, value in options.items()}
+        if primitives.tracing:
+            for arg in (*args, *options.values()):
+                for part in arg if isinstance(arg, list | tuple) else (arg,):
+                    if isinstance(part, Operand):
+                        return part._write(function, args, options)
+        return function(*args, **options)
+
+    return call
+
+
 def constant(*functions: Callable[..., Any]) -> None:
     """Enters functions through which no gradient flows (comparisons, `argmax`, `shape`, …): they give plain arrays."""
     for function in functions:
-
-        def on_values(*args: Any, _function: Callable[..., Any] = function, **options: Any) -> Any:
-            return _function(*map(plain, args), **{name: plain(value) for name, value in options.items()})
-
-        FUNCTIONS[function] = on_values
+        FUNCTIONS[function] = on_values(function)
 
 
 class ArrayLike(Operand):

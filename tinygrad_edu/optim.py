@@ -52,6 +52,7 @@ class Optimizer:
             self._check(group)
         self._state: dict[Tensor, State] = {}
         self._spare: dict[np.dtype[Any], Array] = {}
+        self._work: dict[Tensor, tuple[Array, Array, State]] = {}
 
     # The numbers among the settings: the bounds between which they are meant, the upper one excluded
     _bounds: ClassVar[dict[str, tuple[float, float]]] = {"lr": (0, math.inf), "weight_decay": (0, math.inf)}
@@ -93,27 +94,41 @@ class Optimizer:
         if not with_gradient:
             raise RuntimeError(f"{type(self).__name__}.step(): no parameter has a gradient; call loss.backward() first")
         for p, group in with_gradient:
-            # Whoever else holds the array, such as an older graph that may still be differentiated, keeps it as it
-            # is: then a new one is bound. One that only the parameter holds is written over, which is faster.
-            alone = sys.getrefcount(p._data) == 2 and isinstance(p._data, np.ndarray) and p._data.flags.owndata
-            values = np.asarray(p._data)
-            new = values if alone and values.flags.writeable else np.empty_like(values)
-            self.update(p, values, p.grad, new, group)
-            if new is not values:
-                p.data = new if isinstance(p._data, np.ndarray) else new[()]
+            self.advance(p, p.grad, group)
+
+    def advance(self, p: Tensor, g: Any, group: Group) -> None:
+        """Updates one parameter of `group`, given its gradient.
+
+        Whoever else holds its array, such as an older graph that may still be differentiated, keeps it as it is: then
+        a new one is bound. One that only the parameter holds is written over, which is faster.
+        """
+        alone = sys.getrefcount(p._data) == 2 and isinstance(p._data, np.ndarray) and p._data.flags.owndata
+        values = np.asarray(p._data)
+        new = values if alone and values.flags.writeable else np.empty_like(values)
+        self.update(p, values, g, new, group)
+        if new is not values:
+            p.data = new if isinstance(p._data, np.ndarray) else new[()]
 
     def update(self, p: Tensor, values: Array, g: Array, out: Array, group: Group) -> None:
         """Writes what becomes of `values`, given their gradient `g`, into `out` (which may be `values` itself)."""
-        spare = self._spare.get(values.dtype)
-        if spare is None or spare.shape[1] < values.size:
-            spare = self._spare[values.dtype] = np.empty((2, values.size), values.dtype)
-        a, b = (row[: values.size].reshape(values.shape) for row in spare)
+        work = self._work.get(p)
+        if work is None or work[0].shape != values.shape or work[0].dtype is not values.dtype:
+            work = self._work[p] = *self._spare_arrays(values), self._state.setdefault(p, {})
+        a, b, state = work
         decay = group["weight_decay"]
         if decay:
             np.multiply(values, decay, out=b)
             b += g
             g = b
-        self._update(values, g, out, a, group, self._state.setdefault(p, {}))
+        self._update(values, g, out, a, group, state)
+
+    def _spare_arrays(self, values: Array) -> tuple[Array, Array]:
+        """Two arrays of that shape to work in: parts of what all parameters of a dtype share."""
+        spare = self._spare.get(values.dtype)
+        if spare is None or spare.shape[1] < values.size:
+            spare = self._spare[values.dtype] = np.empty((2, values.size), values.dtype)
+        a, b = (row[: values.size].reshape(values.shape) for row in spare)
+        return a, b
 
     def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
         """The rule itself: `g` includes weight decay and must not be changed; `spare` is of the same shape."""
@@ -165,6 +180,7 @@ class Optimizer:
             if p in found and found[p].keys() != self._entries(groups[i]):
                 raise ValueError(f"{who}: the state is of another optimiser, or of one with other settings")
         self.groups, self._state = groups, found
+        self._work.clear()
 
     def _entries(self, group: Group) -> set[str]:
         """The names of what is accumulated for a parameter."""

@@ -19,17 +19,25 @@ Vjp = Callable[..., Any]
 Options = dict[str, Any]
 
 
+tracing = 0  # how many traces are being made: then there are operands that write down what is done to them
+
+
 class Operand:
     """Base of the objects that a primitive does not compute with but hands itself to: tensors (which record)."""
 
     __slots__ = ()
     requires_grad: bool
+    writes = False  # whether it is a symbol, which takes precedence over tensors
 
     def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         raise NotImplementedError
 
     def _value(self) -> Any:
         """The plain array, for functions through which no gradient flows."""
+        raise NotImplementedError
+
+    def _write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
+        """For a symbol: notes a call through which no gradient flows."""
         raise NotImplementedError
 
 
@@ -52,6 +60,8 @@ class Primitive:
         self.marks_origin = False  # whether its results remember, while they live, what they were made of
         self.adds: Callable[..., None] | None = None  # adds the gradient of its argument to an array in place
         self.moves = False  # whether it only moves elements: what they were made of stays true
+        self.into: Callable[..., Any] | None = None  # `(out, scratch, *args, **options)`: without new arrays
+        self.overwrites: int | None = None  # the argument that `out` may be
         self.kept = _Kept(self)
         functools.update_wrapper(self, function, updated=())
 
@@ -62,6 +72,8 @@ class Primitive:
             args += (options.pop(name),)
         for arg in (*args, *options.values()) if options else args:
             if isinstance(arg, Operand):
+                if tracing:
+                    arg = next((a for a in args if isinstance(a, Operand) and a.writes), arg)
                 return arg._apply(self, args, options)
         return self.forward(*args, **options)
 

@@ -1,0 +1,78 @@
+"""A training step without recording or allocation: the derivation of its loss, run in memory allocated once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .optim import Optimizer
+from .program import Program
+from .symbolic import Derivation
+from .tensor import Tensor
+
+MOST_SHAPES = 16
+
+
+class CompiledStep:
+    """`step(*batch)`: the loss of a batch and one update of the optimiser's parameters, as `compile_step` makes it.
+
+    `evaluate(*batch)` and `update()` are its two halves.
+    """
+
+    def __init__(self, loss: Callable[..., Any], optimizer: Optimizer) -> None:
+        self._loss = loss
+        self._optimizer = optimizer
+        self._parameters = optimizer.parameters()
+        self._programs: dict[Any, Program] = {}
+        self._gradients: tuple[Any, ...] | None = None
+
+    def __call__(self, *batch: Any) -> float:
+        value = self.evaluate(*batch)
+        self.update()
+        return value
+
+    def evaluate(self, *batch: Any) -> float:
+        """The loss of the batch; the gradients are kept for `update`. The parameters' `.grad` stays as it is."""
+        arrays = [b._data if isinstance(b, Tensor) else np.asarray(b) for b in batch]
+        parameters = [p.data for p in self._parameters]
+        key = tuple((a.shape, a.dtype.char) for a in (*arrays, *parameters))
+        program = self._programs.get(key)
+        if program is None:
+            if len(self._programs) == MOST_SHAPES:
+                raise RuntimeError(
+                    f"compile_step: {MOST_SHAPES} programs were made for batches of as many shapes, and here is "
+                    f"another one, {[a.shape for a in arrays]}. Cut batches to one shape (drop_last), or do not compile"
+                )
+            program = self._programs[key] = Program(Derivation(self._loss, arrays, self._parameters))
+        value, *gradients = program.run(*arrays, *parameters)
+        self._gradients = tuple(gradients)
+        return float(value)
+
+    def update(self) -> None:
+        """What the optimiser's `step()` does, with the gradients of the last `evaluate`."""
+        if self._gradients is None:
+            raise RuntimeError("compile_step: update() without evaluate() before it")
+        gradients = iter(self._gradients)
+        self._gradients = None
+        for group in self._optimizer.groups:
+            for p in group["params"]:
+                g = next(gradients)
+                if g is not None:
+                    self._optimizer.advance(p, g, group)
+
+
+def compile_step(loss: Callable[..., Any], optimizer: Optimizer) -> CompiledStep:
+    """A training step for `loss(*batch)`, a scalar of the batch's arrays and the optimiser's parameters.
+
+    `step = compile_step(lambda X, y: F.cross_entropy(net(X), y), optimizer)`; then `step(X, y)` computes the loss and
+    its gradients, updates the parameters in place and returns the loss as a float. The function is run once for each
+    shape and dtype of batch and parameters, on symbols; what it does besides NumPy (printing, counting) happens then
+    only, and a module's mode (`train()`, `eval()`) is that of this moment. Arrays that it holds, other than the batch
+    and the parameters, are taken as constants.
+
+    Raises `TypeError`, with the line of code, where the function looks at values: in a Python branch, an index, by
+    `float()` or `.data`.
+    """
+    return CompiledStep(loss, optimizer)

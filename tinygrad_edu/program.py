@@ -1,0 +1,163 @@
+"""Running a derivation: Python code for its lines, in memory that is allocated once and reused by lifetime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .engine import sum_rows
+from .primitives import Primitive
+from .rules.products import _matmul
+from .symbolic import Derivation, Line
+
+
+class Scratch:
+    """The arrays that one primitive works with, the same in each call."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[int, Any] = {}
+
+    def __call__(self, k: int, make: Callable[..., Any], *args: Any) -> Any:
+        array = self._arrays.get(k)
+        if array is None:
+            array = self._arrays[k] = make(*args)
+        return array
+
+
+def _where_into(out: Any, scratch: Any, condition: Any, a: Any, b: Any) -> None:
+    np.copyto(out, b)
+    np.copyto(out, a, where=condition)
+
+
+class Program:
+    """A derivation as a function of the inputs' and the parameters' arrays, `(value, *gradients)`.
+
+    The gradients lie in memory of the program, and are overwritten by the next call.
+    """
+
+    def __init__(self, derivation: Derivation) -> None:
+        self._namespace: dict[str, Any] = {"np": np}
+        self._names: dict[Line, str] = {}
+        self._code: list[str] = []
+        lines = [*derivation.forward, *derivation.backward]
+        inputs = [*derivation.inputs, *derivation.parameters]
+        for k, line in enumerate(inputs):
+            self._names[line] = f"x{k}"
+        outputs = [derivation.value, *derivation.gradients]
+        self._last = _last_uses(lines, outputs)
+        self._free: dict[Any, list[str]] = {}  # buffers by shape and dtype
+        self._buffers: dict[Line, str] = {}
+        kept = {_owner(line) for line in outputs if isinstance(line, Line)}
+        for k, line in enumerate(lines):
+            self._names[line] = f"v{k}"
+            self._emit(k, line)
+            for done in self._last.get(k, ()):
+                if done in self._buffers and done not in kept:
+                    self._free.setdefault((done.shape, done.dtype), []).append(self._buffers[done])
+        returned = ", ".join("None" if g is None else self._reference(g) for g in outputs)
+        arguments = ", ".join(self._names[line] for line in inputs)
+        body = "\n    ".join([*self._code, f"return {returned},"])
+        self.code = f"def run({arguments}):\n    {body}\n"
+        exec(compile(self.code, "<derivation>", "exec"), self._namespace)
+        self.run: Callable[..., tuple[Any, ...]] = self._namespace["run"]
+
+    def _reference(self, value: Any) -> str:
+        """The code of an argument."""
+        if isinstance(value, Line):
+            return self._names[value]
+        if isinstance(value, list | tuple) and any(isinstance(v, Line | list | tuple) for v in value):
+            inner = ", ".join(self._reference(v) for v in value)
+            return f"[{inner}]" if isinstance(value, list) else f"({inner},)"
+        if value is None or type(value) in (int, bool):
+            return repr(value)
+        return self._constant("c", value)
+
+    def _constant(self, prefix: str, value: Any) -> str:
+        name = f"{prefix}{len(self._namespace)}"
+        self._namespace[name] = value
+        return name
+
+    def _buffer(self, k: int, line: Line, may_be: Sequence[Any]) -> str:
+        """Memory for the result: that of an operand which is not needed any more, or unused, or new."""
+        for operand in may_be:
+            if (
+                isinstance(operand, Line)
+                and operand in self._buffers
+                and operand in self._last.get(k, ())
+                and (operand.shape, operand.dtype) == (line.shape, line.dtype)
+            ):
+                name = self._buffers.pop(operand)
+                break
+        else:
+            unused = self._free.get((line.shape, line.dtype))
+            name = unused.pop() if unused else self._constant("b", np.empty(line.shape, line.dtype))
+        self._buffers[line] = name
+        return name
+
+    def _emit(self, k: int, line: Line) -> None:
+        function: Any = line.function
+        v = self._names[line]
+        args = [self._reference(a) for a in line.args]
+        options = {name: self._reference(value) for name, value in line.options.items()}
+        numpys = function.function if isinstance(function, Primitive) else function
+        same = all(a.dtype == line.dtype for a in line.args if isinstance(a, Line | np.ndarray | np.generic))
+        if line.view_of is None and line.ndim:
+            if isinstance(numpys, np.ufunc) and numpys.nout == 1 and not options:
+                b = self._buffer(k, line, line.args)
+                self._code.append(f"{v} = {self._constant('f', numpys)}({', '.join(args)}, {b})")
+                return
+            if function is _matmul:
+                b = self._buffer(k, line, ())
+                self._code.append(f"{v} = np.matmul({', '.join(args)}, {b})")
+                return
+            if function is sum_rows:
+                b = self._buffer(k, line, ())
+                ones = self._constant("c", np.ones(line.args[0].shape[0], line.dtype))
+                self._code.append(f"{v} = np.matmul({ones}, {args[0]}, {b})")
+                return
+            if numpys is np.sum and same and options.keys() <= {"axis", "keepdims"}:
+                b = self._buffer(k, line, ())
+                given = "".join(f", {name}={code}" for name, code in options.items())
+                self._code.append(f"{v} = np.add.reduce({args[0]}{given}, out={b})")
+                return
+            if numpys is np.where and len(args) == 3:
+                b = self._buffer(k, line, ())
+                self._code.append(f"{self._constant('f', _where_into)}({b}, None, {', '.join(args)}); {v} = {b}")
+                return
+        if getattr(function, "into", None) is not None and same and line.view_of is None:
+            over = function.overwrites
+            b = self._buffer(k, line, () if over is None else (line.args[over],)) if line.ndim else "None"
+            given = "".join(f", {name}={code}" for name, code in options.items())
+            call = (
+                f"{self._constant('f', function.into)}({b}, {self._constant('s', Scratch())}, {', '.join(args)}{given})"
+            )
+            self._code.append(f"{call}; {v} = {b}" if line.ndim else f"{v} = {call}")
+            return
+        forward = function.forward if isinstance(function, Primitive) else function
+        given = ", ".join([*args, *(f"{name}={code}" for name, code in options.items())])
+        self._code.append(f"{v} = {self._constant('f', forward)}({given})")
+
+
+def _owner(line: Line) -> Line:
+    """Whose memory the line's value lies in."""
+    while line.view_of is not None:
+        line = line.view_of
+    return line
+
+
+def _last_uses(lines: Sequence[Line], outputs: Sequence[Any]) -> dict[int, list[Line]]:
+    """For each step, the lines of which the memory is not read after it."""
+    last: dict[Line, int] = {}
+    for k, line in enumerate(lines):
+        last[_owner(line)] = k
+        for operand in line.operands():
+            last[_owner(operand)] = k
+    for line in outputs:
+        if isinstance(line, Line):
+            last[_owner(line)] = len(lines)
+    uses: dict[int, list[Line]] = {}
+    for line, k in last.items():
+        uses.setdefault(k, []).append(line)
+    return uses
