@@ -130,6 +130,7 @@ def train(net: tg.Sequential, X: np.ndarray, Y: np.ndarray, args: argparse.Names
             method,
             max_iter=args.iterations,
             callback=lambda state: costs.append(state.cost),
+            compiled=True,
         )
         stopped = found.stopped
         print(f"{found.iterations} iterations, {found.evaluations} evaluations ({stopped})")

@@ -16,6 +16,7 @@ import argparse
 import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,7 @@ def learn(net: tg.Sequential, X: np.ndarray, Y: np.ndarray, film: Filmed, args: 
             batch_size=None,
             schedule=optim.piecewise_constant(RATES, lengths),
             callbacks=[film],
+            compiled=True,
         )
         costs, stopped = history["loss"], history.stopped
     else:
@@ -153,6 +155,7 @@ def learn(net: tg.Sequential, X: np.ndarray, Y: np.ndarray, film: Filmed, args: 
             "L-BFGS-B",
             max_iter=args.iterations,
             callback=after_iteration,
+            compiled=True,
         )
         stopped = found.stopped
         print(f"{found.iterations} iterations, {found.evaluations} evaluations")
@@ -192,9 +195,8 @@ def main() -> None:
     net = make_network(Y.shape[1], args.method, args.seed)
     print(f"{len(X)} points of a picture of {shape[1]}×{shape[0]} pixels, {net.num_parameters} parameters")
 
-    def evaluate() -> None:
-        tg.binary_cross_entropy(net(X), Y).backward()
-        net.zero_grad()
+    evaluate = partial(tg.compile_step(lambda a, b: tg.binary_cross_entropy(net(a), b),
+                                       tg.SGD(net.parameters(), lr=0)).evaluate, X, Y)  # fmt: skip
 
     film = Filmed(net, shape, args.iterations)
     with threadpool_limits(fewest_threads(evaluate), user_api="blas"):

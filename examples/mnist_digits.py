@@ -80,6 +80,7 @@ def main() -> None:
             metrics=[tg.accuracy],
             callbacks=[show_epoch],
             checkpoint=args.checkpoint,
+            compiled=True,
             rng=args.seed,
         )
     except (OSError, ValueError, FloatingPointError) as error:

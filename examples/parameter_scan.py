@@ -114,6 +114,7 @@ def objective(trial: optuna.Trial, X: np.ndarray, Y: np.ndarray, deadline: float
         epochs=iterations,
         batch_size=None,
         callbacks=[after_step],
+        compiled=True,
         progress=False,
     )
     if history.stopped == "pruned":

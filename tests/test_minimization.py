@@ -15,13 +15,15 @@ def rosenbrock(x):
     return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("method", ["CG", "TNC", "L-BFGS-B"])
-def test_finds_the_minimum(method):
+def test_finds_the_minimum(method, compiled):
     x = tg.Tensor([-1.2, 1.0, 0.5], requires_grad=True)
     seen = []
     found = tg.minimize(
-        x, lambda: rosenbrock(x), method, max_iter=500, callback=lambda s: seen.append((s.cost, x.data.copy()))
-    )
+        x, lambda: rosenbrock(x), method, max_iter=500, compiled=compiled,
+        callback=lambda s: seen.append((s.cost, x.data.copy())),
+    )  # fmt: skip
     np.testing.assert_allclose(x.data, 1, rtol=1e-3)
     assert found.cost == pytest.approx(float(rosenbrock(x.data)), abs=1e-15) and found.cost < 1e-5
     assert found.evaluations >= found.iterations >= 5 and found.stopped

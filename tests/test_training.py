@@ -31,9 +31,10 @@ def bits(net):
     return b"".join(p.data.tobytes() for p in net.parameters())
 
 
-def test_is_the_loop_written_by_hand():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_is_the_loop_written_by_hand(compiled):
     net, other = network(), network()
-    history = quiet(net, batch_size=25)
+    history = quiet(net, batch_size=25, compiled=compiled)
     optimizer, rng, losses = tg.SGD(other.parameters(), lr=0.5), np.random.default_rng(0), []
     for _ in range(3):
         order, total = rng.permutation(60), 0.0
@@ -109,13 +110,14 @@ def test_early_stopping_puts_the_best_back():
         tg.EarlyStopping(patience=0)
 
 
-@pytest.mark.parametrize("stop", [2, 5])
-def test_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path, stop):
+@pytest.mark.parametrize(("stop", "compiled"), [(2, False), (5, False), (3, True)])
+def test_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path, stop, compiled):
     def build():
         net = tg.Sequential(tg.Dense(4, 8, rng=0), tg.Tanh(), tg.Dropout(0.2, rng=5), tg.Dropout(0.1), tg.Dense(8, 2,
                             rng=1))  # fmt: skip
         return net, {
-            "optimizer": tg.Adam(net.parameters(), lr=0.05), "epochs": 9, "rng": np.random.default_rng(3),
+            "optimizer": tg.Adam(net.parameters(), lr=0.05), "epochs": 9, "compiled": compiled,
+            "rng": np.random.default_rng(3),
             "validation": (X, Y), "callbacks": [tg.EarlyStopping(patience=4)],
             "schedule": lambda t: 0.05 / (1 + t),
         }  # fmt: skip
@@ -157,13 +159,14 @@ def test_a_foreign_checkpoint_changes_nothing(tmp_path):
         quiet(network(), checkpoint=path)
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_step():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_loss_that_is_not_finite_stops_before_the_step(compiled):
     net = network()
     before = bits(net)
     bad = X.copy()
     bad[5, 2] = np.nan
     with pytest.raises(FloatingPointError, match=r"the loss became nan in epoch 1, step 1.*learning rate"):
-        quiet(net, bad, Y, batch_size=None)
+        quiet(net, bad, Y, batch_size=None, compiled=compiled)
     assert bits(net) == before
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .program import Program
 from .progress import progress_bar
+from .symbolic import Derivation
 from .tensor import Tensor
 
 METHODS = ("CG", "TNC", "L-BFGS-B")
@@ -33,6 +35,7 @@ def minimize(
     *,
     max_iter: int = 100,
     callback: Callable[[Minimized], object] | None = None,
+    compiled: bool = False,
     progress: bool | None = None,
 ) -> Minimized:
     """Minimises `loss()`, a scalar of the parameters of `model` (a module, or tensors), and leaves them at the end.
@@ -41,7 +44,10 @@ def minimize(
     `method` is "CG" (conjugate gradients), "L-BFGS-B" (limited-memory quasi-Newton), or "TNC" (truncated Newton).
     `max_iter` bounds the iterations; for "TNC", where SciPy counts those, the evaluations. `callback` is called after
     each iteration, with the parameters in place; it ends the minimisation by raising `StopIteration`. Ctrl-C ends it
-    too; the parameters stay at the last iteration. `progress` is that of `fit`.
+    too; the parameters stay at the last iteration.
+
+    With `compiled`, the loss is run once on symbols and then evaluated without recording (see `compile_step`; arrays
+    that it holds are constants). `progress` is that of `fit`.
 
     Raises `ValueError` for an unknown method, or if the cost is not finite at the start, `ImportError` without SciPy
     (extra `examples`).
@@ -62,29 +68,35 @@ def minimize(
     costs: dict[bytes, float] = {}  # of the points tried since the last iteration
     last = accepted = np.concatenate([p.data.ravel() for p in parameters]).astype(np.float64)
 
+    program = Program(Derivation(loss, [], parameters)) if compiled else None
+
     def put_back(x: Any) -> None:
         for p, piece in zip(parameters, np.split(x, ends), strict=True):
             p.data = piece.reshape(p.shape).astype(p.dtype)
 
-    def cost_and_gradient(x: Any) -> tuple[float, Any]:
-        nonlocal last
-        put_back(x)
+    def recorded() -> tuple[Any, ...]:
         for p in parameters:
             p.zero_grad()
         J = loss()
         if not isinstance(J, Tensor):
             raise TypeError(f"minimize: loss() must return a recorded scalar, got {type(J).__name__}")
         J.backward()
+        return J.item(), *(p.grad for p in parameters)
+
+    def cost_and_gradient(x: Any) -> tuple[float, Any]:
+        nonlocal last
+        put_back(x)
+        cost, *gradients = recorded() if program is None else program.run(*(p.data for p in parameters))
+        cost = float(cost)
         state.evaluations += 1
-        cost = J.item()
         if state.evaluations == 1:
             if not math.isfinite(cost):
                 raise ValueError(f"minimize: the cost at the start is {cost}")
             state.cost = cost
         last = x.copy()
         costs[last.tobytes()] = cost
-        gradients = [np.zeros(p.size) if p.grad is None else p.grad.ravel() for p in parameters]
-        return cost, np.concatenate(gradients).astype(np.float64)
+        pieces = [np.zeros(p.size) if g is None else g.ravel() for p, g in zip(parameters, gradients, strict=True)]
+        return cost, np.concatenate(pieces).astype(np.float64, copy=False)
 
     def after_iteration(xk: Any) -> None:
         nonlocal accepted

@@ -155,7 +155,7 @@ class Optimizer:
         groups = [dict(group) for group in self.groups]
         found: dict[Tensor, State] = {}
         settings = {f"groups.{i}.{s}": (i, s) for i, group in enumerate(groups) for s in group if s != "params"}
-        for name in settings.keys() - state.keys():
+        for name in sorted(settings.keys() - state.keys()):
             raise ValueError(f"{who}: {name} is missing; the state is of another optimiser")
         for name, value in state.items():
             array = np.asarray(value)

@@ -79,8 +79,12 @@ class Trace:
         key = (function, _key(lines), _key(tuple(sorted(settings.items()))))
         if key in self._known:
             return _symbol(self._known[key])
+        generators = [v for v in values if isinstance(v, np.random.Generator)]
+        states = [g.bit_generator.state for g in generators]
         with np.errstate(all="ignore"):
             y = (function.forward if isinstance(function, Primitive) else function)(*values, **named)
+        for g, state in zip(generators, states, strict=True):
+            g.bit_generator.state = state  # the example is not a draw
         line = Line(function, lines, settings, y)
         self.lines.append(line)
         if y is None:
@@ -91,7 +95,7 @@ class Trace:
         for value, operand in zip(values, lines, strict=True):
             if isinstance(operand, Line) and isinstance(y, np.ndarray) and np.may_share_memory(y, value):
                 line.view_of = operand
-        if not any(isinstance(value, np.random.Generator) for value in values):
+        if not generators:
             self._known[key] = line
         return _symbol(line)
 
