@@ -52,6 +52,8 @@ def open_study(args: argparse.Namespace) -> optuna.Study:
         grace_period=GRACE,
         heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
     )
+    if args.storage.startswith("sqlite"):
+        lock_at_once(storage.engine)
     samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
     sampler = samplers.get(args.sampler, optuna.samplers.RandomSampler)
     return optuna.create_study(
@@ -61,6 +63,16 @@ def open_study(args: argparse.Namespace) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner() if args.prune else optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
+
+
+def lock_at_once(engine: object) -> None:
+    """Has SQLite lock when a transaction begins. It has no locks of rows, and as Python's driver begins transactions,
+    two processes could both find the same trial waiting."""
+    from sqlalchemy import event
+
+    event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    engine.dispose()  # connections from before this
 
 
 def fill(study: optuna.Study, args: argparse.Namespace) -> None:
@@ -181,8 +193,8 @@ def report(study: optuna.Study, args: argparse.Namespace) -> None:
         axes.set_xticks(range(len(args.units)), args.units)
         axes.set_yticks(range(len(args.layers)), args.layers)
         for i, j in np.argwhere(np.isfinite(table)):
-            light = table[i, j] > low + 0.6 * (high - low)
-            axes.text(j, i, f"{table[i, j]:.2f}", ha="center", va="center", fontsize=6, color="k" if light else "w")
+            dark = table[i, j] > low + 0.6 * (high - low)
+            axes.text(j, i, f"{table[i, j]:.2f}", ha="center", va="center", fontsize=6, color="w" if dark else "k")
     figure.colorbar(shown, label="cost")
     figure.savefig(args.out / "scan.png", dpi=110)
     print(f"\n  {args.out / 'results.csv'}\n  {args.out / 'scan.png'}")

@@ -14,6 +14,7 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 
 def test_the_tour(tmp_path, monkeypatch):
     pytest.importorskip("pygraphviz", reason="the drawing needs the extra viz")
+    pytest.importorskip("matplotlib", reason="the plot needs the extra examples")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     tour = "".join(block for block in blocks if not block.startswith("rule("))
