@@ -4,6 +4,7 @@ from . import datasets, functional, nn, optim, plots
 from . import rules as rules  # fills the table of derivatives
 from .compiled import compile_step
 from .data import Batches, Standardizer, one_hot
+from .derive import derive
 from .functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -62,6 +63,7 @@ __all__ = [
     "compile_step",
     "cross_entropy",
     "datasets",
+    "derive",
     "draw_graph",
     "dropout",
     "fit",

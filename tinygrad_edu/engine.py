@@ -186,13 +186,15 @@ def pullback(
     release: bool = False,
     tensor: Callable[[Any, Node], Any] | None = None,
     targets: Collection[Node] | None = None,
+    seen: Callable[[Record, Any], None] | None = None,
 ) -> dict[Node, Any]:
     """The chain rule from `root` back to the leaves: the gradient of each leaf, given that of the root.
 
     Each record is visited once, newest first: inputs are recorded before what is made of them, so when a record's turn
     comes, all that its gradient is the sum of has arrived. Read with arrays as it stands; with `tensor`, which makes
     a tensor of a value and its node, every rule is itself recorded, so that the result can be differentiated again.
-    With `targets`, only what leads to those nodes is visited, and theirs are the gradients.
+    With `targets`, only what leads to those nodes is visited, and theirs are the gradients. `seen` is told the gradient
+    of each record that is visited.
     """
     wanted = None if targets is None else _leading_to(targets, root)
     gradients: dict[Node, Any] = {root: seed}
@@ -202,6 +204,8 @@ def pullback(
     while waiting:
         record = heappop(waiting)[1]
         g = gradients.pop(record)
+        if seen is not None:
+            seen(record, g)
         if targets is not None and record in targets:
             results[record] = g
             continue

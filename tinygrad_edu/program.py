@@ -9,6 +9,7 @@ import numpy as np
 
 from .engine import sum_rows
 from .primitives import Primitive
+from .rules.elementwise import _where
 from .rules.products import _matmul
 from .symbolic import Derivation, Line
 
@@ -122,7 +123,7 @@ class Program:
                 given = "".join(f", {name}={code}" for name, code in options.items())
                 self._code.append(f"{v} = np.add.reduce({args[0]}{given}, out={b})")
                 return
-            if numpys is np.where and len(args) == 3:
+            if function is _where:
                 b = self._buffer(k, line, ())
                 self._code.append(f"{self._constant('f', _where_into)}({b}, None, {', '.join(args)}); {v} = {b}")
                 return

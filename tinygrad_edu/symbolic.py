@@ -18,11 +18,13 @@ import numpy as np
 
 from . import primitives
 from .engine import Record, next_order, pullback
-from .primitives import Options, Primitive
+from .operand import DIVIDE, MULTIPLY, POWER
+from .primitives import Options, Primitive, primitive_of
 from .recording import is_recording, no_grad, recording
 from .tensor import Tensor
 from .values import constant_value, widened
 
+NEGATIVE = primitive_of(np.negative)
 METADATA = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj}
 PACKAGE = str(Path(__file__).parent)
 
@@ -68,6 +70,7 @@ class Trace:
     def __init__(self) -> None:
         self.lines: list[Line] = []
         self.effects: list[Line] = []  # checks, which may raise
+        self.line_of: dict[Record, Line] = {}
         self._known: dict[Any, Line] = {}  # a common subexpression is written once
 
     def write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
@@ -177,6 +180,10 @@ class Symbol(Tensor):
         wanted = is_recording() and any(node is not None for node in nodes)
         if not wanted and not primitive.moves:
             args = tuple(_widened(a) for a in args)
+        if isinstance(primitive.function, np.ufunc) and len(args) == 2:
+            primitive, args, nodes = _simplified(primitive, args, nodes)
+            if not isinstance(primitive, Primitive):
+                return primitive
         y = _traces[-1].write(primitive, args, options)
         if wanted:
             keep = primitive.kept[tuple(node is not None for node in nodes)]
@@ -188,6 +195,7 @@ class Symbol(Tensor):
             record.options, record.kind = options or None, type(y._data)
             record.shape_and_dtype = (y.shape, y.dtype) if isinstance(y._data, np.ndarray) else None
             y.record, y._requires_grad = record, True
+            _traces[-1].line_of[record] = y._origin
         return y
 
     def _write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
@@ -291,6 +299,32 @@ class Symbol(Tensor):
     __rand__, __ror__ = __and__, __or__
 
 
+def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], Any]:
+    """A binary operation with a constant, without changing a bit: a constant array of one repeated value is that value,
+    x · 1 and x¹ are x (which stands then in place of the primitive), and x · −1 is −x."""
+    for k in (0, 1):
+        c, x = args[k], args[1 - k]
+        if isinstance(c, Tensor) or not isinstance(x, Symbol):
+            continue
+        if (
+            isinstance(c, np.ndarray)
+            and c.ndim
+            and c.size
+            and c.shape == x.shape
+            and c.flat[0]
+            and np.all(c == c.flat[0])
+        ):
+            c = c.flat[0]
+            args = (c, x) if k == 0 else (x, c)
+        if np.ndim(c) or np.result_type(c, x._data) != x.dtype or isinstance(c, np.ndarray):
+            continue
+        if c == 1 and (primitive is MULTIPLY or (k == 1 and primitive in (POWER, DIVIDE))):
+            return x, args, nodes
+        if c == -1 and primitive is MULTIPLY:
+            return NEGATIVE, (x,), (nodes[1 - k],)
+    return primitive, args, nodes
+
+
 def _widened(value: Any) -> Any:
     """Small integers as int64, as tensors do."""
     if isinstance(value, Symbol):
@@ -340,6 +374,7 @@ class Derivation:
                 differentiated.append(arguments[i])
             self.inputs: list[Line] = [a._origin for a in arguments]
             self.parameters: list[Line] = [p._origin for p in parameters]  # type: ignore[misc]
+            self.differentiated: list[Line] = [t._origin for t in differentiated]  # type: ignore[misc]
             result = fun(*arguments)
             if not isinstance(result, Symbol) or result.size != 1:
                 raise TypeError(
@@ -350,9 +385,17 @@ class Derivation:
                 raise TypeError("the result does not depend on any parameter: there is nothing to differentiate")
             self.forward_lines = len(trace.lines)
             self.value: Line = result._origin  # type: ignore[assignment]
+            self.gradient_of: dict[Line, Line] = {}  # lines of the backward part, and whose gradient each is
+
+            def seen(record: Record, g: Any) -> None:
+                if isinstance(g, Symbol):
+                    self.gradient_of.setdefault(g._origin, trace.line_of[record])  # type: ignore[arg-type]
+
             with no_grad():
                 seed = np.ones(result.shape, result.dtype)[()]
-                found: dict[Any, Any] = {result: seed} if result.record is None else pullback(result.record, seed)
+                found: dict[Any, Any] = (
+                    {result: seed} if result.record is None else pullback(result.record, seed, seen=seen)
+                )
             self.gradients: list[Any] = [_line_of(found[p]) if p in found else None for p in differentiated]
         needed: set[Line] = set()
         waiting = [self.value, *(g for g in self.gradients if isinstance(g, Line)), *trace.effects]
@@ -363,5 +406,6 @@ class Derivation:
                 waiting.extend(line.operands())
         for line in (*trace.lines, *self.inputs, *self.parameters):
             line.example = None
+        trace.line_of.clear()
         self.forward = [line for line in trace.lines[: self.forward_lines] if line in needed]
         self.backward = [line for line in trace.lines[self.forward_lines :] if line in needed]
