@@ -4,7 +4,6 @@ from . import datasets, functional, nn, optim, plots
 from . import rules as rules  # fills the table of derivatives
 from .compiled import compile_step
 from .data import Batches, Standardizer, one_hot
-from .derive import derive
 from .functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -30,6 +29,7 @@ from .primitives import primitive, rule
 from .random import manual_seed
 from .recording import no_grad
 from .storage import load, save
+from .symbolic import derive
 from .tensor import Tensor
 from .training import Callback, EarlyStopping, History, accuracy, fit, predict
 from .transforms import grad, hessian, hvp, jacobian, value_and_grad, vjp

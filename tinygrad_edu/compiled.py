@@ -9,8 +9,8 @@ import numpy as np
 
 from .optim import Optimizer
 from .program import Program
-from .symbolic import Derivation
 from .tensor import Tensor
+from .tracing import Derivation
 
 MOST_SHAPES = 16
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from .program import Program
 from .progress import progress_bar
-from .symbolic import Derivation
 from .tensor import Tensor
+from .tracing import Derivation
 
 METHODS = ("CG", "TNC", "L-BFGS-B")
 

@@ -11,7 +11,7 @@ from .engine import sum_rows
 from .primitives import Primitive
 from .rules.elementwise import _where
 from .rules.products import _matmul
-from .symbolic import Derivation, Line
+from .tracing import Derivation, Line
 
 
 class Scratch:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .primitives import Primitive
-from .symbolic import Derivation, Line
+from .tracing import Derivation, Line
 
 # How functions are written: with which precedence (of Python's operators: higher binds closer, 9 is a call's), and
 # the format, in which <6:0> stands for argument 0, in parentheses if it binds less closely than 6.

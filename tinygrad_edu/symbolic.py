@@ -1,411 +1,142 @@
-"""The third reader of the rules: a symbol, which speaks NumPy and writes down what is done to it.
-
-A function is run once on symbols. That gives its forward part as a list of `Line`s; read with symbols, the derivative
-rules write the backward part behind it. What was written is printed as NumPy source (`source.py`), or run in memory
-that is allocated once (`program.py`).
-"""
+"""The third reader of the rules at work: `derive` gives a function's derivation, to be read and to be called;
+`compile_step` a training step that runs it."""
 
 from __future__ import annotations
 
-import contextlib
-import linecache
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+import inspect
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from . import primitives
-from .engine import Record, next_order, pullback
-from .operand import DIVIDE, MULTIPLY, POWER
-from .primitives import Options, Primitive, primitive_of
-from .recording import is_recording, no_grad, recording
+from . import source as writing
+from .compiled import compile_step as compile_step
+from .nn import Dense, Module
+from .program import Program
 from .tensor import Tensor
-from .values import constant_value, widened
+from .tracing import Derivation, Line
 
-NEGATIVE = primitive_of(np.negative)
-METADATA = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj}
-PACKAGE = str(Path(__file__).parent)
+MOST_SHAPES = 16
 
 
-class Line:
-    """One step of a program: a function with its arguments, which are other lines, or constants."""
+class Derived:
+    """A function with its gradient, derived once: `.source`, `.latex()`, and called `value, gradients = d(*inputs)`.
 
-    __slots__ = ("args", "dtype", "example", "function", "layer", "name", "options", "shape", "view_of")
+    The gradients are a list of arrays, in the order of the parameters or, without any, of the float inputs; None for
+    one that the value does not depend on. Inputs of other shapes are derived anew.
+    """
 
-    def __init__(
-        self, function: Callable[..., Any] | None, args: tuple[Any, ...], options: Options, value: Any
-    ) -> None:
-        self.function = function  # None for an input
-        self.args = args
-        self.options = options
-        self.shape: tuple[int, ...] = np.shape(value)
-        self.dtype: np.dtype[Any] = getattr(value, "dtype", np.dtype(type(value)))
-        self.example: Any = value  # while it is traced
-        self.name: str | None = None
-        self.view_of: Line | None = None  # whose memory the value shares
+    def __init__(self, fun: Callable[..., Any], examples: Sequence[Any], parameters: Any) -> None:
+        self._fun = fun
+        named = _named(parameters)
+        self._parameters = list(named.values())
+        arrays = [_array(e) for e in examples]
+        self._programs: dict[Any, Program] = {}
+        self._derivation = self._derive(arrays)
+        self._names = _inputs_of(fun, examples, set(named))
+        lines = (*self._derivation.inputs, *self._derivation.parameters)
+        self._lines: dict[Line, str] = dict(zip(lines, [*self._names, *named], strict=True))
+        self._programs[_key(arrays, self._parameters)] = Program(self._derivation)
+
+    def _derive(self, arrays: list[Any]) -> Derivation:
+        wanted = [] if self._parameters else [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
+        return Derivation(self._fun, arrays, self._parameters, wanted)
 
     @property
-    def ndim(self) -> int:
-        return len(self.shape)
+    def source(self) -> str:
+        """A Python module that runs with NumPy alone: `value_and_gradients(inputs…, parameters…)`, which returns the
+        value and a tuple of the gradients, in the lines that a person would write."""
+        return writing.source(self._derivation, self._lines)
 
-    def operands(self) -> Iterator[Line]:
-        """The lines that this one reads."""
-        waiting: list[Any] = [*self.options.values(), *self.args][::-1]
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, Line):
-                yield value
-            elif isinstance(value, list | tuple):
-                waiting.extend(value)
+    def latex(self) -> str:
+        """The same lines as formulas, an `aligned` block for a page or a notebook."""
+        return writing.latex(self._derivation, self._lines)
 
-    def __repr__(self) -> str:
-        return f"Line({getattr(self.function, '__name__', self.name)}, {self.shape})"
-
-
-class Trace:
-    """The lines of a function that was run on symbols, in the order in which they were written."""
-
-    def __init__(self) -> None:
-        self.lines: list[Line] = []
-        self.effects: list[Line] = []  # checks, which may raise
-        self.line_of: dict[Record, Line] = {}
-        self._known: dict[Any, Line] = {}  # a common subexpression is written once
-
-    def write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
-        """Notes a call and returns its value, a symbol without a record."""
-        values = [_example(a) for a in args]
-        named = {name: _example(value) for name, value in options.items()}
-        lines = tuple(_line_of(a) for a in args)
-        settings = {name: _line_of(value) for name, value in options.items()}
-        key = (function, _key(lines), _key(tuple(sorted(settings.items()))))
-        if key in self._known:
-            return _symbol(self._known[key])
-        generators = [v for v in values if isinstance(v, np.random.Generator)]
-        states = [g.bit_generator.state for g in generators]
-        with np.errstate(all="ignore"):
-            y = (function.forward if isinstance(function, Primitive) else function)(*values, **named)
-        for g, state in zip(generators, states, strict=True):
-            g.bit_generator.state = state  # the example is not a draw
-        line = Line(function, lines, settings, y)
-        self.lines.append(line)
-        if y is None:
-            self.effects.append(line)
-            return None
-        if not isinstance(y, np.ndarray | np.generic | bool | int | float):
-            raise TypeError(f"{_name(function)} gives {type(y).__name__}, which a derivation cannot hold")
-        for value, operand in zip(values, lines, strict=True):
-            if isinstance(operand, Line) and isinstance(y, np.ndarray) and np.may_share_memory(y, value):
-                line.view_of = operand
-        if not generators:
-            self._known[key] = line
-        return _symbol(line)
-
-
-_traces: list[Trace] = []  # of this process; one is made at a time
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", repr(function)).lstrip("_")
-
-
-def _example(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return type(value)(_example(v) for v in value)
-    return value._data if isinstance(value, Tensor) else value
-
-
-def _line_of(value: Any) -> Any:
-    if isinstance(value, Symbol):
-        return value._origin
-    if isinstance(value, Tensor):
-        if value.requires_grad:
+    def __call__(self, *inputs: Any) -> tuple[Any, list[Any]]:
+        arrays = [_array(a) for a in inputs]
+        if len(arrays) != len(self._names):
             raise TypeError(
-                f"a tensor of shape {value.shape} that requires grad is used, but is not among the parameters of the "
-                "derivation; give it as one, or detach() it"
+                f"this derivation takes {len(self._names)} inputs ({', '.join(self._names)}), got {len(arrays)}"
             )
-        return value._data
-    if isinstance(value, list | tuple):
-        return type(value)(_line_of(v) for v in value)
-    return value
-
-
-def _key(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return (type(value), *(_key(v) for v in value))
-    if isinstance(value, str | int | float | bool | np.generic | type(None)):
-        return (type(value), repr(value))
-    return id(value) if not isinstance(value, slice) else ("slice", repr(value))
-
-
-def _symbol(line: Line) -> Any:
-    s = Symbol.__new__(Symbol)
-    s._data = line.example
-    s._origin = line  # type: ignore[assignment]
-    s.record = s._grad = s._name = None
-    s._requires_grad = False
-    return s
-
-
-def _refusal(what: str) -> TypeError:
-    """What is wrong, and the line of the user's code."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        frame = frame.f_back
-    place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    code = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-    return TypeError(
-        f"{what} at {place}{f' ({code})' if code else ''}: a derivation holds for all values, so it must not depend on "
-        "them. Write np.where(condition, a, b) for a choice, and leave values in arrays"
-    )
-
-
-class Symbol(Tensor):
-    """A tensor that writes down what is done to it. It has a shape and a dtype, but no values to look at."""
-
-    __slots__ = ()
-    writes = True
-
-    def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
-        args, options = primitive.bind(args, options)
-        return self._written(primitive, args, options)
-
-    def _binary(self, primitive: Primitive, a: Any, b: Any) -> Any:
-        return self._written(primitive, (a, b), {})
-
-    def _written(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
-        args = tuple(a if isinstance(a, Tensor) else constant_value(a) for a in args)
-        nodes = tuple(a._node() if isinstance(a, Tensor) else None for a in args)
-        wanted = is_recording() and any(node is not None for node in nodes)
-        if not wanted and not primitive.moves:
-            args = tuple(_widened(a) for a in args)
-        if isinstance(primitive.function, np.ufunc) and len(args) == 2:
-            primitive, args, nodes = _simplified(primitive, args, nodes)
-            if not isinstance(primitive, Primitive):
-                return primitive
-        y = _traces[-1].write(primitive, args, options)
-        if wanted:
-            keep = primitive.kept[tuple(node is not None for node in nodes)]
-            plain = (y._value(), *(a._value() if isinstance(a, Tensor) else a for a in args))
-            record = Record.__new__(Record)
-            record.order, record.primitive, record.nodes = next_order(), primitive, nodes
-            record.left = record.right = record.constants = record.name = None
-            record.saved = tuple(v if k else None for k, v in zip(keep or [False] * len(plain), plain, strict=True))
-            record.options, record.kind = options or None, type(y._data)
-            record.shape_and_dtype = (y.shape, y.dtype) if isinstance(y._data, np.ndarray) else None
-            y.record, y._requires_grad = record, True
-            _traces[-1].line_of[record] = y._origin
-        return y
-
-    def _write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
-        if function in METADATA:
-            return function(*map(_example, args), **options)
-        return _traces[-1].write(function, args, options)
-
-    def _value(self) -> Any:
-        return _symbol(self._origin)  # type: ignore[arg-type]
-
-    def detach(self) -> Any:
-        return self._value()
-
-    def argument_of(self, primitive: Primitive) -> Any:
-        line: Any = self._origin
-        node: Any = self.record
-        moves = []
-        while isinstance(line.function, Primitive) and line.function.moves:
-            moves.append(line)
-            line, node = line.args[0], node and node.parents[0]
-        if line.function is not primitive:
-            return None
-        parent = node.parents[0] if isinstance(node, Record) else None
-        t = parent if isinstance(parent, Symbol) else _symbol(line.args[0])
-        if isinstance(parent, Record):
-            t.record, t._requires_grad = parent, True
-        for move in reversed(moves):
-            t = move.function(t, **move.options)
-        return t
-
-    # What would look at values
-
-    @property  # type: ignore[misc]
-    def data(self) -> Any:
-        raise _refusal("the values of a symbol are asked for")
-
-    def numpy(self) -> Any:
-        raise _refusal("the values of a symbol are asked for")
-
-    def item(self) -> Any:
-        raise _refusal("the value of a symbol is asked for")
-
-    def tolist(self) -> Any:
-        raise _refusal("the values of a symbol are asked for")
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise _refusal("a plain array is made of a symbol")
-
-    def __float__(self) -> float:
-        raise _refusal("the value of a symbol is asked for")
-
-    def __int__(self) -> int:
-        raise _refusal("the value of a symbol is asked for")
-
-    def __bool__(self) -> bool:
-        raise _refusal("a Python branch depends on the data")
-
-    def __index__(self) -> int:
-        raise _refusal("an index depends on the data")
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise _refusal("a symbol is assigned into")
-
-    def backward(self, gradient: Any = None, *, retain_graph: bool = False) -> None:
-        raise _refusal("backward() is called on a symbol")
+        key = _key(arrays, self._parameters)
+        program = self._programs.get(key)
+        if program is None:
+            if len(self._programs) == MOST_SHAPES:
+                raise RuntimeError(
+                    f"derive: inputs of {MOST_SHAPES} different shapes were derived, and here are others, "
+                    f"{[a.shape for a in arrays]}; derive another function, or use value_and_grad, which records"
+                )
+            program = self._programs[key] = Program(self._derive(arrays))
+        value, *gradients = program.run(*arrays, *(p.data for p in self._parameters))
+        return value, [None if g is None else np.array(g) for g in gradients]
 
     def __repr__(self) -> str:
-        return f"Symbol({self._origin!r})"
+        return f"Derived({', '.join(self._names)})"
 
-    # Python asks a subclass first only for what it defines itself.
-
-    def __radd__(self, other: Any) -> Any:
-        return Tensor.__radd__(self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return Tensor.__rsub__(self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return Tensor.__rmul__(self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return Tensor.__rtruediv__(self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return Tensor.__rpow__(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return Tensor.__rmatmul__(self, other)
-
-    # Comparisons give symbols, which can be combined.
-
-    def __and__(self, other: Any) -> Any:
-        return self._write(np.logical_and, (self, other), {})
-
-    def __or__(self, other: Any) -> Any:
-        return self._write(np.logical_or, (self, other), {})
-
-    def __invert__(self) -> Any:
-        return self._write(np.logical_not, (self,), {})
-
-    __rand__, __ror__ = __and__, __or__
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex()}$$"
 
 
-def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], Any]:
-    """A binary operation with a constant, without changing a bit: a constant array of one repeated value is that value,
-    x · 1 and x¹ are x (which stands then in place of the primitive), and x · −1 is −x."""
-    for k in (0, 1):
-        c, x = args[k], args[1 - k]
-        if isinstance(c, Tensor) or not isinstance(x, Symbol):
-            continue
-        if (
-            isinstance(c, np.ndarray)
-            and c.ndim
-            and c.size
-            and c.shape == x.shape
-            and c.flat[0]
-            and np.all(c == c.flat[0])
-        ):
-            c = c.flat[0]
-            args = (c, x) if k == 0 else (x, c)
-        if np.ndim(c) or np.result_type(c, x._data) != x.dtype or isinstance(c, np.ndarray):
-            continue
-        if c == 1 and (primitive is MULTIPLY or (k == 1 and primitive in (POWER, DIVIDE))):
-            return x, args, nodes
-        if c == -1 and primitive is MULTIPLY:
-            return NEGATIVE, (x,), (nodes[1 - k],)
-    return primitive, args, nodes
+def derive(fun: Callable[..., Any], *examples: Any, parameters: Any = ()) -> Derived:
+    """The derivation of `fun(*examples)`, a scalar: its forward and its backward part as NumPy source that a person can
+    read, and as a function that runs them without recording.
+
+    The examples give shapes and dtypes only. `parameters` is a model, or tensors by themselves or by name in a dict;
+    they become named inputs of the source, and their arrays at the time are what a call computes with. The weights and
+    biases of a model's `Dense` layers are called W1, b1, W2, b2, …
+
+    Raises `TypeError`, with the line of code, where the function looks at values (a Python branch on data, `float()`),
+    uses tensors that require grad and are not among the parameters, or does not return a scalar.
+    """
+    return Derived(fun, examples, parameters)
 
 
-def _widened(value: Any) -> Any:
-    """Small integers as int64, as tensors do."""
-    if isinstance(value, Symbol):
-        return (
-            value if widened(value._data) is value._data else value._write(np.astype, (value, np.dtype(np.int64)), {})
-        )
-    return widened(value)
+def _array(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else np.asarray(value)
 
 
-@contextlib.contextmanager
-def _tracing(trace: Trace, parameters: Iterable[Tensor]) -> Iterator[None]:
-    """Inside it, the parameters are symbols, wherever they are held."""
-    held = [(p, p.__class__, p._origin if hasattr(p, "_origin") else None) for p in parameters]
-    primitives.tracing += 1
-    _traces.append(trace)
+def _key(arrays: list[Any], parameters: list[Tensor]) -> Any:
+    return tuple((a.shape, a.dtype.char) for a in (*arrays, *(p._data for p in parameters)))
+
+
+def _named(parameters: Any) -> dict[str, Tensor]:
+    if isinstance(parameters, Module):
+        named: dict[str, Tensor] = {}
+        layers = [m for m in parameters.modules() if isinstance(m, Dense)]
+        short = {id(t): f"{letter}{k}" for k, m in enumerate(layers, 1)
+                 for letter, t in (("W", m.weight), ("b", m.bias)) if t is not None}  # fmt: skip
+        for name, p in parameters.named_parameters():
+            named[short.get(id(p), _identifier(name))] = p
+        return named
+    if isinstance(parameters, dict):
+        return {_identifier(name): p for name, p in parameters.items()}
+    tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    named = {}
+    for k, p in enumerate(tensors, 1):
+        name = _identifier(p.name or f"p{k}")
+        named[name if name not in named else f"{name}_{k}"] = p
+    return named
+
+
+def _identifier(name: str) -> str:
+    text = re.sub(r"\W", "_", name)
+    return f"p_{text}" if not text or text[0].isdigit() else text
+
+
+def _inputs_of(fun: Callable[..., Any], examples: Sequence[Any], taken: set[str]) -> list[str]:
+    """The inputs' names: those of the tensors given, else those of the function's parameters."""
     try:
-        for p, _, _ in held:
-            p._origin = Line(None, (), {}, p._data)  # type: ignore[assignment]
-            p.__class__ = Symbol
-        with recording():
-            yield
-    finally:
-        for p, kind, origin in held:
-            p.__class__ = kind
-            p._origin = origin
-        _traces.pop()
-        primitives.tracing -= 1
-
-
-class Derivation:
-    """A program: what a function computes, and its gradients with respect to some of the inputs."""
-
-    def __init__(
-        self,
-        fun: Callable[..., Any],
-        examples: list[Any],
-        parameters: list[Tensor],
-        wanted: Iterable[int] = (),
-    ) -> None:
-        """Traces `fun(*examples)` with `parameters`; gradients are of the parameters, then of the examples `wanted`."""
-        trace = Trace()
-        with _tracing(trace, parameters):
-            arguments = [_symbol(Line(None, (), {}, value)) for value in examples]
-            differentiated = [*parameters]
-            for i in wanted:
-                arguments[i]._requires_grad = True
-                differentiated.append(arguments[i])
-            self.inputs: list[Line] = [a._origin for a in arguments]
-            self.parameters: list[Line] = [p._origin for p in parameters]  # type: ignore[misc]
-            self.differentiated: list[Line] = [t._origin for t in differentiated]  # type: ignore[misc]
-            result = fun(*arguments)
-            if not isinstance(result, Symbol) or result.size != 1:
-                raise TypeError(
-                    f"the function must return a scalar made of its inputs, got {type(result).__name__} of shape "
-                    f"{np.shape(result._data if isinstance(result, Tensor) else result)}"
-                )
-            if result.record is None and not result.requires_grad:
-                raise TypeError("the result does not depend on any parameter: there is nothing to differentiate")
-            self.forward_lines = len(trace.lines)
-            self.value: Line = result._origin  # type: ignore[assignment]
-            self.gradient_of: dict[Line, Line] = {}  # lines of the backward part, and whose gradient each is
-
-            def seen(record: Record, g: Any) -> None:
-                if isinstance(g, Symbol):
-                    self.gradient_of.setdefault(g._origin, trace.line_of[record])  # type: ignore[arg-type]
-
-            with no_grad():
-                seed = np.ones(result.shape, result.dtype)[()]
-                found: dict[Any, Any] = (
-                    {result: seed} if result.record is None else pullback(result.record, seed, seen=seen)
-                )
-            self.gradients: list[Any] = [_line_of(found[p]) if p in found else None for p in differentiated]
-        needed: set[Line] = set()
-        waiting = [self.value, *(g for g in self.gradients if isinstance(g, Line)), *trace.effects]
-        while waiting:
-            line = waiting.pop()
-            if line not in needed:
-                needed.add(line)
-                waiting.extend(line.operands())
-        for line in (*trace.lines, *self.inputs, *self.parameters):
-            line.example = None
-        trace.line_of.clear()
-        self.forward = [line for line in trace.lines[: self.forward_lines] if line in needed]
-        self.backward = [line for line in trace.lines[self.forward_lines :] if line in needed]
+        own = [p.name for p in inspect.signature(fun).parameters.values() if p.kind in (p.POSITIONAL_ONLY,
+               p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
+    except (TypeError, ValueError):
+        own = []
+    names: list[str] = []
+    for k, example in enumerate(examples):
+        name = getattr(example, "name", None) or (own[k] if k < len(own) else f"x{k + 1}")
+        name = _identifier(name)
+        while name in taken or name in ("m", "np"):
+            name += "_"
+        taken.add(name)
+        names.append(name)
+    return names
