@@ -56,7 +56,9 @@ BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 def where_positive_into(out: Any, scratch: Scratch, y: Any, g: Any) -> None:
     mask = np.greater(y, 0, out=scratch(0, np.empty, y.shape, bool))
     bits = BITS[g.itemsize]  # times 0 or 1, which makes 0 of infinity and NaN too, and is faster than a choice
-    np.multiply(g.view(bits), mask, out=out.view(bits))
+    factor = scratch(1, np.empty, y.shape, bits)
+    np.copyto(factor, mask)
+    np.multiply(g.view(bits), factor, out=out.view(bits))
 
 
 relu.into = relu_into

@@ -86,7 +86,8 @@ def binary_cross_entropy_into(out: None, scratch: Scratch, z: Any, h: Any, t: An
     np.negative(e, out=e)
     np.exp(e, out=e)
     np.log1p(e, out=e)
-    missed = np.greater(z, 0, out=scratch(1, np.empty_like, z))
+    missed = scratch(1, np.empty_like, z)
+    np.copyto(missed, np.greater(z, 0, out=scratch(2, np.empty, z.shape, bool)))
     missed -= t
     missed *= z
     e += missed
@@ -168,9 +169,14 @@ rule(
 )
 
 
-@on_values
-def _rows_of(labels: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
+def _rows_of_labels(labels: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
     """Labels as rows of probabilities, checked."""
+    rows = np.empty(shape, dtype)
+    rows_into(rows, new_array, labels, shape=shape, dtype=dtype)
+    return rows
+
+
+def rows_into(out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...], dtype: Any) -> None:
     m, k = shape
     given = _values_of("cross_entropy", labels)
     if given.shape == shape and k > 1:
@@ -181,13 +187,20 @@ def _rows_of(labels: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
                 f"cross_entropy: labels of the logits' shape are rows of probabilities, but row {bad[0]} is "
                 f"{given[bad[0]]}, which sums to {sums[bad[0]]:.6g}"
             )
-        return given.astype(dtype, copy=False)
+        np.copyto(out, given, casting="unsafe")
+        return
     if given.shape not in ((m,), (m, 1)):
         raise ValueError(
             f"cross_entropy: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
             f"got {given.shape}"
         )
-    return _rows_with_ones(given, k, dtype)
+    classes = _classes(given, k)
+    out.fill(0)
+    out[scratch(0, np.arange, m), classes] = 1
+
+
+_rows_of_labels.into = rows_into  # type: ignore[attr-defined]
+_rows_of = on_values(_rows_of_labels)
 
 
 @on_values
@@ -199,10 +212,14 @@ def one_hot(labels: Any, num_classes: int, dtype: Any = np.float64) -> Any:
     given = _values_of("one_hot", labels)
     if given.ndim != 1 and given.shape[1:] != (1,):
         raise ValueError(f"one_hot: labels must have shape (m,) or (m, 1), got {given.shape}")
-    return _rows_with_ones(given, num_classes, dtype)
+    classes = _classes(given, num_classes)
+    rows = np.zeros((len(classes), num_classes), dtype)
+    rows[np.arange(len(classes)), classes] = 1
+    return rows
 
 
-def _rows_with_ones(labels: Any, num_classes: int, dtype: Any) -> Any:
+def _classes(labels: Any, num_classes: int) -> Any:
+    """Labels as a row of indices, checked."""
     classes = labels.reshape(-1)
     if classes.dtype.kind == "f" or (classes.size and not 0 <= classes.min() <= classes.max() < num_classes):
         wrong = classes[~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes)))]
@@ -211,10 +228,7 @@ def _rows_with_ones(labels: Any, num_classes: int, dtype: Any) -> Any:
             raise ValueError(
                 f"labels contain {wrong[0]}, but there are {num_classes} classes (0 to {num_classes - 1}).{hint}"
             )
-        classes = classes.astype(np.intp)
-    rows = np.zeros((len(classes), num_classes), dtype)
-    rows[np.arange(len(classes)), classes] = 1
-    return rows
+    return classes if classes.dtype.kind in "iu" else classes.astype(np.intp)
 
 
 def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:

@@ -107,7 +107,8 @@ class Program:
         if line.view_of is None and line.ndim:
             if isinstance(numpys, np.ufunc) and numpys.nout == 1 and not options:
                 b = self._buffer(k, line, line.args)
-                self._code.append(f"{v} = {self._constant('f', numpys)}({', '.join(args)}, {b})")
+                out = "out=" if numpys in (np.maximum, np.minimum) else ""  # a third position is deprecated for these
+                self._code.append(f"{v} = {self._constant('f', numpys)}({', '.join(args)}, {out}{b})")
                 return
             if function is _matmul:
                 b = self._buffer(k, line, ())
@@ -127,13 +128,12 @@ class Program:
                 b = self._buffer(k, line, ())
                 self._code.append(f"{self._constant('f', _where_into)}({b}, None, {', '.join(args)}); {v} = {b}")
                 return
-        if getattr(function, "into", None) is not None and same and line.view_of is None:
-            over = function.overwrites
+        into = getattr(function, "into", None)
+        if into is not None and line.view_of is None and (same or not isinstance(function, Primitive)):
+            over = function.overwrites if isinstance(function, Primitive) else None
             b = self._buffer(k, line, () if over is None else (line.args[over],)) if line.ndim else "None"
             given = "".join(f", {name}={code}" for name, code in options.items())
-            call = (
-                f"{self._constant('f', function.into)}({b}, {self._constant('s', Scratch())}, {', '.join(args)}{given})"
-            )
+            call = f"{self._constant('f', into)}({b}, {self._constant('s', Scratch())}, {', '.join(args)}{given})"
             self._code.append(f"{call}; {v} = {b}" if line.ndim else f"{v} = {call}")
             return
         forward = function.forward if isinstance(function, Primitive) else function

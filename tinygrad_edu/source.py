@@ -44,7 +44,7 @@ PYTHON: dict[str, Form] = {
     "clip": (9, "np.clip(<0:0>, <0:1>, <0:2>)"),
     "sigmoid": (9, "sigmoid(<0:0>)"),
     "log_softmax": (9, "log_softmax(<0:0>)"),
-    "rows_of": (9, "one_hot(<0:0>, <classes>)"),
+    "rows_of_labels": (9, "one_hot(<0:0>, <classes>)"),
 }
 LATEX: dict[str, Form] = {
     "add": (5, "<5:0> + <5:1>"),
@@ -70,7 +70,7 @@ LATEX: dict[str, Form] = {
     "cross_entropy": (9, r"-\frac{1}{<count>} \sum <6:2> \odot <7:1>"),
     "log_softmax": (9, r"\log\operatorname{softmax}(<0:0>)"),
     "checked": (10, "<0:0>"),
-    "rows_of": (9, r"\operatorname{onehot}(<0:0>)"),
+    "rows_of_labels": (9, r"\operatorname{onehot}(<0:0>)"),
 }
 # What these helpers are in a module that has NumPy only, each stable for all finite arguments
 HELPERS = {
@@ -138,7 +138,7 @@ class Writer:
                 give(line, "h" if last and function != "relu" else f"a{number}" if number else "a")
             elif function == "log_softmax":
                 give(line, "log_p")
-            elif function == "rows_of":
+            elif function == "rows_of_labels":
                 give(line, "Y")
             elif line in outputs or (self._uses.get(line, 0) > 1 and not self._is_trivial(line)):
                 give(line, f"t{sum(name.startswith('t') for name in taken) + 1}")
@@ -191,7 +191,7 @@ class Writer:
         precedence, text = form
         if name in HELPERS and not self.latex:
             self.helpers[name] = None
-        if name == "rows_of":
+        if name == "rows_of_labels":
             if line.args[0].ndim == 2 and line.args[0].shape == line.shape:
                 return self._wrapped(line.args[0])
             self.helpers["one_hot"] = None

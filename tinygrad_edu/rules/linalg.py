@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import option, plain
+from ..operand import on_values, option, plain
 from ..primitives import FUNCTIONS, primitive, rule
 from .elementwise import ratio
 from .products import cross, matmul, outer, tensordot, vecdot
@@ -117,9 +117,16 @@ def _log_abs_det(a: Any) -> Any:
 rule(_log_abs_det, lambda g, y, a: g[..., None, None] * np.linalg.inv(a).mT)
 
 
+@on_values
+def _sign_of_det(a: Any) -> Any:
+    return np.linalg.slogdet(a)[0]
+
+
 def slogdet(a: Any) -> Any:
-    values = np.linalg.slogdet(plain(a))
-    return type(values)(values[0], _log_abs_det(a))
+    return SlogdetResult(_sign_of_det(a), _log_abs_det(a))
+
+
+SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
 
 # Decompositions

@@ -1,0 +1,305 @@
+"""Derivations: what symbols write is what the engine records, it runs without allocating, and it can be read."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_edu as tg
+from tinygrad_edu import functional as F
+from tinygrad_edu.symbolic import derive
+
+ACTIVATIONS = [tg.Sigmoid, tg.Tanh, tg.ReLU, tg.LeakyReLU, tg.Identity, tg.Softmax, lambda: F.softplus,
+               lambda: np.sin, lambda: F.log_sigmoid, lambda: lambda x: np.exp(-(x**2)) / (1 + abs(x)),
+               lambda: lambda x: np.where(x > 0.1, x, np.maximum(x, -0.3))]  # fmt: skip
+LOSSES = ["cross_entropy", "one-hot", "probabilities", "mse", "binary", "with_logits", "of probabilities", "logsumexp"]
+OPTIMIZERS = [
+    lambda p: tg.SGD(p, lr=0.1),
+    lambda p: tg.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    lambda p: tg.RMSprop(p, lr=0.01),
+    lambda p: tg.Adam([{"params": p[:1], "weight_decay": 0.1}, {"params": p[1:]}] if len(p) > 1 else p, lr=0.01),
+]
+
+
+@st.composite
+def problems(draw, dtypes=(np.float64, np.float32)):
+    """A network, a loss, and a batch."""
+    dtype = draw(st.sampled_from(dtypes))
+    sizes = draw(st.lists(st.integers(1, 6), min_size=2, max_size=4))
+    loss = draw(st.sampled_from(LOSSES))
+    if loss in ("cross_entropy", "one-hot", "probabilities"):
+        sizes[-1] = max(2, sizes[-1])
+    m, seed = draw(st.integers(1, 7)), draw(st.integers(0, 2**16))
+    rng = np.random.default_rng(seed)
+    layers = []
+    for a, b in itertools.pairwise(sizes):
+        layers += [tg.Dense(a, b, bias=draw(st.booleans()), rng=rng, dtype=dtype), draw(st.sampled_from(ACTIVATIONS))()]
+    if draw(st.booleans()):
+        layers.insert(draw(st.integers(0, len(layers))), tg.Dropout(0.3, rng=seed))
+    if draw(st.booleans()) and sizes[0] == sizes[-1] and sizes[1] > 1:
+        first = next(layer for layer in layers if isinstance(layer, tg.Dense))
+        layers.append(first)  # a shared layer
+        sizes.append(sizes[1])
+    if not isinstance(layers[-1], tg.Dense) and loss in LOSSES[:3]:
+        layers = layers[:-1] if isinstance(layers[-1], tg.Softmax) else layers
+    net = tg.Sequential(*layers)
+    X = rng.normal(size=(m, sizes[0])).astype(dtype)
+    k = sizes[-1]
+    lam = draw(st.sampled_from([0.0, 1.0]))
+
+    def with_penalty(J):
+        return J + F.l2_penalty(net, lam, m) if lam else J
+
+    if loss in ("cross_entropy", "one-hot", "probabilities"):
+        y = rng.integers(0, k, m)
+        y = {"cross_entropy": y, "one-hot": np.eye(k)[y], "probabilities": rng.dirichlet(np.ones(k), m)}[loss]
+        return net, lambda X, y: with_penalty(F.cross_entropy(net(X), y, "sum")), (X, y)
+    y = rng.random((m, k)).astype(dtype)
+    function = {
+        "mse": lambda X, y: F.mse_loss(net(X), y),
+        "binary": lambda X, y: F.binary_cross_entropy(F.sigmoid(net(X)), y, "batchmean"),
+        "with_logits": lambda X, y: F.binary_cross_entropy_with_logits(net(X), y),
+        "of probabilities": lambda X, y: F.binary_cross_entropy(1 / (1 + np.exp(-net(X))), y),
+        "logsumexp": lambda X, y: np.mean(F.logsumexp(net(X), axis=1)) - np.sum(net(X) * y) / m,
+    }[loss]
+    if loss == "logsumexp" and any(isinstance(layer, tg.Dropout) for layer in layers):
+        function = lambda X, y: np.mean(F.logsumexp(net(X), axis=1))
+    return net, lambda X, y: with_penalty(function(X, y)), (X, y)
+
+
+def copies(net):
+    state = net.state_dict()
+    generators = [m.rng.bit_generator.state for m in net.modules() if isinstance(m, tg.Dropout)]
+    return state, generators
+
+
+def put_back(net, kept):
+    net.load_state_dict(kept[0])
+    for module, state in zip((m for m in net.modules() if isinstance(m, tg.Dropout)), kept[1], strict=True):
+        module.rng.bit_generator.state = state
+
+
+@settings(max_examples=150)
+@given(problems(), st.sampled_from(OPTIMIZERS))
+def test_compiled_steps_are_the_recorded_ones(problem, make):
+    net, loss, batch = problem
+    kept = copies(net)
+    optimizer, values = make(net.parameters()), []
+    for _ in range(3):
+        optimizer.zero_grad()
+        J = loss(*batch)
+        J.backward()
+        optimizer.step()
+        values.append(J.item())
+    recorded = net.state_dict()
+    put_back(net, kept)
+    step = tg.compile_step(loss, make(net.parameters()))
+    assert [step(*batch) for _ in range(3)] == pytest.approx(values, rel=1e-12 if batch[0].itemsize == 8 else 1e-5)
+    tolerance = 1e-11 if batch[0].itemsize == 8 else 1e-3
+    for name, p in net.named_parameters():
+        np.testing.assert_allclose(p.data, recorded[name], rtol=tolerance, atol=tolerance)
+        assert p.dtype == recorded[name].dtype
+
+
+def run(source):
+    namespace = {}
+    exec(compile(source, "source", "exec"), namespace)
+    return namespace["value_and_gradients"]
+
+
+@settings(max_examples=100)
+@given(problems(dtypes=(np.float64,)))
+def test_the_source_and_the_call_are_the_recorded_gradient(problem):
+    net, loss, batch = problem
+    for module in net.modules():
+        if isinstance(module, tg.Dropout):
+            module.p = 0.0
+    net.zero_grad()
+    J = loss(*batch)
+    J.backward()
+    d = derive(loss, *batch, parameters=net)
+    value, gradients = d(*batch)
+    assert value == pytest.approx(J.item(), rel=1e-13)
+    written = run(d.source)(*batch, *(p.data for p in d._parameters))
+    assert written[0] == pytest.approx(J.item(), rel=1e-10, abs=1e-12)
+    for p, g, w in zip(d._parameters, gradients, written[1], strict=True):
+        expected = np.zeros(p.shape) if p.grad is None else p.grad
+        np.testing.assert_allclose(np.zeros(p.shape) if g is None else g, expected, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(np.zeros(p.shape) if w is None else w, expected, rtol=1e-9, atol=1e-11)
+    assert d.latex().startswith(r"\begin{aligned}")
+
+
+def ex4(m=50):
+    net = tg.Sequential(tg.Dense(400, 25, rng=0), tg.Sigmoid(), tg.Dense(25, 10, rng=1), tg.Sigmoid())
+    rng = np.random.default_rng(0)
+    X, y = rng.random((m, 400)), np.eye(10)[rng.integers(0, 10, m)]
+    return net, X, y, lambda X, y: F.binary_cross_entropy(net(X), y, "batchmean") + F.l2_penalty(net, 1.0, m)
+
+
+def test_ex4s_source_is_the_textbooks():
+    net, X, y, J = ex4()
+    source = derive(J, X, y, parameters=net).source
+    body = [line.split("#")[0].strip() for line in source.split("def value_and_gradients")[1].splitlines()[1:]]
+    assert [line for line in body if line] == [
+        "m = len(X)",
+        "z1 = X @ W1 + b1",
+        "a1 = sigmoid(z1)",
+        "z2 = a1 @ W2 + b2",
+        "h = sigmoid(z2)",
+        "J = np.sum(np.logaddexp(0, z2) - y * z2) / m + (np.sum(W1 ** 2) + np.sum(W2 ** 2)) * 0.01",
+        "dz2 = (h - y) / m",
+        "dW2 = W2 / m + a1.T @ dz2",
+        "db2 = dz2.sum(axis=0)",
+        "dz1 = (dz2 @ W2.T) * (a1 * (1 - a1))",
+        "dW1 = W1 / m + X.T @ dz1",
+        "db1 = dz1.sum(axis=0)",
+        "return J, (dW1, db1, dW2, db2)",
+    ]
+    assert "# (50, 25)" in source and "log(" not in source and "tinygrad" not in source
+
+
+def test_without_parameters_the_gradients_are_of_the_inputs():
+    d = derive(lambda x, k, A: np.sum(A @ x * k), np.ones(3), 2, np.eye(3))
+    value, (dx, dA) = d(np.array([1.0, 2, 3]), 5, np.eye(3))
+    assert value == 30 and dx.tolist() == [5, 5, 5] and dA[0].tolist() == [5, 10, 15]
+    assert d.source.splitlines()[-1].strip() == "return J, (dx, dA)" and "def value_and_gradients(x, k, A)" in d.source
+    assert d(np.ones(4), 1, np.eye(4))[0] == 4  # another shape
+
+
+def test_functions_of_every_kind_run_from_their_source():
+    def f(x, A):
+        picked = x[[0, 2, 2]] * x[1:4]
+        J = np.sum(np.prod(A, axis=0)) + np.linalg.norm(x) + np.max(x) + np.sum(np.cumsum(picked)) + np.std(A)
+        return J + np.sum(np.concatenate((x, picked)) ** 3) + np.linalg.slogdet(A)[1] + np.einsum("ij,jk->", A, A)
+
+    rng = np.random.default_rng(0)
+    x, A = rng.normal(size=5), rng.normal(size=(3, 3))
+    expected = tg.value_and_grad(f, argnums=(0, 1))(x, A)
+    d = derive(f, x, A)
+    for value, gradients in (d(x, A), run(d.source)(x, A)):
+        assert value == pytest.approx(expected[0], rel=1e-13)
+        for g, e in zip(gradients, expected[1], strict=True):
+            np.testing.assert_allclose(g, e, rtol=1e-12, atol=1e-14)
+
+
+def test_results_belong_to_the_caller():
+    d = derive(lambda x: np.sum(x * x * x), np.ones(3))
+    _, (first,) = d(np.array([1.0, 2, 3]))
+    d(np.array([9.0, 9, 9]))
+    assert first.tolist() == [3, 12, 27]
+
+
+def test_what_depends_on_values_is_refused_with_the_line():
+    def branch(x):
+        if np.sum(x) > 0:  # a branch
+            return np.sum(x)
+        return np.sum(-x)
+
+    for fun, said in [
+        (branch, r"a Python branch depends on the data at .*test_symbolic.py:\d+ \(if np.sum\(x\) > 0:  # a branch\)"),
+        (lambda x: np.sum(x) * float(x[0]), "the value of a symbol is asked for"),
+        (lambda x: np.sum(x) * x.item(), "the value of a symbol is asked for"),
+        (lambda x: np.sum(x * np.asarray(x)), "a plain array is made of a symbol"),
+        (lambda x: np.sum(x * x.data), "the values of a symbol are asked for"),
+        (lambda x: np.sum(x) * [1, 2, 3][np.argmax(x)], "an index depends on the data"),
+        (lambda x: x, "must return a scalar"),
+        (lambda x: 3.0, "must return a scalar"),
+        (lambda x: np.sum(x > 0), "does not depend"),
+    ]:
+        with pytest.raises(TypeError, match=said):
+            derive(fun, np.ones(3))
+    p = tg.Tensor(np.ones(3), requires_grad=True)
+    with pytest.raises(TypeError, match="requires grad is used, but is not among the parameters"):
+        derive(lambda x: np.sum(x * p), np.ones(3))
+    assert type(p) is tg.Tensor and isinstance(p.data, np.ndarray)
+    p.sum().backward()  # as if nothing had been
+
+
+def test_choices_by_where_are_fine():
+    d = derive(lambda x: np.sum(np.where((x > 0) & (x < 2), x**2, -x)), np.ones(3))
+    value, (g,) = d(np.array([-1.0, 1.0, 3.0]))
+    assert value == -1 and g.tolist() == [-1, 2, -1]
+
+
+def test_checks_are_made_in_each_call():
+    net = tg.Sequential(tg.Dense(3, 4, rng=0))
+    step = tg.compile_step(lambda X, y: F.cross_entropy(net(X), y), tg.SGD(net.parameters(), lr=0.1))
+    step(np.ones((2, 3)), np.array([0, 3]))
+    before = net[0].weight.data.copy()
+    with pytest.raises(ValueError, match="labels contain 4"):
+        step(np.ones((2, 3)), np.array([0, 4]))
+    with pytest.raises(RuntimeError, match="without evaluate"):
+        step.update()
+    assert np.array_equal(net[0].weight.data, before)
+    step = tg.compile_step(lambda X, y: F.binary_cross_entropy(1 * net(X), y), tg.SGD(net.parameters(), lr=0.0))
+    with pytest.raises(ValueError, match="probabilities must lie in"):
+        step(np.full((2, 3), 9.0), np.ones((2, 4)))
+
+
+def test_too_many_shapes():
+    p = tg.Tensor([1.0], requires_grad=True)
+    step = tg.compile_step(lambda x: (x * p).sum(), tg.SGD([p], lr=0.1))
+    for n in range(1, 17):
+        step(np.ones(n))
+    with pytest.raises(RuntimeError, match=r"16 programs were made.*\[\(17,\)\]"):
+        step(np.ones(17))
+    d = derive(lambda x: np.sum(x * x), np.ones(1))
+    with pytest.raises(RuntimeError, match="inputs of 16 different shapes"):
+        for n in range(1, 20):
+            d(np.ones(n))
+    with pytest.raises(TypeError, match=r"takes 1 inputs \(x\), got 2"):
+        d(np.ones(1), np.ones(1))
+
+
+def test_a_parameter_that_others_hold_is_not_written_over():
+    p = tg.Tensor(np.ones(1000), requires_grad=True)
+    step = tg.compile_step(lambda x: (x * p).sum(), tg.SGD([p], lr=0.1))
+    mine = p.data
+    step(np.ones(1000))
+    assert mine[0] == 1 and p.data[0] == 0.9
+    del mine
+    where = p.data.ctypes.data
+    step(np.ones(1000))
+    assert p.data.ctypes.data == where
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_nothing_is_allocated_after_the_first_steps(make):
+    net, X, y, J = ex4(m=3000)
+    classes = np.argmax(y, axis=1)
+    other = tg.Sequential(tg.Dense(400, 64, rng=0), tg.ReLU(), tg.Dense(64, 10, rng=1))
+    for step, batch in [
+        (tg.compile_step(J, make(net.parameters())), (X, y)),
+        (tg.compile_step(lambda X, y: F.cross_entropy(other(X), y), make(other.parameters())), (X, classes)),
+    ]:
+        for _ in range(3):
+            step(*batch)
+        gc.collect()
+        tracemalloc.start()
+        step(*batch)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(5):
+            step(*batch)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        # NumPy's iterators have buffers of up to 66 kB; the smallest activation is 240 kB.
+        assert peak - before < 130_000
+
+
+def test_a_long_function_is_derived():
+    def f(x):
+        for _ in range(5000):
+            x = np.sin(x) + 0.1
+        return np.sum(x)
+
+    x = np.ones(2)
+    value, (g,) = derive(f, x)(x)
+    expected = tg.value_and_grad(f)(x)
+    assert value == expected[0] and np.array_equal(g, expected[1])
