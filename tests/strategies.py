@@ -396,7 +396,7 @@ CALLS = {
     "transpose": transposes(),
     "getitem": indices(),
     "concatenate": joins(),
-    "matmul": st.one_of(matmuls(), dots()),
+    "product": st.one_of(matmuls(), dots()),
     "einsum": einsums(),
     "convolve": convolutions(),
     "inv": matrices(np.linalg.inv),

@@ -14,6 +14,7 @@ import numpy as np
 from .operand import on_values
 from .primitives import primitive, rule
 from .random import generator
+from .rules.products import product, product_into
 from .rules.reductions import restored
 from .tensor import Tensor
 from .values import floating
@@ -54,9 +55,9 @@ BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def where_positive_into(out: Any, scratch: Scratch, y: Any, g: Any) -> None:
-    mask = np.greater(y, 0, out=scratch(0, np.empty, y.shape, bool))
+    mask = np.greater(y, 0, out=scratch(0, np.empty_like, y, bool))
     bits = BITS[g.itemsize]  # times 0 or 1, which makes 0 of infinity and NaN too, and is faster than a choice
-    factor = scratch(1, np.empty, y.shape, bits)
+    factor = scratch(1, np.empty_like, y, bits)
     np.copyto(factor, mask)
     np.multiply(g.view(bits), factor, out=out.view(bits))
 
@@ -130,15 +131,16 @@ def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
     The maximum's own term, 1, goes into log1p, so that the tiny rest beside it keeps its digits.
     """
     if x.ndim == 2 and x.size and axis in (1, -1):
-        rows = scratch(0, np.arange, len(x))
-        places = np.argmax(x, axis=1, out=scratch(1, np.empty, len(x), np.intp))
-        largest = x[rows, places][:, None]
+        largest = np.maximum.reduce(x, axis=1, keepdims=True, out=scratch(0, np.empty, (len(x), 1), x.dtype))
         if np.isfinite(largest).all():
             with np.errstate(over="ignore"):  # a difference may be −∞, and e^−∞ is 0
-                below = np.subtract(x, largest, out=scratch(2, np.empty_like, x))
-            e = np.exp(below, out=scratch(3, np.empty_like, x))
-            e[rows, places] = 0
+                below = np.subtract(x, largest, out=scratch(1, np.empty_like, x))
+            e = np.exp(below, out=scratch(2, np.empty_like, x))
+            others = np.not_equal(below, 0, out=scratch(3, np.empty_like, x, bool))
+            e *= others
             rest = np.add.reduce(e, axis=1, keepdims=True, out=scratch(4, np.empty_like, largest))
+            ties = np.add.reduce(others, axis=1, keepdims=True, dtype=x.dtype, out=scratch(5, np.empty_like, largest))
+            rest += np.subtract(x.shape[1] - 1, ties, out=ties)  # how many tie with the maximum
             return largest, below, np.log1p(rest, out=rest)
     largest = np.max(x, axis=axis, keepdims=True)
     largest = np.where(np.isfinite(largest), largest, np.where(np.isnan(largest), np.nan, 0))
@@ -196,7 +198,7 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 
 def log_softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
     _, below, excess = _log_sum(x, axis, scratch)
-    if np.isinf(below, out=scratch(5, np.empty, x.shape, bool)).any():
+    if np.isinf(below, out=scratch(6, np.empty_like, x, bool)).any():
         # of finite numbers: as far below as a float can be
         below = np.where(np.isfinite(x), np.maximum(below, np.finfo(x.dtype).min), below)
     with np.errstate(over="ignore"):
@@ -224,13 +226,13 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
 
 
 def linear_into(out: Any, scratch: Scratch, x: Any, weight: Any, bias: Any) -> None:
-    np.matmul(x, weight, out=out)
+    product_into(out, scratch, x, weight)
     out += bias
 
 
 @primitive
 def _linear(x: Any, weight: Any, bias: Any) -> Any:
-    y = x @ weight
+    y = product(x, weight)
     if y.dtype is not bias.dtype:
         return y + bias
     y += bias
@@ -240,8 +242,8 @@ def _linear(x: Any, weight: Any, bias: Any) -> Any:
 _linear.into = linear_into
 rule(
     _linear,
-    lambda g, y, x, weight, bias: g @ weight.mT,
-    lambda g, y, x, weight, bias: x.mT @ g,
+    lambda g, y, x, weight, bias: product(g, weight.mT),
+    lambda g, y, x, weight, bias: product(x.mT, g),
     lambda g, y, x, weight, bias: g,
 )
 

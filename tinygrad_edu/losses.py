@@ -87,7 +87,7 @@ def binary_cross_entropy_into(out: None, scratch: Scratch, z: Any, h: Any, t: An
     np.exp(e, out=e)
     np.log1p(e, out=e)
     missed = scratch(1, np.empty_like, z)
-    np.copyto(missed, np.greater(z, 0, out=scratch(2, np.empty, z.shape, bool)))
+    np.copyto(missed, np.greater(z, 0, out=scratch(2, np.empty_like, z, bool)))
     missed -= t
     missed *= z
     e += missed

@@ -10,7 +10,6 @@ import numpy as np
 from .engine import sum_rows
 from .primitives import Primitive
 from .rules.elementwise import _where
-from .rules.products import _matmul
 from .tracing import Derivation, Line
 
 
@@ -48,7 +47,7 @@ class Program:
             self._names[line] = f"x{k}"
         outputs = [derivation.value, *derivation.gradients]
         self._last = _last_uses(lines, outputs)
-        self._free: dict[Any, list[str]] = {}  # buffers by shape and dtype
+        self._free: dict[Any, list[str]] = {}  # buffers by shape, dtype and order
         self._buffers: dict[Line, str] = {}
         kept = {_owner(line) for line in outputs if isinstance(line, Line)}
         for k, line in enumerate(lines):
@@ -56,7 +55,7 @@ class Program:
             self._emit(k, line)
             for done in self._last.get(k, ()):
                 if done in self._buffers and done not in kept:
-                    self._free.setdefault((done.shape, done.dtype), []).append(self._buffers[done])
+                    self._free.setdefault(_memory_of(done), []).append(self._buffers[done])
         returned = ", ".join("None" if g is None else self._reference(g) for g in outputs)
         arguments = ", ".join(self._names[line] for line in inputs)
         body = "\n    ".join([*self._code, f"return {returned},"])
@@ -87,13 +86,13 @@ class Program:
                 isinstance(operand, Line)
                 and operand in self._buffers
                 and operand in self._last.get(k, ())
-                and (operand.shape, operand.dtype) == (line.shape, line.dtype)
+                and _memory_of(operand) == _memory_of(line)
             ):
                 name = self._buffers.pop(operand)
                 break
         else:
-            unused = self._free.get((line.shape, line.dtype))
-            name = unused.pop() if unused else self._constant("b", np.empty(line.shape, line.dtype))
+            unused = self._free.get(_memory_of(line))
+            name = unused.pop() if unused else self._constant("b", np.empty(line.shape, line.dtype, line.order))
         self._buffers[line] = name
         return name
 
@@ -109,10 +108,6 @@ class Program:
                 b = self._buffer(k, line, line.args)
                 out = "out=" if numpys in (np.maximum, np.minimum) else ""  # a third position is deprecated for these
                 self._code.append(f"{v} = {self._constant('f', numpys)}({', '.join(args)}, {out}{b})")
-                return
-            if function is _matmul:
-                b = self._buffer(k, line, ())
-                self._code.append(f"{v} = np.matmul({', '.join(args)}, {b})")
                 return
             if function is sum_rows:
                 b = self._buffer(k, line, ())
@@ -139,6 +134,10 @@ class Program:
         forward = function.forward if isinstance(function, Primitive) else function
         given = ", ".join([*args, *(f"{name}={code}" for name, code in options.items())])
         self._code.append(f"{v} = {self._constant('f', forward)}({given})")
+
+
+def _memory_of(line: Line) -> tuple[Any, ...]:
+    return line.shape, line.dtype, line.order
 
 
 def _owner(line: Line) -> Line:

@@ -26,7 +26,7 @@ PYTHON: dict[str, Form] = {
     "square": (8, "<9:0> ** 2"),
     "negative": (7, "-<7:0>"),
     "absolute": (9, "abs(<0:0>)"),
-    "matmul": (5, "<6:0> @ <7:1>"),
+    "product": (5, "<6:0> @ <7:1>"),
     "linear": (5, "<6:0> @ <7:1> + <6:2>"),
     "relu": (9, "np.maximum(<0:0>, 0)"),
     "where_positive": (6, "<6:1> * (<4:0> > 0)"),
@@ -55,7 +55,7 @@ LATEX: dict[str, Form] = {
     "square": (8, "<9:0>^{2}"),
     "negative": (7, "-<7:0>"),
     "absolute": (9, r"\left|<0:0>\right|"),
-    "matmul": (6, r"<6:0> \, <7:1>"),
+    "product": (6, r"<6:0> \, <7:1>"),
     "linear": (5, r"<6:0> \, <7:1> + <6:2>"),
     "transpose": (8, r"<9:0>^{\top}"),
     "exp": (8, "e^{<0:0>}"),
@@ -128,12 +128,12 @@ class Writer:
         give(d.value, "J")
         for line in d.forward:
             function = name_of(line.function)
-            if function == "linear" or (function == "matmul" and line.args[1] in d.parameters):
+            if function == "linear" or (function == "product" and line.args[1] in d.parameters):
                 digits = re.search(r"\d+$", self.names.get(line.args[1], ""))
                 number = int(digits[0]) if digits else number + 1
                 give(line, f"z{number}")
             elif function in ACTIVATIONS:
-                last = not any(name_of(other.function) in ("linear", "matmul") and line in other.operands()
+                last = not any(name_of(other.function) in ("linear", "product") and line in other.operands()
                                for other in d.forward)  # fmt: skip
                 give(line, "h" if last and function != "relu" else f"a{number}" if number else "a")
             elif function == "log_softmax":
@@ -146,7 +146,7 @@ class Writer:
             if isinstance(g, Line):
                 give(g, f"d{self.names.get(line, k)}")
         for line, of in d.gradient_of.items():
-            if of in self.names and name_of(of.function) in ("linear", "matmul"):
+            if of in self.names and name_of(of.function) in ("linear", "product"):
                 give(line, f"d{self.names[of]}")
         for line in d.backward:
             if self._uses.get(line, 0) + (line in outputs) > 1 and not self._is_trivial(line):

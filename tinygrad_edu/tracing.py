@@ -32,7 +32,7 @@ PACKAGE = str(Path(__file__).parent)
 class Line:
     """One step of a program: a function with its arguments, which are other lines, or constants."""
 
-    __slots__ = ("args", "dtype", "example", "function", "layer", "name", "options", "shape", "view_of")
+    __slots__ = ("args", "dtype", "example", "function", "layer", "name", "options", "order", "shape", "view_of")
 
     def __init__(
         self, function: Callable[..., Any] | None, args: tuple[Any, ...], options: Options, value: Any
@@ -42,6 +42,8 @@ class Line:
         self.options = options
         self.shape: tuple[int, ...] = np.shape(value)
         self.dtype: np.dtype[Any] = getattr(value, "dtype", np.dtype(type(value)))
+        by_columns = isinstance(value, np.ndarray) and value.flags.f_contiguous and not value.flags.c_contiguous
+        self.order: Any = "F" if by_columns else "C"  # of the elements in memory
         self.example: Any = value  # while it is traced
         self.name: str | None = None
         self.view_of: Line | None = None  # whose memory the value shares

@@ -14,13 +14,32 @@ from ..operand import refuse
 from ..primitives import FUNCTIONS, primitive, rule
 
 
+def _is_tall(a: Any, b: Any) -> bool:
+    """Whether BLAS is faster with (bᵀ aᵀ)ᵀ: where the product of two matrices has many rows and few columns. It is
+    then laid out column by column, and so is what is computed from it element by element."""
+    return bool(a.ndim == b.ndim == 2 and b.shape[1] <= 64 and a.shape[0] >= 4 * b.shape[1] > 4)
+
+
 @primitive
-def _matmul(a: Any, b: Any) -> Any:
+def product(a: Any, b: Any) -> Any:
     """The product of (stacks of) matrices: both arguments have two axes at least."""
+    if _is_tall(a, b):
+        multiply = np.multiply if a.shape[1] == 1 else operator.matmul
+        y: Any = multiply(b.T, a.T).T
+        return y
     return operator.matmul(a, b)
 
 
-rule(_matmul, lambda g, y, a, b: g @ b.mT, lambda g, y, a, b: a.mT @ g)
+def product_into(out: Any, scratch: Any, a: Any, b: Any) -> None:
+    if _is_tall(a, b):
+        multiply: Any = np.multiply if a.shape[1] == 1 else np.matmul
+        multiply(b.T, a.T, out=out.T)
+    else:
+        np.matmul(a, b, out=out)
+
+
+product.into = product_into
+rule(product, lambda g, y, a, b: product(g, b.mT), lambda g, y, a, b: product(a.mT, g))
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -29,16 +48,16 @@ def matmul(a: Any, b: Any) -> Any:
     if 0 in dims:
         raise ValueError(f"matmul: shapes {np.shape(a)} and {np.shape(b)}: use * to multiply by a single number")
     if dims[0] > 1 and dims[1] > 1:
-        return _matmul(a, b)
+        return product(a, b)
     rows = np.reshape(a, (1, -1)) if dims[0] == 1 else a
     columns = np.reshape(b, (-1, 1)) if dims[1] == 1 else b
-    product = _matmul(rows, columns)
-    shape = list(product.shape)
+    y = product(rows, columns)
+    shape = list(y.shape)
     if dims[1] == 1:
         del shape[-1]
     if dims[0] == 1:
         del shape[-1 if dims[1] == 1 else -2]
-    return np.reshape(product, shape)
+    return np.reshape(y, shape)
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
