@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -56,10 +58,12 @@ def load(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, tuple[int, i
     try:
         with np.load(args.data, allow_pickle=False) as file:
             X, Y = file["X"].T, file["Y"].T.astype(np.float64)
-    except (KeyError, ValueError, EOFError) as error:
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{args.data}: expected the article's arrays X (2, n) and Y (1, n): {error}") from None
+    if X.ndim != 2 or X.shape[1] != 2 or Y.ndim != 2 or len(Y) != len(X) or not np.all((Y >= 0) & (Y <= 1)):
+        raise ValueError(f"{args.data}: expected X (2, n) and Y (1, n) from 0 to 1, got {X.T.shape} and {Y.T.shape}")
     shape = len(np.unique(X[:, 0])), len(np.unique(X[:, 1]))
-    if X.ndim != 2 or X.shape[1] != 2 or len(Y) != len(X) or shape[0] * shape[1] != len(X):
+    if shape[0] * shape[1] != len(X):
         raise ValueError(f"{args.data}: expected all points of a grid, got X {X.T.shape} and Y {Y.T.shape}")
     return np.ascontiguousarray(X), Y, shape
 

@@ -63,8 +63,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     try:
-        (X, y), (X_test, y_test) = load(args.data, args.seed)
         args.out.mkdir(parents=True, exist_ok=True)
+        (X, y), (X_test, y_test) = load(args.data, args.seed)
         net = make_network(args.seed)
         print(f"{len(X)} images to learn from, {len(X_test)} to test with\n\n{net.summary()}\n")
         history = tg.fit(

@@ -66,23 +66,26 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     try:
-        (X, y), (X_test, y_test) = load(args.data, args.seed)
         args.out.mkdir(parents=True, exist_ok=True)
+        (X, y), (X_test, y_test) = load(args.data, args.seed)
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {error}") from None
     standardizer = tg.Standardizer().fit(X)
     net = make_network(args.seed)
     print(f"{len(X)} images to learn from, {len(X_test)} to test with\n\n{net.summary()}\n")
 
-    history = tg.fit(
-        net,
-        standardizer(X),
-        y,
-        loss=tg.binary_cross_entropy,
-        optimizer=tg.SGD(net.parameters(), lr=args.alpha),
-        epochs=args.iterations,
-        batch_size=None,
-    )
+    try:
+        history = tg.fit(
+            net,
+            standardizer(X),
+            y,
+            loss=tg.binary_cross_entropy,
+            optimizer=tg.SGD(net.parameters(), lr=args.alpha),
+            epochs=args.iterations,
+            batch_size=None,
+        )
+    except FloatingPointError as error:
+        raise SystemExit(f"error: {error}") from None
     costs = history["loss"]
     for i in range(24, len(costs), 25):
         print(f"cost in iteration {i + 1:4}: {costs[i]:.6f}")

@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import time
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,19 @@ def lock_at_once(engine: object) -> None:
     event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     engine.dispose()  # connections from before this
+
+
+def claim(study: optuna.Study, X: np.ndarray, Y: np.ndarray, args: argparse.Namespace) -> None:
+    """Marks a new study as this picture's and seed's; refuses one that is another's."""
+    mark = f"{zlib.crc32(Y.tobytes(), zlib.crc32(X.tobytes())):08x}, seed {args.seed}"
+    known = study.user_attrs.get("picture")
+    if known is None:
+        study.set_user_attr("picture", mark)
+    elif known != mark:
+        raise ValueError(
+            f"the study {args.study!r} in this database is of another picture, size or seed: take another "
+            "--study NAME, or another --out"
+        )
 
 
 def fill(study: optuna.Study, args: argparse.Namespace) -> None:
@@ -169,6 +183,8 @@ def report(study: optuna.Study, args: argparse.Namespace) -> None:
         (t.value, t.params["layers"], t.params["units"], t.params["iterations"], t.user_attrs["parameters"],
          t.user_attrs["seconds"])
         for t in done
+        if t.params["layers"] in args.layers and t.params["units"] in args.units
+        and t.params["iterations"] in args.iterations
     )  # fmt: skip
     if not rows:
         print("no network is done yet")
@@ -244,6 +260,7 @@ def main() -> None:
         args.out.mkdir(parents=True, exist_ok=True)
         X, Y, shape = load(args)
         study = open_study(args)
+        claim(study, X, Y, args)
         if args.sampler == "grid":
             fill(study, args)
     except (OSError, ValueError) as error:

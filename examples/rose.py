@@ -25,8 +25,11 @@ def dense(inputs: int, outputs: int, random: np.random.RandomState) -> tg.Dense:
 
 def learn(net: tg.Sequential, X: np.ndarray, y: np.ndarray, args: argparse.Namespace) -> tg.History:
     optimizer = tg.SGD(net.parameters(), lr=args.alpha)
-    history = tg.fit(net, X, y, loss=tg.binary_cross_entropy, optimizer=optimizer, epochs=args.iterations,
-                     batch_size=None)  # fmt: skip
+    try:
+        history = tg.fit(net, X, y, loss=tg.binary_cross_entropy, optimizer=optimizer, epochs=args.iterations,
+                         batch_size=None)  # fmt: skip
+    except FloatingPointError as error:
+        raise SystemExit(f"error: {error}") from None
     for i in range(0, len(history["loss"]), 1000):
         print(f"  cost before update {i:4}: {history['loss'][i]:.12f}")
     print(f"  accuracy {tg.accuracy(tg.predict(net, X), y):.1%}")

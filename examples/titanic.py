@@ -83,8 +83,8 @@ def main() -> None:
     if args.iterations < 1 or not 0 < args.alpha < np.inf or not 0 <= args.seed < 2**32:
         parser.error("--iterations must be at least 1, --alpha positive and finite, --seed from 0 to 2**32 - 1")
     try:
-        X, labels = datasets.load_titanic(args.data) if args.data else fetch()
         args.out.mkdir(parents=True, exist_ok=True)
+        X, labels = datasets.load_titanic(args.data) if args.data else fetch()
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {error}") from None
 
@@ -92,15 +92,18 @@ def main() -> None:
     print(f"{len(X)} passengers, {labels.mean():.1%} survived")
     random = np.random.RandomState(args.seed)
     net = tg.Sequential(tg.Dense(14, 1, init=lambda shape, rng: random.randn(*shape) * 0.01), tg.Sigmoid())
-    history = tg.fit(
-        net,
-        X,
-        y,
-        loss=tg.binary_cross_entropy,
-        optimizer=tg.SGD(net.parameters(), lr=args.alpha),
-        epochs=args.iterations,
-        batch_size=None,
-    )
+    try:
+        history = tg.fit(
+            net,
+            X,
+            y,
+            loss=tg.binary_cross_entropy,
+            optimizer=tg.SGD(net.parameters(), lr=args.alpha),
+            epochs=args.iterations,
+            batch_size=None,
+        )
+    except FloatingPointError as error:
+        raise SystemExit(f"error: {error}") from None
     for i in range(0, len(history["loss"]), 1000):
         print(f"cost before update {i:4}: {history['loss'][i]:.12f}")
     guess = tg.predict(net, X)

@@ -86,3 +86,12 @@ def test_standardizer_keeps_the_training_data_s_figures():
     for bad in (np.ones(3), np.ones((0, 3))):
         with pytest.raises(ValueError, match="expected rows of samples"):
             Standardizer().fit(bad)
+
+
+def test_a_standardizer_sums_exactly_in_float32():
+    x = (1e4 + np.random.default_rng(0).normal(size=(60000, 2))).astype(np.float32)
+    s = Standardizer().fit(x)
+    assert s.mean.dtype == np.float32
+    np.testing.assert_allclose(s.mean, x.astype(float).mean(0), rtol=1e-7)
+    np.testing.assert_allclose(s.deviation, x.astype(float).std(0), rtol=1e-6)
+    assert Standardizer().fit(np.full((1000, 1), 0.1, np.float32)).deviation == 0

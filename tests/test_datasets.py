@@ -260,3 +260,18 @@ def test_image_points(tmp_path):
         image_points(tmp_path / "nowhere.png")
     with pytest.raises(ValueError, match="at least 2 pixels"):
         image_points(tmp_path / "p.png", 1)
+
+
+def test_pictures_with_16_bits_and_on_their_side(tmp_path):
+    Image = pytest.importorskip("PIL.Image", reason="needs the extra examples")
+    ramp = np.linspace(0, 65535, 16).astype(np.uint16).reshape(4, 4)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    np.testing.assert_allclose(image_points(tmp_path / "ramp.png")[1].ravel(), ramp.ravel() / 65535, atol=1 / 255)
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tiff")
+    with pytest.raises(ValueError, match="pixels are floats"):
+        image_points(tmp_path / "float.tiff")
+    sideways = Image.new("L", (20, 10))
+    exif = sideways.getexif()
+    exif[0x0112] = 6  # turned by a quarter
+    sideways.save(tmp_path / "phone.jpg", exif=exif)
+    assert image_points(tmp_path / "phone.jpg")[2] == (20, 10)

@@ -60,7 +60,7 @@ def test_groups():
     optimizer.step()
     assert w.item() == pytest.approx(1 - 0.1 * 1.5) and b.item() == 0
     optimizer.lr = 0.2
-    assert optimizer.lr == 0.2 and [g["lr"] for g in optimizer.groups] == [0.2, 0.2]
+    assert optimizer.lr == 0.2 and [g["lr"] for g in optimizer.param_groups] == [0.2, 0.2]
     optimizer.zero_grad()
     assert w.grad is None and b.grad is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -217,3 +218,47 @@ def test_a_link_stays_a_link_and_permissions_stay(tmp_path):
     other = network()
     tg.load(other, real)
     assert np.array_equal(other[0].weight.data, network(3)[0].weight.data)
+
+
+def test_frozen_parameters_are_kept(tmp_path, ending):
+    net = network()
+    net[0].weight.requires_grad = False
+    tg.save(net, tmp_path / f"net{ending}")
+    other = network(5)
+    tg.load(other, tmp_path / f"net{ending}")
+    assert np.array_equal(other[0].weight.data, net[0].weight.data)
+
+
+def test_names_of_every_kind(tmp_path):
+    class Odd(tg.Module):
+        def __init__(self, value):
+            self.file = tg.Tensor(np.full(2, value), requires_grad=True)
+
+    tg.save(Odd(3.0), tmp_path / "odd.npz")
+    odd = Odd(1.0)
+    tg.load(odd, tmp_path / "odd.npz")
+    assert odd.file.data.tolist() == [3, 3]
+
+
+def test_flipped_bits_in_safetensors(tmp_path):
+    pytest.importorskip("safetensors", reason="needs the extra examples")
+    whole, path, net = tmp_path / "whole.safetensors", tmp_path / "net.safetensors", network()
+    tg.save(net, whole)
+    content = bytearray(whole.read_bytes())
+    state = {name: p.data.tobytes() for name, p in net.named_parameters()}
+    rng = np.random.default_rng(0)
+    for place in rng.choice(len(content), 200, replace=False):
+        content[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(content)
+        other = network(9)
+        with contextlib.suppress(ValueError):
+            tg.load(other, path)
+            assert {name: p.data.tobytes() for name, p in other.named_parameters()} == state
+        content = bytearray(whole.read_bytes())
+
+
+@pytest.mark.parametrize("text", [b"(((", b"'''x", b"{'descr': '<f8'", b"\n  x\n y"])
+def test_crafted_headers(tmp_path, text):
+    with zipfile.ZipFile(tmp_path / "net.npz", "w") as archive:
+        archive.writestr("0.weight.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+    refused(tmp_path / "net.npz")

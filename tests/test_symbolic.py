@@ -303,3 +303,95 @@ def test_a_long_function_is_derived():
     value, (g,) = derive(f, x)(x)
     expected = tg.value_and_grad(f)(x)
     assert value == expected[0] and np.array_equal(g, expected[1])
+
+
+def steps(loss, optimizer, *batch, compiled, n=3):
+    if compiled:
+        step = tg.compile_step(loss, optimizer)
+        return [step(*batch) for _ in range(n)]
+    values = []
+    for _ in range(n):
+        optimizer.zero_grad()
+        J = loss(*batch)
+        J.backward()
+        optimizer.step()
+        values.append(J.item())
+    return values
+
+
+def both(make_parameters, make_loss, *batch):
+    """The parameters after recorded and after compiled steps."""
+    results = []
+    for compiled in (False, True):
+        parameters = make_parameters()
+        values = steps(make_loss(*parameters), tg.SGD(parameters, lr=0.1), *batch, compiled=compiled)
+        results.append(np.concatenate([np.array(values), *(p.data.ravel() for p in parameters)]))
+    return results
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (4, 3), (30, 3)])
+def test_a_reshape_may_be_a_view_or_not(shape):
+    rng = np.random.default_rng(0)
+    W, X = rng.normal(size=shape), rng.normal(size=(4, shape[0]))
+
+    def make_loss(W):
+        def loss(X):
+            p = X @ W
+            flat = (2.0 * p.T).reshape(-1)
+            cube = np.stack((p, p * p)).transpose(1, 0, 2)
+            flatter = (cube * 3.0).reshape(len(p), -1)
+            return np.sum(flat * flat) + np.sum(np.tanh(p.T)) + np.sum(np.exp(-abs(flatter))) + np.sum(np.sin(p))
+
+        return loss
+
+    recorded, compiled = both(lambda: [tg.Tensor(W.copy(), requires_grad=True)], make_loss, X)
+    np.testing.assert_allclose(compiled, recorded, rtol=1e-12)
+
+
+def test_tensors_that_are_no_parameters_are_read_in_each_step():
+    net = tg.Sequential(tg.Dense(3, 4, rng=0), tg.Tanh(), tg.Dense(4, 1, rng=1))
+    step = tg.compile_step(lambda X, y: F.mse_loss(net(X), y), tg.SGD(net[2].parameters(), lr=0.0))
+    X, y = np.ones((2, 3)), np.ones((2, 1))
+    assert step(X, y) == F.mse_loss(net(X), y).item()
+    net[0].weight.data = net[0].weight.data * 2
+    assert step(X, y) == F.mse_loss(net(X), y).item()
+    net[0].weight.requires_grad = False
+    net[0].weight.data = net[0].weight.data * 0
+    assert step(X, y) == F.mse_loss(net(X), y).item()
+    outside = np.exp(net[2].weight)
+    with pytest.raises(TypeError, match="was recorded outside"):
+        tg.compile_step(lambda X, y: F.mse_loss(net(X) * outside, y), tg.SGD(net.parameters(), lr=0.0))(X, y)
+
+
+def test_a_parameter_frozen_later_stays():
+    net = tg.Sequential(tg.Dense(2, 2, rng=0), tg.Dense(2, 1, rng=1))
+    step = tg.compile_step(lambda X, y: F.mse_loss(net(X), y), tg.SGD(net.parameters(), lr=0.1))
+    X, y = np.ones((2, 2)), np.zeros((2, 1))
+    step(X, y)
+    net[0].weight.requires_grad = False
+    before, other = net[0].weight.data.copy(), net[1].weight.data.copy()
+    step(X, y)
+    assert np.array_equal(net[0].weight.data, before) and not np.array_equal(net[1].weight.data, other)
+
+
+@pytest.mark.parametrize("rng", [None, 5])
+def test_dropout_draws_as_it_does_recorded(rng):
+    p, q = (tg.Tensor(np.ones(6), requires_grad=True) for _ in range(2))
+    tg.manual_seed(3)
+    recorded = steps(lambda: (F.dropout(p, 0.5, True, rng) ** 2).sum(), tg.SGD([p], lr=0.1), compiled=False)
+    tg.manual_seed(3)
+    assert steps(lambda: (F.dropout(q, 0.5, True, rng) ** 2).sum(), tg.SGD([q], lr=0.1), compiled=True) == recorded
+    assert np.array_equal(p.data, q.data)
+
+
+def test_sorting_and_percentiles():
+    recorded, compiled = both(
+        lambda: [tg.Tensor(np.array([3.0, 1, 2, 5]), requires_grad=True)],
+        lambda x: lambda: (np.sort(x)[:2] * np.array([1.0, 2])).sum() + np.median(x) + np.percentile(x, 30.0),
+    )
+    np.testing.assert_allclose(compiled, recorded, rtol=1e-13)
+
+
+def test_a_loss_of_one_element_in_two_axes():
+    p = tg.Tensor(np.ones((1, 1)), requires_grad=True)
+    assert tg.compile_step(lambda: p * 3.0, tg.SGD([p], lr=0.1))() == 3.0 and p.item() == pytest.approx(0.7)

@@ -197,7 +197,7 @@ def test_misuse():
         (lambda: quiet(net, loss=lambda p, t: 1.0), TypeError, "must return a recorded scalar, got float"),
         (lambda: quiet(net, loss=lambda p, t: p), TypeError, r"got Tensor of shape \(32, 2\)"),
         (lambda: tg.predict(net, X[:0]), ValueError, "there are no samples"),
-        (lambda: tg.accuracy(np.ones((3, 2)), [1, 2]), ValueError, "3 predictions for 2 labels"),
+        (lambda: tg.accuracy(np.ones((3, 2)), [1, 0]), ValueError, "3 predictions for 2 labels"),
         (lambda: tg.History().plot(), ValueError, "nothing to draw yet"),
     ]:
         with pytest.raises(error, match=said):
@@ -227,3 +227,94 @@ for progress in (None, False, {}):
     assert run("False").stderr == ""
     shown = run("True")
     assert "learning: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
+
+
+def test_validation_computes_what_training_does():
+    net = tg.Sequential(tg.Dense(1, 1, init=lambda shape, rng: np.full(shape, 40.0)), tg.Sigmoid())
+    one = np.array([[1.0]])
+    history = quiet(
+        net, one, 0 * one, loss=tg.binary_cross_entropy, optimizer=tg.SGD(net.parameters(), lr=0.0), epochs=1,
+        validation=(one, 0 * one),
+    )  # fmt: skip
+    assert history == {"loss": [40.0], "val_loss": [40.0]}
+
+
+def test_accuracy_refuses_what_is_no_probability_and_no_label():
+    assert tg.accuracy(np.array([3, 1, 7]), np.array([2, 1, 9])) == pytest.approx(1 / 3)
+    for prediction, target, said in [
+        (np.full((3, 1), np.nan), np.zeros(3), "no probabilities"),
+        (np.array([[-3.0], [2.0]]), [0, 1], "apply sigmoid to logits"),
+        (np.array([[0.4], [0.6]]), [-1, 1], "must be 0 and 1"),
+        (np.eye(2), [1, 2], "labels from 1 to 2 for 2 classes"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            tg.accuracy(prediction, target)
+
+
+def test_early_stopping_begins_anew_and_knows_errors_go_down():
+    stopping = tg.EarlyStopping(patience=50, monitor="mse")
+    metrics = {"mse": lambda p, t: float(np.mean((p - t) ** 2))}
+    x = np.ones((4, 1))
+    for goal in (3.0, 100.0):
+        net = tg.Sequential(tg.Dense(1, 1, bias=False, rng=0))
+        history = quiet(net, x, goal * x, loss=tg.mse_loss, optimizer=tg.SGD(net.parameters(), lr=0.2), epochs=30,
+                        metrics=metrics, callbacks=[stopping])  # fmt: skip
+        assert history.epochs == 30 and net[0].weight.item() == pytest.approx(goal, rel=1e-3)
+    with pytest.raises(ValueError, match="mode is 'min', 'max' or None"):
+        tg.EarlyStopping(mode="down")
+
+
+def test_small_integers_do_not_wrap():
+    X = np.array([[100], [200]], np.uint8)
+    net = tg.Sequential(lambda x: x - 128, tg.Dense(1, 1, init=lambda shape, rng: np.ones(shape)))
+    assert tg.predict(net, X).tolist() == [[-28], [72]]
+    for compiled in (False, True):
+        history = quiet(net, X, np.array([[-28.0], [72.0]]), loss=tg.mse_loss, epochs=1, compiled=compiled,
+                        optimizer=tg.SGD(net.parameters(), lr=0.0))  # fmt: skip
+        assert history["loss"] == [0.0]
+
+
+def test_callbacks_hear_of_every_end():
+    heard = []
+
+    class Listener(tg.Callback):
+        def after_training(self, training):
+            heard.append(training.epoch)
+
+    with pytest.raises(FloatingPointError):
+        quiet(network(), np.full((3, 4), np.inf), [0, 1, 0], callbacks=[Listener()])
+    assert heard == [0]
+
+
+def test_arguments_are_looked_at_first(tmp_path):
+    net = network()
+    for options, error, said in [
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        ({"checkpoint": "run.ckpt"}, ValueError, r"must be a file in \.npz"),
+        ({"checkpoint": tmp_path / "no" / "run.npz"}, ValueError, "in a folder that exists"),
+        ({"schedule": lambda t: next(iter(()))}, RuntimeError, "no learning rate for t = 0"),
+    ]:
+        with pytest.raises(error, match=said):
+            quiet(net, **options)
+    quiet(net, checkpoint=tmp_path / "run.npz", epochs=1)
+    with pytest.raises(ValueError, match="it measured loss, this training accuracy, loss"):
+        quiet(net, checkpoint=tmp_path / "run.npz", metrics=[tg.accuracy])
+
+
+INTERRUPTED = """
+import os, signal, threading, time, numpy as np, tinygrad_edu as tg
+net = tg.Sequential(*[tg.Dense(60, 60, rng=k) for k in range(20)])
+optimizer = tg.Adam(net.parameters(), lr=1e-4)
+x = np.ones((4, 60))
+tg.fit(net, x, x, loss=tg.mse_loss, optimizer=optimizer, epochs=1, progress=False)
+for wait in np.linspace(0.05, 0.1, 5):
+    threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT)).start()
+    history = tg.fit(net, x, x, loss=tg.mse_loss, optimizer=optimizer, epochs=10**6, progress=False)
+    steps = {int(v) for name, v in optimizer.state_dict().items() if name.endswith("steps")}
+    assert history.stopped == "interrupted" and len(steps) == 1, (history.stopped, steps)
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+"""
+
+
+def test_ctrl_c_waits_for_the_step_to_end():
+    subprocess.run([sys.executable, "-c", INTERRUPTED], check=True)

@@ -2,8 +2,10 @@
 
 from . import datasets, functional, nn, optim, plots
 from . import rules as rules  # fills the table of derivatives
+from .callbacks import Callback, EarlyStopping, History
 from .compiled import compile_step
 from .data import Batches, Standardizer, one_hot
+from .evaluation import accuracy, predict
 from .functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -31,7 +33,7 @@ from .recording import no_grad
 from .storage import load, save
 from .symbolic import derive
 from .tensor import Tensor
-from .training import Callback, EarlyStopping, History, accuracy, fit, predict
+from .training import fit
 from .transforms import grad, hessian, hvp, jacobian, value_and_grad, vjp
 
 __version__ = "0.1.0"

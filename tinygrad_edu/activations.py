@@ -265,12 +265,15 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, rng: np.random.Genera
     if not training or p == 0:
         return x
     x = as_floats(x)
-    return x * _dropout_mask(x, p, generator(rng))
+    return x * _dropout_mask(x, p, rng)
 
 
-@on_values
-def _dropout_mask(x: Any, p: float, rng: np.random.Generator) -> Any:
-    return ((rng.random(np.shape(x)) >= p) / max(1 - p, 1e-300)).astype(x.dtype)
+def _mask(x: Any, p: float, rng: np.random.Generator | int | None) -> Any:
+    return ((generator(rng).random(np.shape(x)) >= p) / max(1 - p, 1e-300)).astype(x.dtype)
+
+
+_mask.draws = True  # type: ignore[attr-defined]
+_dropout_mask = on_values(_mask)
 
 
 def as_floats(x: Any) -> Any:

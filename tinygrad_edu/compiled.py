@@ -37,7 +37,9 @@ class CompiledStep:
         """The loss of the batch; the gradients are kept for `update`. The parameters' `.grad` stays as it is."""
         arrays = [b._data if isinstance(b, Tensor) else np.asarray(b) for b in batch]
         parameters = [p.data for p in self._parameters]
-        key = tuple((a.shape, a.dtype.char) for a in (*arrays, *parameters))
+        key = tuple(
+            [(a.shape, a.dtype.char) for a in (*arrays, *parameters)] + [p.requires_grad for p in self._parameters]
+        )
         program = self._programs.get(key)
         if program is None:
             if len(self._programs) == MOST_SHAPES:
@@ -48,7 +50,7 @@ class CompiledStep:
             program = self._programs[key] = Program(Derivation(self._loss, arrays, self._parameters))
         value, *gradients = program.run(*arrays, *parameters)
         self._gradients = tuple(gradients)
-        return float(value)
+        return float(value.item())
 
     def update(self) -> None:
         """What the optimiser's `step()` does, with the gradients of the last `evaluate`."""
@@ -56,10 +58,10 @@ class CompiledStep:
             raise RuntimeError("compile_step: update() without evaluate() before it")
         gradients = iter(self._gradients)
         self._gradients = None
-        for group in self._optimizer.groups:
+        for group in self._optimizer.param_groups:
             for p in group["params"]:
                 g = next(gradients)
-                if g is not None:
+                if g is not None and p.requires_grad:
                     self._optimizer.advance(p, g, group)
 
 
@@ -69,8 +71,9 @@ def compile_step(loss: Callable[..., Any], optimizer: Optimizer) -> CompiledStep
     `step = compile_step(lambda X, y: F.cross_entropy(net(X), y), optimizer)`; then `step(X, y)` computes the loss and
     its gradients, updates the parameters in place and returns the loss as a float. The function is run once for each
     shape and dtype of batch and parameters, on symbols; what it does besides NumPy (printing, counting) happens then
-    only, and a module's mode (`train()`, `eval()`) is that of this moment. Arrays that it holds, other than the batch
-    and the parameters, are taken as constants.
+    only, and so are random numbers that it draws itself (those of `dropout` are drawn anew in each step); a module's
+    mode (`train()`, `eval()`) is that of this moment. Arrays that it holds are constants; tensors, such as parameters
+    that are not the optimiser's, are read in each step.
 
     Raises `TypeError`, with the line of code, where the function looks at values: in a Python branch, an index, by
     `float()` or `.data`.

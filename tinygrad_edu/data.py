@@ -72,7 +72,9 @@ class Standardizer:
         X = np.asarray(X, dtype=np.result_type(np.asarray(X), np.float32))
         if X.ndim != 2 or not len(X):
             raise ValueError(f"Standardizer: expected rows of samples (m, features), got shape {X.shape}")
-        self.mean, self.deviation = X.mean(axis=0), X.std(axis=0)
+        # Sums of many float32 numbers are not exact enough.
+        self.mean = X.mean(axis=0, dtype=np.float64).astype(X.dtype)
+        self.deviation = X.std(axis=0, dtype=np.float64).astype(X.dtype)
         return self
 
     def __call__(self, X: Any) -> Any:

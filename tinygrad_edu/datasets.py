@@ -192,7 +192,9 @@ def _read_idx(folder: Path, name: str, ndim: int) -> Any:
             if shape[1:] not in ((), (28, 28)):
                 raise ValueError(f"{path}: not MNIST: images of {shape[1:]}")
             count = int(np.prod(shape))
-            content = file.read(count + 1)
+            content = b""
+            while len(content) <= count and (part := file.read(min(count + 1 - len(content), 1 << 24))):
+                content += part
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: damaged: {error}") from None
     if len(content) != count:
@@ -261,7 +263,7 @@ def load_titanic(path: str | os.PathLike[str]) -> tuple[Array, Labels]:
         raise FileNotFoundError(f"{path}: there is no such file")
     columns = ("Survived", *TITANIC_FEATURES)
     rows = []
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.DictReader(file)
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
         if missing:
@@ -293,7 +295,7 @@ def image_points(
     Raises `FileNotFoundError`, `ValueError` if it is no picture, `ImportError` without Pillow (extra `examples`).
     """
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         raise ImportError("image_points needs Pillow: python -m pip install 'tinygrad-edu[examples]'") from None
     if not os.path.isfile(path):
@@ -302,7 +304,12 @@ def image_points(
         raise ValueError(f"image_points: size must be at least 2 pixels, not {size}")
     try:
         with Image.open(path) as file:
-            picture = file.convert("RGBA")
+            picture = ImageOps.exif_transpose(file)
+            if picture.mode.startswith("I"):  # 16 bits of grey
+                picture = Image.fromarray(np.uint8(np.clip(np.asarray(picture, np.int64), 0, 65535) // 257))
+            if picture.mode == "F":
+                raise ValueError("its pixels are floats, which have no range; store it with 8 or 16 bits")
+            picture = picture.convert("RGBA")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{os.fspath(path)}: not a picture that can be read ({error})") from None
     picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB" if color else "L")

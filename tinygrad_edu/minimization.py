@@ -87,7 +87,7 @@ def minimize(
         nonlocal last
         put_back(x)
         cost, *gradients = recorded() if program is None else program.run(*(p.data for p in parameters))
-        cost = float(cost)
+        cost = float(np.asarray(cost).item())
         state.evaluations += 1
         if state.evaluations == 1:
             if not math.isfinite(cost):
@@ -120,16 +120,21 @@ def minimize(
     options["L-BFGS-B"] = {"maxiter": max_iter, "maxfun": 1000 * max_iter}
     bar = progress_bar(progress, max_iter, unit="evaluation" if method == "TNC" else "iteration")
     try:
-        found = optimize.minimize(
+        found: Any = optimize.minimize(
             cost_and_gradient, accepted, method=method, jac=True, options=options[method], callback=after_iteration
         )
-        accepted, state.cost, state.stopped = found.x, float(found.fun), str(found.message)
+        state.stopped = str(found.message)
+        if math.isfinite(found.fun):  # else the last iteration stands
+            accepted, state.cost = found.x, float(found.fun)
         if method != "TNC":
             state.iterations = int(found.nit)
     except _Ended:
         state.stopped = "the callback ended it"
     except KeyboardInterrupt:
         state.stopped = "interrupted"
+    except BaseException:
+        put_back(accepted)
+        raise
     finally:
         if bar is not None:
             bar.close()

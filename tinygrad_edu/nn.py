@@ -87,12 +87,20 @@ class Module:
         return self.train(False)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """Copies of the parameters' arrays under their names."""
-        return {name: p.data.copy() for name, p in self.named_parameters()}
+        """Copies of the parameters' arrays under their names, frozen ones and other tensors that are kept included."""
+        return {name: t.data.copy() for name, t in self._stored().items()}
+
+    def _stored(self) -> dict[str, Tensor]:
+        """All leaf tensors by name, each once."""
+        found: dict[int, tuple[str, Tensor]] = {}
+        for name, value in self._walk():
+            if isinstance(value, Tensor) and value.is_leaf:
+                found.setdefault(id(value), (name, value))
+        return dict(found.values())
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Sets every parameter from `state`. Raises `ValueError` and changes nothing if a name or shape is wrong."""
-        own = dict(self.named_parameters())
+        own = self._stored()
         arrays = {n: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in state.items()}
         missing, unknown = own.keys() - arrays.keys(), arrays.keys() - own.keys()
         problems = [f"missing: {', '.join(sorted(missing))}"] if missing else []

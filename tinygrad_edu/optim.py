@@ -32,7 +32,7 @@ class Optimizer:
         if not given:
             raise ValueError(f"{type(self).__name__} got no parameters; pass model.parameters()")
         groups = given if isinstance(given[0], dict) else [{"params": given}]
-        self.groups: list[Group] = []
+        self.param_groups: list[Group] = []
         seen: set[int] = set()
         for group in groups:
             if not isinstance(group, dict) or "params" not in group:
@@ -47,8 +47,8 @@ class Optimizer:
                 if id(p) in seen:
                     raise ValueError(f"{type(self).__name__}: a parameter of shape {p.shape} was given twice")
                 seen.add(id(p))
-            self.groups.append(defaults | group | {"params": parameters})
-        for group in self.groups:
+            self.param_groups.append(defaults | group | {"params": parameters})
+        for group in self.param_groups:
             self._check(group)
         self._state: dict[Tensor, State] = {}
         self._spare: dict[np.dtype[Any], Array] = {}
@@ -71,18 +71,18 @@ class Optimizer:
     @property
     def lr(self) -> float:
         """The learning rate of the first group; setting it sets that of all groups."""
-        return self.groups[0]["lr"]  # type: ignore[no-any-return]
+        return self.param_groups[0]["lr"]  # type: ignore[no-any-return]
 
     @lr.setter
     def lr(self, value: float) -> None:
-        changed = [group | {"lr": value} for group in self.groups]
+        changed = [group | {"lr": value} for group in self.param_groups]
         for group in changed:
             self._check(group)
-        for group, new in zip(self.groups, changed, strict=True):
+        for group, new in zip(self.param_groups, changed, strict=True):
             group["lr"] = new["lr"]
 
     def parameters(self) -> list[Tensor]:
-        return [p for group in self.groups for p in group["params"]]
+        return [p for group in self.param_groups for p in group["params"]]
 
     def zero_grad(self) -> None:
         for p in self.parameters():
@@ -90,7 +90,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Updates every parameter that has a gradient. Raises `RuntimeError` if none has."""
-        with_gradient = [(p, group) for group in self.groups for p in group["params"] if p.grad is not None]
+        with_gradient = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
         if not with_gradient:
             raise RuntimeError(f"{type(self).__name__}.step(): no parameter has a gradient; call loss.backward() first")
         for p, group in with_gradient:
@@ -139,7 +139,7 @@ class Optimizer:
         "state.3.velocity" for the parameter numbered 3 over all groups."""
         state = {
             f"groups.{i}.{name}": np.array(value)
-            for i, group in enumerate(self.groups)
+            for i, group in enumerate(self.param_groups)
             for name, value in group.items()
             if name != "params"
         }
@@ -151,8 +151,8 @@ class Optimizer:
         """Goes on where the optimiser that gave `state` was. Raises `ValueError` and changes nothing if it had other
         groups, or parameters of other shapes."""
         who = f"{type(self).__name__}.load_state_dict"
-        parameters = [(p, i) for i, group in enumerate(self.groups) for p in group["params"]]
-        groups = [dict(group) for group in self.groups]
+        parameters = [(p, i) for i, group in enumerate(self.param_groups) for p in group["params"]]
+        groups = [dict(group) for group in self.param_groups]
         found: dict[Tensor, State] = {}
         settings = {f"groups.{i}.{s}": (i, s) for i, group in enumerate(groups) for s in group if s != "params"}
         for name in sorted(settings.keys() - state.keys()):
@@ -179,7 +179,7 @@ class Optimizer:
         for p, i in parameters:
             if p in found and found[p].keys() != self._entries(groups[i]):
                 raise ValueError(f"{who}: the state is of another optimiser, or of one with other settings")
-        self.groups, self._state = groups, found
+        self.param_groups, self._state = groups, found
         self._work.clear()
 
     def _entries(self, group: Group) -> set[str]:

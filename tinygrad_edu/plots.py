@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .datasets import grid_points
-from .training import predict
+from .evaluation import predict
 
 Order = Literal["C", "F"]
 
@@ -53,7 +53,7 @@ def image_grid(
 
 
 def _squares(images: Any, order: Order) -> Any:
-    if images.ndim == 2:
+    if images.ndim == 2 and images.size:
         side = round(np.sqrt(images.shape[1]))
         if side * side == images.shape[1]:
             images = images.reshape(-1, side, side)
@@ -139,6 +139,8 @@ def decision_regions(model: Any, X: ArrayLike, y: ArrayLike, *, axes: Any = None
     points, labels = np.asarray(X), np.asarray(y).reshape(-1)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"decision_regions: expected points (m, 2), got shape {points.shape}")
+    if labels.size and (np.any(labels < 0) or np.any(labels != np.floor(labels))):
+        raise ValueError(f"decision_regions: labels must be the integers 0, 1, …, got {np.unique(labels)[:10]}")
     axes = _figure(5, 5).subplots() if axes is None else axes
     low, high = points.min(axis=0), points.max(axis=0)
     margin = 0.08 * np.maximum(high - low, 1e-9)

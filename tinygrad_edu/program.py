@@ -42,14 +42,15 @@ class Program:
         self._names: dict[Line, str] = {}
         self._code: list[str] = []
         lines = [*derivation.forward, *derivation.backward]
-        inputs = [*derivation.inputs, *derivation.parameters]
+        inputs = [*derivation.inputs, *derivation.parameters, *derivation.captured.values()]
         for k, line in enumerate(inputs):
             self._names[line] = f"x{k}"
         outputs = [derivation.value, *derivation.gradients]
-        self._last = _last_uses(lines, outputs)
+        self._owners = _owners(lines, inputs)
+        self._last = _last_uses(lines, outputs, self._owners)
         self._free: dict[Any, list[str]] = {}  # buffers by shape, dtype and order
         self._buffers: dict[Line, str] = {}
-        kept = {_owner(line) for line in outputs if isinstance(line, Line)}
+        kept = {owner for line in outputs if isinstance(line, Line) for owner in self._owners[line]}
         for k, line in enumerate(lines):
             self._names[line] = f"v{k}"
             self._emit(k, line)
@@ -61,7 +62,12 @@ class Program:
         body = "\n    ".join([*self._code, f"return {returned},"])
         self.code = f"def run({arguments}):\n    {body}\n"
         exec(compile(self.code, "<derivation>", "exec"), self._namespace)
-        self.run: Callable[..., tuple[Any, ...]] = self._namespace["run"]
+        self._run: Callable[..., tuple[Any, ...]] = self._namespace["run"]
+        self._captured = list(derivation.captured)
+
+    def run(self, *arrays: Any) -> tuple[Any, ...]:
+        """`arrays` are the inputs' and the parameters'; tensors that the function holds besides give theirs."""
+        return self._run(*arrays, *[t.data for t in self._captured])
 
     def _reference(self, value: Any) -> str:
         """The code of an argument."""
@@ -103,7 +109,7 @@ class Program:
         options = {name: self._reference(value) for name, value in line.options.items()}
         numpys = function.function if isinstance(function, Primitive) else function
         same = all(a.dtype == line.dtype for a in line.args if isinstance(a, Line | np.ndarray | np.generic))
-        if line.view_of is None and line.ndim:
+        if line.ndim:
             if isinstance(numpys, np.ufunc) and numpys.nout == 1 and not options:
                 b = self._buffer(k, line, line.args)
                 out = "out=" if numpys in (np.maximum, np.minimum) else ""  # a third position is deprecated for these
@@ -124,7 +130,7 @@ class Program:
                 self._code.append(f"{self._constant('f', _where_into)}({b}, None, {', '.join(args)}); {v} = {b}")
                 return
         into = getattr(function, "into", None)
-        if into is not None and line.view_of is None and (same or not isinstance(function, Primitive)):
+        if into is not None and (same or not isinstance(function, Primitive)):
             over = function.overwrites if isinstance(function, Primitive) else None
             b = self._buffer(k, line, () if over is None else (line.args[over],)) if line.ndim else "None"
             given = "".join(f", {name}={code}" for name, code in options.items())
@@ -140,23 +146,37 @@ def _memory_of(line: Line) -> tuple[Any, ...]:
     return line.shape, line.dtype, line.order
 
 
-def _owner(line: Line) -> Line:
-    """Whose memory the line's value lies in."""
-    while line.view_of is not None:
-        line = line.view_of
-    return line
+def _owners(lines: Sequence[Line], inputs: Sequence[Line]) -> dict[Line, frozenset[Line]]:
+    """In whose memory each value may lie: in its own, or, where it may be a view, in that of an operand. Whether a
+    reshape is a view depends on the layout, so what may be one counts as one."""
+    owners = {line: frozenset((line,)) for line in inputs}
+    for line in lines:
+        own = frozenset((line,))
+        if line.ndim and not _fills_a_buffer(line):
+            own = own.union(*(owners[operand] for operand in line.operands()))
+        owners[line] = own
+    return owners
 
 
-def _last_uses(lines: Sequence[Line], outputs: Sequence[Any]) -> dict[int, list[Line]]:
+def _fills_a_buffer(line: Line) -> bool:
+    """Whether the result is certainly an array of its own."""
+    function: Any = line.function
+    numpys = function.function if isinstance(function, Primitive) else function
+    filled = function in (sum_rows, _where) or numpys is np.sum or isinstance(numpys, np.ufunc)
+    return filled or getattr(function, "into", None) is not None
+
+
+def _last_uses(
+    lines: Sequence[Line], outputs: Sequence[Any], owners: dict[Line, frozenset[Line]]
+) -> dict[int, list[Line]]:
     """For each step, the lines of which the memory is not read after it."""
     last: dict[Line, int] = {}
     for k, line in enumerate(lines):
-        last[_owner(line)] = k
-        for operand in line.operands():
-            last[_owner(operand)] = k
+        for read in (line, *line.operands()):
+            last |= dict.fromkeys(owners[read], k)
     for line in outputs:
         if isinstance(line, Line):
-            last[_owner(line)] = len(lines)
+            last |= dict.fromkeys(owners[line], len(lines))
     uses: dict[int, list[Line]] = {}
     for line, k in last.items():
         uses.setdefault(k, []).append(line)

@@ -356,7 +356,8 @@ def source(derivation: Derivation, names: dict[Line, str], function: str = "valu
     backward = writer.statements(derivation.backward)
     outputs = [writer._wrapped(value)[1] if value is not None else "None" for value in derivation.gradients]
     value = writer._wrapped(derivation.value)[1]
-    inputs = [writer.names[line] for line in (*derivation.inputs, *derivation.parameters)]
+    given = (*derivation.inputs, *derivation.parameters, *derivation.captured.values())
+    inputs = [writer.names[line] for line in given]
     body = []
     if writer.uses_rows:
         first = next(line for line in derivation.inputs if line.ndim)

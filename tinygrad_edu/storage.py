@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -42,7 +43,7 @@ def load(model: Module, path: PathLike) -> None:
     Raises `FileNotFoundError` if there is none, and `ValueError`, with the model left as it was, if the file is
     damaged, holds anything but arrays of numbers, or other names or shapes than the model's.
     """
-    wanted = {name: p.data for name, p in model.named_parameters()}
+    wanted = {name: t.data for name, t in model._stored().items()}
 
     def check(name: str, shape: tuple[int, ...]) -> None:
         if name in wanted and shape != wanted[name].shape:
@@ -81,10 +82,10 @@ def load_arrays(path: PathLike, check: Check) -> Arrays:
 
 def _writer(path: Path) -> Callable[[IO[bytes], Arrays], object]:
     if path.suffix == ".npz":
-        return lambda file, arrays: np.savez(file, allow_pickle=False, **arrays)
+        return _write_npz
     if path.suffix == ".safetensors":
         safetensors = _safetensors()
-        return lambda file, arrays: file.write(safetensors.numpy.save(arrays))
+        return lambda file, arrays: file.write(safetensors.numpy.save(arrays, {"crc32": _checksum(arrays)}))
     raise ValueError(f"{path}: the name must end in .npz or .safetensors")
 
 
@@ -106,6 +107,21 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def _write_npz(file: IO[bytes], arrays: Arrays) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _checksum(arrays: Arrays) -> str:
+    """Of all numbers: the format of `.safetensors` has none of its own."""
+    total = 0
+    for name in sorted(arrays):
+        total = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), zlib.crc32(name.encode(), total))
+    return f"{total:08x}"
+
+
 def _read_npz(path: Path, check: Check) -> Arrays:
     arrays: Arrays = {}
     try:
@@ -116,7 +132,10 @@ def _read_npz(path: Path, check: Check) -> Arrays:
                     raise ValueError(f"{member.filename!r} is not an array, or is there twice")
                 with archive.open(member) as file:
                     arrays[name] = _read_array(file, name, member.file_size, check)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, SyntaxError,
+        tokenize.TokenError,
+    ) as error:  # fmt: skip
         raise ValueError(f"{path}: damaged, or no .npz file: {error}") from None
     except ValueError as error:
         message = str(error)
@@ -156,6 +175,9 @@ def _read_safetensors(path: Path, check: Check) -> Arrays:
             for name in file.keys():  # noqa: SIM118  (not a dict)
                 check(name, tuple(file.get_slice(name).get_shape()))
                 arrays[name] = file.get_tensor(name)
+            written = (file.metadata() or {}).get("crc32")  # files of others have none
+            if written is not None and written != _checksum(arrays):
+                raise ValueError("damaged: the numbers are not those that were written")
     except ValueError as error:
         message = str(error)
         raise ValueError(message if message.startswith(str(path)) else f"{path}: {message}") from None

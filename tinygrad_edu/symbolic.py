@@ -35,13 +35,22 @@ class Derived:
         self._programs: dict[Any, Program] = {}
         self._derivation = self._derive(arrays)
         self._names = _inputs_of(fun, examples, set(named))
-        lines = (*self._derivation.inputs, *self._derivation.parameters)
-        self._lines: dict[Line, str] = dict(zip(lines, [*self._names, *named], strict=True))
+        captured = self._derivation.captured
+        others = [_identifier(t.name or f"constant_{k}") for k, t in enumerate(captured, 1)]
+        lines = (*self._derivation.inputs, *self._derivation.parameters, *captured.values())
+        self._lines: dict[Line, str] = dict(zip(lines, [*self._names, *named, *others], strict=True))
         self._programs[_key(arrays, self._parameters)] = Program(self._derivation)
 
     def _derive(self, arrays: list[Any]) -> Derivation:
         wanted = [] if self._parameters else [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
-        return Derivation(self._fun, arrays, self._parameters, wanted)
+        found = Derivation(self._fun, arrays, self._parameters, wanted)
+        for t in found.captured:
+            if t.requires_grad:
+                raise TypeError(
+                    f"a tensor of shape {t.shape} that requires grad is used, but is not among the parameters of the "
+                    "derivation; give it as one, or detach() it"
+                )
+        return found
 
     @property
     def source(self) -> str:

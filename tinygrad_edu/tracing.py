@@ -20,6 +20,7 @@ from . import primitives
 from .engine import Record, next_order, pullback
 from .operand import DIVIDE, MULTIPLY, POWER
 from .primitives import Options, Primitive, primitive_of
+from .random import generator
 from .recording import is_recording, no_grad, recording
 from .tensor import Tensor
 from .values import constant_value, widened
@@ -32,7 +33,7 @@ PACKAGE = str(Path(__file__).parent)
 class Line:
     """One step of a program: a function with its arguments, which are other lines, or constants."""
 
-    __slots__ = ("args", "dtype", "example", "function", "layer", "name", "options", "order", "shape", "view_of")
+    __slots__ = ("args", "dtype", "example", "function", "layer", "name", "options", "order", "shape")
 
     def __init__(
         self, function: Callable[..., Any] | None, args: tuple[Any, ...], options: Options, value: Any
@@ -46,7 +47,6 @@ class Line:
         self.order: Any = "F" if by_columns else "C"  # of the elements in memory
         self.example: Any = value  # while it is traced
         self.name: str | None = None
-        self.view_of: Line | None = None  # whose memory the value shares
 
     @property
     def ndim(self) -> int:
@@ -73,6 +73,7 @@ class Trace:
         self.lines: list[Line] = []
         self.effects: list[Line] = []  # checks, which may raise
         self.line_of: dict[Record, Line] = {}
+        self.captured: dict[Tensor, Line] = {}  # tensors that are neither inputs nor parameters: read in each run
         self._known: dict[Any, Line] = {}  # a common subexpression is written once
 
     def write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
@@ -84,12 +85,13 @@ class Trace:
         key = (function, _key(lines), _key(tuple(sorted(settings.items()))))
         if key in self._known:
             return _symbol(self._known[key])
-        generators = [v for v in values if isinstance(v, np.random.Generator)]
-        states = [g.bit_generator.state for g in generators]
+        draws = getattr(function, "draws", False)  # then the last argument says what from, and each call differs
+        drawn_from = generator(args[-1]) if draws else None
+        state: Any = drawn_from.bit_generator.state if drawn_from is not None else None
         with np.errstate(all="ignore"):
             y = (function.forward if isinstance(function, Primitive) else function)(*values, **named)
-        for g, state in zip(generators, states, strict=True):
-            g.bit_generator.state = state  # the example is not a draw
+        if drawn_from is not None:
+            drawn_from.bit_generator.state = state  # the example is not a draw
         line = Line(function, lines, settings, y)
         self.lines.append(line)
         if y is None:
@@ -97,10 +99,7 @@ class Trace:
             return None
         if not isinstance(y, np.ndarray | np.generic | bool | int | float):
             raise TypeError(f"{_name(function)} gives {type(y).__name__}, which a derivation cannot hold")
-        for value, operand in zip(values, lines, strict=True):
-            if isinstance(operand, Line) and isinstance(y, np.ndarray) and np.may_share_memory(y, value):
-                line.view_of = operand
-        if not generators:
+        if not draws:
             self._known[key] = line
         return _symbol(line)
 
@@ -122,12 +121,12 @@ def _line_of(value: Any) -> Any:
     if isinstance(value, Symbol):
         return value._origin
     if isinstance(value, Tensor):
-        if value.requires_grad:
+        if value.record is not None:
             raise TypeError(
-                f"a tensor of shape {value.shape} that requires grad is used, but is not among the parameters of the "
-                "derivation; give it as one, or detach() it"
+                f"a tensor of shape {value.shape} that was recorded outside is used: its gradient could not go on. "
+                "Compute it inside the function, or detach() it"
             )
-        return value._data
+        return _traces[-1].captured.setdefault(value, Line(None, (), {}, value._data))
     if isinstance(value, list | tuple):
         return type(value)(_line_of(v) for v in value)
     return value
@@ -385,6 +384,7 @@ class Derivation:
                 )
             if result.record is None and not result.requires_grad:
                 raise TypeError("the result does not depend on any parameter: there is nothing to differentiate")
+            self.captured: dict[Tensor, Line] = trace.captured
             self.forward_lines = len(trace.lines)
             self.value: Line = result._origin  # type: ignore[assignment]
             self.gradient_of: dict[Line, Line] = {}  # lines of the backward part, and whose gradient each is
@@ -406,7 +406,7 @@ class Derivation:
             if line not in needed:
                 needed.add(line)
                 waiting.extend(line.operands())
-        for line in (*trace.lines, *self.inputs, *self.parameters):
+        for line in (*trace.lines, *self.inputs, *self.parameters, *trace.captured.values()):
             line.example = None
         trace.line_of.clear()
         self.forward = [line for line in trace.lines[: self.forward_lines] if line in needed]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import option, plain, refuse
+from ..operand import on_values, option, plain, refuse
 from ..primitives import FUNCTIONS, Operand
 
 
@@ -41,11 +41,11 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
         def selected(numbers: Any) -> Any:
             if isinstance(numbers, list | tuple):
                 return type(numbers)(selected(n) for n in numbers)
-            if np.all(numbers):
+            if not isinstance(numbers, Operand) and np.all(numbers):  # a symbol is not looked at
                 return elements[numbers - 1]
             return np.concatenate([np.zeros(1, elements.dtype), elements])[numbers]
 
-        return selected(function(*bound.args, **bound.kwargs))
+        return selected(on_values(function)(*bound.args, **bound.kwargs))
 
     return move
 
