@@ -18,9 +18,14 @@ def test_the_tour(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     tour = "".join(block for block in blocks if not block.startswith("rule("))
-    printed = io.StringIO()
+    printed, namespace = io.StringIO(), {}
     with contextlib.redirect_stdout(printed):
-        exec(compile(tour, "README.md", "exec"), {})
+        exec(compile(tour, "README.md", "exec"), namespace)
     for said in re.findall(r"print\(.*#\s*(.*?)\s*(?:= .*)?$", tour, flags=re.MULTILINE):
         assert re.sub(r"\s+", " ", said) in re.sub(r"\s+", " ", printed.getvalue())
     assert (tmp_path / "loss.svg").exists()
+    text = README.read_text(encoding="utf-8")
+    shown = [line for line in text.splitlines() if re.match(r"    (\w+ = |# (for|back)ward|return J)", line)]
+    written = namespace["written"].split("def value_and_gradients")[1]
+    normal = [re.sub(r"\s+", " ", line) for line in (*shown, *written.splitlines())]
+    assert len(shown) == 14 and all(line in normal[14:] for line in normal[:14])

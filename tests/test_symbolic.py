@@ -397,3 +397,20 @@ def test_sorting_and_what_looks_for_nan():
 def test_a_loss_of_one_element_in_two_axes():
     p = tg.Tensor(np.ones((1, 1)), requires_grad=True)
     assert tg.compile_step(lambda: p * 3.0, tg.SGD([p], lr=0.1))() == 3.0 and p.item() == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_gradients_that_are_others_memory_are_left_alone(make):
+    X = np.arange(1.0, 7.0).reshape(2, 3)
+    kept = X.copy()
+
+    def loss_of(p, q, r, s):
+        return lambda X: ((p * X) + (q + r) * np.sin(X)).sum() + (s.T @ np.exp(s)).sum()
+
+    results = []
+    for compiled in (False, True):
+        ps = [tg.Tensor(np.full((2, 3), v), requires_grad=True) for v in (1.0, 2.0, 3.0, 4.0)]
+        steps(loss_of(*ps), make(ps), X, compiled=compiled)
+        results.append(np.concatenate([t.data.ravel() for t in ps]))
+        assert np.array_equal(X, kept)
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-13)

@@ -27,6 +27,7 @@ class CompiledStep:
         self._parameters = optimizer.parameters()
         self._programs: dict[Any, Program] = {}
         self._gradients: tuple[Any, ...] | None = None
+        self._own: list[bool] = []  # which of them are memory that may be written over
 
     def __call__(self, *batch: Any) -> float:
         value = self.evaluate(*batch)
@@ -49,20 +50,20 @@ class CompiledStep:
                 )
             program = self._programs[key] = Program(Derivation(self._loss, arrays, self._parameters))
         value, *gradients = program.run(*arrays, *parameters)
-        self._gradients = tuple(gradients)
+        self._gradients, self._own = tuple(gradients), program.own
         return float(value.item())
 
     def update(self) -> None:
         """What the optimiser's `step()` does, with the gradients of the last `evaluate`."""
         if self._gradients is None:
             raise RuntimeError("compile_step: update() without evaluate() before it")
-        gradients = iter(self._gradients)
+        gradients = zip(self._gradients, self._own, strict=True)
         self._gradients = None
         for group in self._optimizer.param_groups:
             for p in group["params"]:
-                g = next(gradients)
+                g, own = next(gradients)
                 if g is not None and p.requires_grad:
-                    self._optimizer.advance(p, g, group)
+                    self._optimizer.advance(p, g, group, g if own else None)
 
 
 def compile_step(loss: Callable[..., Any], optimizer: Optimizer) -> CompiledStep:

@@ -96,8 +96,9 @@ class Optimizer:
         for p, group in with_gradient:
             self.advance(p, p.grad, group)
 
-    def advance(self, p: Tensor, g: Any, group: Group) -> None:
-        """Updates one parameter of `group`, given its gradient.
+    def advance(self, p: Tensor, g: Any, group: Group, spare: Array | None = None) -> None:
+        """Updates one parameter of `group`, given its gradient. `spare` is an array of its shape to work in; it may be
+        `g` itself.
 
         Whoever else holds its array, such as an older graph that may still be differentiated, keeps it as it is: then
         a new one is bound. One that only the parameter holds is written over, which is faster.
@@ -105,11 +106,11 @@ class Optimizer:
         alone = sys.getrefcount(p._data) == 2 and isinstance(p._data, np.ndarray) and p._data.flags.owndata
         values = np.asarray(p._data)
         new = values if alone and values.flags.writeable else np.empty_like(values)
-        self.update(p, values, g, new, group)
+        self.update(p, values, g, new, group, spare)
         if new is not values:
             p.data = new if isinstance(p._data, np.ndarray) else new[()]
 
-    def update(self, p: Tensor, values: Array, g: Array, out: Array, group: Group) -> None:
+    def update(self, p: Tensor, values: Array, g: Array, out: Array, group: Group, spare: Array | None = None) -> None:
         """Writes what becomes of `values`, given their gradient `g`, into `out` (which may be `values` itself)."""
         work = self._work.get(p)
         if work is None or work[0].shape != values.shape or work[0].dtype is not values.dtype:
@@ -120,7 +121,7 @@ class Optimizer:
             np.multiply(values, decay, out=b)
             b += g
             g = b
-        self._update(values, g, out, a, group, state)
+        self._update(values, g, out, a if spare is None or self._reads_twice(group) else spare, group, state)
 
     def _spare_arrays(self, values: Array) -> tuple[Array, Array]:
         """Two arrays of that shape to work in: parts of what all parameters of a dtype share."""
@@ -133,6 +134,10 @@ class Optimizer:
     def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
         """The rule itself: `g` includes weight decay and must not be changed; `spare` is of the same shape."""
         raise NotImplementedError
+
+    def _reads_twice(self, group: Group) -> bool:
+        """Whether the rule still reads the gradient when it has begun to write into its spare memory."""
+        return True
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of the settings and of what was accumulated for the parameters, as arrays: "groups.0.lr", and
@@ -226,6 +231,9 @@ class SGD(Optimizer):
                 g = velocity
         np.multiply(g, group["lr"], out=spare)
         np.subtract(p, spare, out=out)
+
+    def _reads_twice(self, group: Group) -> bool:
+        return bool(group["nesterov"])
 
     def _entries(self, group: Group) -> set[str]:
         return {"velocity"} if group["momentum"] else set()

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from .activations import BITS, _linear, _where_positive
 from .engine import sum_rows
 from .primitives import Primitive
 from .rules.elementwise import _where
+from .rules.products import is_tall, product
+from .rules.shape import _transpose as transpose
 from .tracing import Derivation, Line
 
 
@@ -57,6 +60,8 @@ class Program:
             for done in self._last.get(k, ()):
                 if done in self._buffers and done not in kept:
                     self._free.setdefault(_memory_of(done), []).append(self._buffers[done])
+        owners = [o for line in outputs if isinstance(line, Line) for o in self._owners[line]]
+        self.own = [isinstance(g, Line) and g in self._buffers and owners.count(g) == 1 for g in derivation.gradients]
         returned = ", ".join("None" if g is None else self._reference(g) for g in outputs)
         arguments = ", ".join(self._names[line] for line in inputs)
         body = "\n    ".join([*self._code, f"return {returned},"])
@@ -115,6 +120,8 @@ class Program:
                 out = "out=" if numpys in (np.maximum, np.minimum) else ""  # a third position is deprecated for these
                 self._code.append(f"{v} = {self._constant('f', numpys)}({', '.join(args)}, {out}{b})")
                 return
+            if self._inlined(k, line, v, args):
+                return
             if function is sum_rows:
                 b = self._buffer(k, line, ())
                 ones = self._constant("c", np.ones(line.args[0].shape[0], line.dtype))
@@ -140,6 +147,36 @@ class Program:
         forward = function.forward if isinstance(function, Primitive) else function
         given = ", ".join([*args, *(f"{name}={code}" for name, code in options.items())])
         self._code.append(f"{v} = {self._constant('f', forward)}({given})")
+
+    def _inlined(self, k: int, line: Line, v: str, args: list[str]) -> bool:
+        """Spells out what most steps consist of: the same calls as the primitive's own, with all views made before."""
+        function: Any = line.function
+        same = all(isinstance(a, Line) and a.dtype == line.dtype for a in line.args)
+        if function is transpose and line.ndim == 2:
+            self._code.append(f"{v} = {args[0]}.T")
+        elif function in (product, _linear) and line.ndim == 2 and same and line.args[0].ndim == 2:
+            b = self._buffer(k, line, ())
+            x, w = line.args[:2]
+            if is_tall(x.shape, w.shape):
+                multiply = np.multiply if x.shape[1] == 1 else np.matmul
+                turned = self._constant("b", self._namespace[b].T)
+                self._code.append(f"{self._constant('f', multiply)}({args[1]}.T, {args[0]}.T, {turned}); {v} = {b}")
+            else:
+                self._code.append(f"{v} = np.matmul({args[0]}, {args[1]}, {b})")
+            if function is _linear:
+                self._code.append(f"{self._constant('f', np.add)}({b}, {args[2]}, {b})")
+        elif function is _where_positive and same and line.dtype.itemsize in BITS and line.args[1] in self._buffers:
+            bits = BITS[line.dtype.itemsize]
+            g = self._constant("b", self._namespace[self._buffers[line.args[1]]].view(bits))
+            b = self._buffer(k, line, (line.args[1],))
+            out = self._namespace[b]
+            mask, factor = (self._constant("b", np.empty_like(out, dtype)) for dtype in (bool, bits))
+            seen = f"{self._constant('f', np.greater)}({args[0]}, 0, {mask}); np.copyto({factor}, {mask})"
+            times = f"{self._constant('f', np.multiply)}({g}, {factor}, {self._constant('b', out.view(bits))})"
+            self._code.append(f"{seen}; {times}; {v} = {b}")
+        else:
+            return False
+        return True
 
 
 def _memory_of(line: Line) -> tuple[Any, ...]:

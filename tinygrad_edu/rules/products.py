@@ -14,16 +14,16 @@ from ..operand import refuse
 from ..primitives import FUNCTIONS, primitive, rule
 
 
-def _is_tall(a: Any, b: Any) -> bool:
-    """Whether BLAS is faster with (bᵀ aᵀ)ᵀ: where the product of two matrices has many rows and few columns. It is
-    then laid out column by column, and so is what is computed from it element by element."""
-    return bool(a.ndim == b.ndim == 2 and b.shape[1] <= 64 and a.shape[0] >= 4 * b.shape[1] > 4)
+def is_tall(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether BLAS is faster with (bᵀ aᵀ)ᵀ, for matrices of these shapes: where the product has many rows and few
+    columns. It is then laid out column by column, and so is what is computed from it element by element."""
+    return len(a) == len(b) == 2 and b[1] <= 64 and a[0] >= 4 * b[1] > 4
 
 
 @primitive
 def product(a: Any, b: Any) -> Any:
     """The product of (stacks of) matrices: both arguments have two axes at least."""
-    if _is_tall(a, b):
+    if is_tall(a.shape, b.shape):
         multiply = np.multiply if a.shape[1] == 1 else operator.matmul
         y: Any = multiply(b.T, a.T).T
         return y
@@ -31,7 +31,7 @@ def product(a: Any, b: Any) -> Any:
 
 
 def product_into(out: Any, scratch: Any, a: Any, b: Any) -> None:
-    if _is_tall(a, b):
+    if is_tall(a.shape, b.shape):
         multiply: Any = np.multiply if a.shape[1] == 1 else np.matmul
         multiply(b.T, a.T, out=out.T)
     else:
