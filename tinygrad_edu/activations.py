@@ -17,7 +17,7 @@ from .random import generator
 from .rules.products import product, product_into
 from .rules.reductions import restored
 from .tensor import Tensor
-from .values import floating
+from .values import floating, shape_of
 
 # A primitive's `into` does its work in given memory: in `out`, and in what `scratch(k, make, *args)` gives it, which is
 # `make(*args)`, or in a compiled step what that was at the first time.
@@ -252,7 +252,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """x @ weight + bias: x of shape (…, n), weight (n, k), bias (k,), the result (…, k)."""
     if bias is None:
         return x @ weight
-    return _linear(x, weight, bias) if np.ndim(x) > 1 else x @ weight + bias
+    return _linear(x, weight, bias) if len(shape_of(x)) > 1 else x @ weight + bias
 
 
 def dropout(x: Any, p: float = 0.5, training: bool = True, rng: np.random.Generator | int | None = None) -> Any:

@@ -16,6 +16,7 @@ from .activations import Scratch, _softmax, as_floats, log_softmax, new_array, s
 from .operand import on_values
 from .primitives import primitive, rule
 from .tensor import Tensor
+from .values import shape_of
 
 
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
@@ -23,7 +24,7 @@ def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     ("batchmean"), or not at all ("sum")."""
     prediction = as_floats(prediction)
     target = _target("mse_loss", prediction, target)
-    return _mse_loss(prediction, target, count=_count("mse_loss", reduction, np.shape(prediction)))
+    return _mse_loss(prediction, target, count=_count("mse_loss", reduction, shape_of(prediction)))
 
 
 def mse_loss_into(out: None, scratch: Scratch, p: Any, t: Any, *, count: int) -> Any:
@@ -53,7 +54,7 @@ def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean")
     """
     probability = as_floats(probability)
     target = _target("binary_cross_entropy", probability, target, low=0, high=1)
-    count = _count("binary_cross_entropy", reduction, np.shape(probability))
+    count = _count("binary_cross_entropy", reduction, shape_of(probability))
     logits = probability.argument_of(sigmoid) if isinstance(probability, Tensor) else None
     if logits is not None:
         return _binary_cross_entropy(logits, probability, target, count=count)
@@ -68,7 +69,7 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = 
     """
     logits = as_floats(logits)
     target = _target("binary_cross_entropy_with_logits", logits, target, low=0, high=1)
-    count = _count("binary_cross_entropy_with_logits", reduction, np.shape(logits))
+    count = _count("binary_cross_entropy_with_logits", reduction, shape_of(logits))
     return _binary_cross_entropy(logits, sigmoid(logits), target, count=count)
 
 
@@ -132,7 +133,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
     "mean" and "batchmean" both divide by m, "sum" does not.
     """
     logits = as_floats(logits)
-    shape = np.shape(logits)
+    shape = shape_of(logits)
     if len(shape) != 2:
         raise ValueError(f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}")
     if isinstance(logits, Tensor) and logits.argument_of(_softmax) is not None:
@@ -143,7 +144,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
     if isinstance(labels, Tensor) and labels.requires_grad:
         raise TypeError("cross_entropy: the target requires grad, but the loss has no gradient for it; use .detach()")
     rows = _rows_of(labels, shape=shape, dtype=logits.dtype)
-    given = np.shape(labels) == shape and shape[1] > 1
+    given = shape_of(labels) == shape and shape[1] > 1
     totals = np.sum(rows, axis=1, keepdims=True) if given else 1
     count = 1 if reduction == "sum" else _count("cross_entropy", reduction, shape[:1])
     return _cross_entropy(logits, log_softmax(logits), rows, count=count, totals=totals)
@@ -261,7 +262,7 @@ def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high:
         checked = _checked(target, loss=loss, low=low, high=high, dtype=prediction.dtype)
         if not (isinstance(target, Tensor) and target.dtype == prediction.dtype and not target.writes):
             target = checked  # a tensor keeps its name
-    shapes = np.shape(prediction), np.shape(target)
+    shapes = shape_of(prediction), shape_of(target)
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"{loss}: prediction {shapes[0]} and target {shapes[1]} must have the same shape"

@@ -12,6 +12,7 @@ from . import functional as F
 from .random import generator
 from .recording import no_grad
 from .tensor import Tensor
+from .values import shape_of
 
 Rng = np.random.Generator | int | None
 Initializer = Callable[[tuple[int, ...], np.random.Generator], NDArray[Any]]
@@ -315,7 +316,7 @@ class Dense(Module):
         self.bias = Tensor(np.zeros(out_features, dtype), requires_grad=True, name="bias") if bias else None
 
     def forward(self, x: Any) -> Any:
-        shape = np.shape(x)
+        shape = shape_of(x)
         if not shape or shape[-1] != self.in_features:
             hint = ""
             if shape and shape[-1] == self.in_features + 1:

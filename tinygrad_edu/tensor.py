@@ -12,7 +12,7 @@ from .engine import Node, Record, changed_since, mark_changed, next_order, pullb
 from .operand import ArrayLike
 from .primitives import Options, Primitive
 from .recording import is_recording
-from .values import constant_value, numeric, widened
+from .values import constant_value, numeric, shape_of, widened
 
 _new = object.__new__
 _NOTHING = [(None,) * n for n in range(8)]  # what a record of n − 1 arguments keeps when its rules read nothing
@@ -387,7 +387,7 @@ def _constants(args: tuple[Any, ...], nodes: tuple[Node | None, ...]) -> Any:
     for k, node in enumerate(nodes):
         if node is None:
             arg = args[k]
-            shape, name = np.shape(arg), getattr(arg, "name", None)
+            shape, name = shape_of(arg), getattr(arg, "name", None)
             if shape or name:
                 described = described or [None] * len(nodes)
                 described[k] = shape, name

@@ -37,6 +37,12 @@ def widened(value: Any) -> Any:
     return value
 
 
+def shape_of(x: Any) -> tuple[int, ...]:
+    """`np.shape(x)`, without the detour over NumPy's protocol for what knows its shape."""
+    shape: tuple[int, ...] = x.shape if hasattr(x, "shape") else np.shape(x)
+    return shape
+
+
 def floating(x: Any) -> Any:
     """`x` as floats; integers become float64."""
     x = np.asarray(x)

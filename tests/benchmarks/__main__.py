@@ -22,7 +22,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.workloads import CHAINS, PEERS, WORKLOADS, chain, chain_without_backward
+from tests.benchmarks.workloads import (
+    CHAINS,
+    PEERS,
+    WORKLOADS,
+    Workload,
+    chain,
+    chain_without_backward,
+    compiled,
+    recorded,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -152,6 +161,26 @@ def growth(rounds: int) -> None:
     del kept
 
 
+def scaling(rounds: int) -> None:
+    """How time per step and the program's memory grow with layers, rows and width."""
+    print(f"\n{'recorded and compiled steps':34} {'recorded':>10} {'compiled':>10} {'memory of the program':>22}")
+    series = {
+        "layers": [Workload((64,) * n + (10,), 64, "relu", "classes") for n in (5, 10, 20, 40)],
+        "rows": [Workload((64, 64, 64, 10), n, "relu", "classes") for n in (256, 512, 1024, 2048)],
+        "width": [Workload((256, n, n, 10), 64, "relu", "classes") for n in (32, 64, 128, 256)],
+    }
+    for name, workloads in series.items():
+        for w in workloads:
+            steps = recorded(w), compiled(w)
+            tracemalloc.start()
+            steps[1]()
+            memory = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            best = [min(seconds(step) for _ in range(20 * rounds)) for step in steps]
+            size = {"layers": len(w.sizes) - 1, "rows": w.rows, "width": w.sizes[1]}[name]
+            print(f"{f'{name} {size}':34} {best[0] * 1e6:8.0f}µs {best[1] * 1e6:8.0f}µs {memory / 1e6:20.2f}MB")
+
+
 def versions() -> str:
     names = ("numpy", "torch", "jax", "autograd", "mygrad", "scikit-learn")
     found = []
@@ -183,6 +212,7 @@ def main() -> None:
         print(f"\n{args.plot}")
     if not args.workloads:
         growth(args.rounds)
+        scaling(args.rounds)
 
 
 if __name__ == "__main__":

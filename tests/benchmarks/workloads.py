@@ -268,7 +268,7 @@ def scikit_learn(w: Workload) -> Step:
         w.sizes[1:-1], solver="sgd", momentum=0.0, learning_rate_init=w.lr, batch_size=w.rows, alpha=0
     )
     model.partial_fit(X, Y, classes=np.arange(w.sizes[-1]))
-    return lambda: model.partial_fit(X, Y)
+    return lambda: model.partial_fit(X, Y).loss_
 
 
 PEERS: dict[str, Callable[[Workload], Step]] = {
@@ -291,7 +291,7 @@ def chain(n: int) -> Any:
     """`n` recorded operations on single numbers, multiplications and additions, and their gradients."""
     x = chain_without_backward(n)
     x.backward()
-    return x
+    return x.item()
 
 
 def chain_without_backward(n: int) -> tg.Tensor:
@@ -310,12 +310,12 @@ def chain_by_hand(n: int) -> Any:
         saved.append(x)
         x = x * a
         x = x + b
-    g, ga, gb = np.array(1.0), np.array(0.0), np.array(0.0)
+    y, g, ga, gb = x, np.array(1.0), np.array(0.0), np.array(0.0)
     for x in reversed(saved):
         gb = gb + g
         ga = ga + g * x
         g = g * a
-    return g, ga, gb
+    return y
 
 
 def chain_torch(n: int) -> Any:
@@ -326,7 +326,7 @@ def chain_torch(n: int) -> Any:
         x = x * a
         x = x + b
     x.backward()
-    return x
+    return x.item()
 
 
 CHAINS: dict[str, Callable[[int], Any]] = {

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..operand import refuse
 from ..primitives import FUNCTIONS, primitive, rule
+from ..values import shape_of
 
 
 def is_tall(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
@@ -44,7 +45,7 @@ rule(product, lambda g, y, a, b: product(g, b.mT), lambda g, y, a, b: product(a.
 
 def matmul(a: Any, b: Any) -> Any:
     """`a @ b`; a vector is a row on the left and a column on the right, and its axis vanishes from the product."""
-    dims = np.ndim(a), np.ndim(b)
+    dims = len(shape_of(a)), len(shape_of(b))
     if 0 in dims:
         raise ValueError(f"matmul: shapes {np.shape(a)} and {np.shape(b)}: use * to multiply by a single number")
     if dims[0] > 1 and dims[1] > 1:

@@ -1,0 +1,33 @@
+"""The benchmarks run; how fast anything is, is never asserted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.workloads import WORKLOADS, by_hand, compiled, recorded
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_all_do_the_same_work(name):
+    """The hand-written step, ours recorded and ours compiled: the same losses, so the same updates."""
+    losses = [[float(step()) for _ in range(3)] for step in (make(WORKLOADS[name]) for make in
+              (by_hand, recorded, compiled))]  # fmt: skip
+    tolerance = 1e-5 if WORKLOADS[name].dtype == "float32" else 1e-10
+    np.testing.assert_allclose(losses[1], losses[0], rtol=tolerance)
+    np.testing.assert_allclose(losses[2], losses[0], rtol=tolerance)
+    assert losses[0][2] < losses[0][0]
+
+
+def test_the_command(tmp_path):
+    command = [sys.executable, "-m", "tests.benchmarks", "image", "chain", "--rounds", "1"]
+    command += ["--plot", tmp_path / "b.png", "--peers", "NumPy by hand", "recorded", "compiled"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "ratio of minima" in done.stdout and "compiled" in done.stdout and "chain" in done.stdout
+    assert "left out" not in done.stdout and (tmp_path / "b.png").stat().st_size > 5000
