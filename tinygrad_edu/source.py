@@ -43,6 +43,9 @@ PYTHON: dict[str, Form] = {
     "where": (9, "np.where(<0:0>, <0:1>, <0:2>)"),
     "clip": (9, "np.clip(<0:0>, <0:1>, <0:2>)"),
     "sigmoid": (9, "sigmoid(<0:0>)"),
+    "leaky_relu": (9, "np.where(<4:0> > 0, <0:0>, <negative_slope> * <7:0>)"),
+    "mask": (6, "(np.random.random(<9:0>.shape) >= <0:1>) / (1 - <6:1>)"),
+    "softmax": (9, "softmax(<0:0>)"),
     "log_softmax": (9, "log_softmax(<0:0>)"),
     "rows_of_labels": (9, "one_hot(<0:0>, <classes>)"),
 }
@@ -77,6 +80,11 @@ HELPERS = {
     "sigmoid": """
         def sigmoid(z):
             return np.exp(-np.logaddexp(0, -z))
+        """,
+    "softmax": """
+        def softmax(z):
+            e = np.exp(z - z.max(axis=1, keepdims=True))
+            return e / e.sum(axis=1, keepdims=True)
         """,
     "log_softmax": """
         def log_softmax(z):
@@ -186,7 +194,7 @@ class Writer:
             return 9, f"{self._argument(line.args[0], 9)}[{self._index(line.options['index'])}]"
         if name == "reshape" and not self.latex and line.options.get("order", "C") == "C":
             return 9, f"{self._argument(line.args[0], 9)}.reshape({line.shape!r})"
-        if form is None:
+        if form is None or (name.endswith("softmax") and (line.ndim != 2 or line.options["axis"] not in (1, -1))):
             return 9, self._call(line, name)
         precedence, text = form
         if name in HELPERS and not self.latex:
@@ -200,6 +208,7 @@ class Writer:
             return self._argument(line.args[int(match[2])], int(match[1]))
 
         text = re.sub(r"<(\d+):(\d)>", argument, text)
+        text = text.replace("<negative_slope>", str(line.options.get("negative_slope")))
         if "<count>" in text:
             count = line.options["count"]
             text = text.removesuffix(" / <count>") if count == 1 else text.replace("<count>", self._count(count))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import linecache
+import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -73,6 +74,7 @@ class Trace:
         self.lines: list[Line] = []
         self.effects: list[Line] = []  # checks, which may raise
         self.line_of: dict[Record, Line] = {}
+        self.records: dict[Any, Record] = {}  # of lines
         self.captured: dict[Tensor, Line] = {}  # tensors that are neither inputs nor parameters: read in each run
         self._known: dict[Any, Line] = {}  # a common subexpression is written once
 
@@ -181,12 +183,20 @@ class Symbol(Tensor):
         wanted = is_recording() and any(node is not None for node in nodes)
         if not wanted and not primitive.moves:
             args = tuple(_widened(a) for a in args)
+        first: Any = args[0]._origin if isinstance(args[0], Symbol) else None
+        if primitive is NEGATIVE and first is not None and first.function is NEGATIVE and not wanted:
+            return _symbol(first.args[0])
         if isinstance(primitive.function, np.ufunc) and len(args) == 2:
             primitive, args, nodes = _simplified(primitive, args, nodes)
             if not isinstance(primitive, Primitive):
                 return primitive
         y = _traces[-1].write(primitive, args, options)
-        if wanted:
+        known = _traces[-1].records.get(y._origin) if wanted and y is not None else None
+        if known is not None and all(
+            map(operator.is_, known.parents, nodes)
+        ):  # a common subexpression has one record, too
+            y.record, y._requires_grad = known, True
+        elif wanted:
             keep = primitive.kept[tuple(node is not None for node in nodes)]
             plain = (y._value(), *(a._value() if isinstance(a, Tensor) else a for a in args))
             record = Record.__new__(Record)
@@ -197,6 +207,7 @@ class Symbol(Tensor):
             record.shape_and_dtype = (y.shape, y.dtype) if isinstance(y._data, np.ndarray) else None
             y.record, y._requires_grad = record, True
             _traces[-1].line_of[record] = y._origin
+            _traces[-1].records[y._origin] = record
         return y
 
     def _write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
@@ -409,5 +420,6 @@ class Derivation:
         for line in (*trace.lines, *self.inputs, *self.parameters, *trace.captured.values()):
             line.example = None
         trace.line_of.clear()
+        trace.records.clear()
         self.forward = [line for line in trace.lines[: self.forward_lines] if line in needed]
         self.backward = [line for line in trace.lines[self.forward_lines :] if line in needed]
