@@ -139,8 +139,8 @@ def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
             others = np.not_equal(below, 0, out=scratch(3, np.empty_like, x, bool))
             e *= others
             rest = np.add.reduce(e, axis=1, keepdims=True, out=scratch(4, np.empty_like, largest))
-            ties = np.add.reduce(others, axis=1, keepdims=True, dtype=x.dtype, out=scratch(5, np.empty_like, largest))
-            rest += np.subtract(x.shape[1] - 1, ties, out=ties)  # how many tie with the maximum
+            if np.count_nonzero(others) != x.size - len(x):  # then some tie with the maximum: each is e⁰ = 1
+                rest += x.shape[1] - 1 - np.add.reduce(others, axis=1, keepdims=True, dtype=x.dtype)
             return largest, below, np.log1p(rest, out=rest)
     largest = np.max(x, axis=axis, keepdims=True)
     largest = np.where(np.isfinite(largest), largest, np.where(np.isnan(largest), np.nan, 0))
