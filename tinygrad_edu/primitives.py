@@ -66,10 +66,11 @@ class Primitive:
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        for name in self.positional[len(args) : len(self.vjps)]:  # arrays given by name
-            if name not in options:
-                break
-            args += (options.pop(name),)
+        if options:
+            for name in self.positional[len(args) : len(self.vjps)]:  # arrays given by name
+                if name not in options:
+                    break
+                args += (options.pop(name),)
         for arg in (*args, *options.values()) if options else args:
             if isinstance(arg, Operand):
                 if tracing:
