@@ -103,12 +103,16 @@ class Optimizer:
         Whoever else holds its array, such as an older graph that may still be differentiated, keeps it as it is: then
         a new one is bound. One that only the parameter holds is written over, which is faster.
         """
-        alone = sys.getrefcount(p._data) == 2 and isinstance(p._data, np.ndarray) and p._data.flags.owndata
-        values = np.asarray(p._data)
-        new = values if alone and values.flags.writeable else np.empty_like(values)
-        self.update(p, values, g, new, group, spare)
-        if new is not values:
-            p.data = new if isinstance(p._data, np.ndarray) else new[()]
+        alone = sys.getrefcount(p._data) == 2
+        values = p._data
+        if isinstance(values, np.ndarray):
+            flags = values.flags
+            if alone and flags.owndata and flags.writeable:
+                self.update(p, values, g, values, group, spare)
+                return
+        new = np.empty_like(values)
+        self.update(p, np.asarray(values), np.asarray(g), new, group, spare)
+        p.data = new if isinstance(values, np.ndarray) else new[()]
 
     def update(self, p: Tensor, values: Array, g: Array, out: Array, group: Group, spare: Array | None = None) -> None:
         """Writes what becomes of `values`, given their gradient `g`, into `out` (which may be `values` itself)."""

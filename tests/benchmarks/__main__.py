@@ -114,7 +114,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: str) -> None:
     figure = Figure(figsize=(11, 8), layout="constrained")
     colors = {name: f"C{k}" for k, name in enumerate(PEERS)}
     kinds = (
-        ("ratio", "time per step, of hand-written NumPy's"),
+        ("ratio", "time per step (by hand: 1)"),
         ("memory", "memory [MB]"),
         ("first", "first call [s]"),
     )
@@ -125,7 +125,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: str) -> None:
             for f in figures:
                 value = f[key] / (1e6 if key == "memory" else 1)
                 axes.bar(place, value, color=colors[f["peer"]])
-                axes.text(place, value, f"{value:.2g}", ha="center", va="bottom", fontsize=6)
+                axes.text(place, value, f"{value:.3g}", ha="center", va="bottom", fontsize=6)
                 place += 1
             place += 1
         axes.set_xticks(*zip(*ticks, strict=True))
