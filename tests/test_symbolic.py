@@ -414,3 +414,18 @@ def test_gradients_that_are_others_memory_are_left_alone(make):
         results.append(np.concatenate([t.data.ravel() for t in ps]))
         assert np.array_equal(X, kept)
     np.testing.assert_allclose(results[1], results[0], rtol=1e-13)
+
+
+def test_a_long_functions_source_is_cut_in_lines():
+    def f(x):
+        for _ in range(1000):
+            x = np.sin(x) * 0.9 + np.cos(x * 0.5)
+        return np.sum(x)
+
+    x = np.ones(2)
+    d = derive(f, x)
+    value, gradients = run(d.source)(x)
+    expected = tg.value_and_grad(f)(x)
+    assert value == pytest.approx(expected[0], rel=1e-13) and d.latex()
+    np.testing.assert_allclose(gradients[0], expected[1], rtol=1e-10, atol=1e-300)
+    assert max(map(len, d.source.splitlines())) < 200

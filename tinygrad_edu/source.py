@@ -96,6 +96,7 @@ HELPERS = {
             return np.eye(classes)[labels.reshape(-1).astype(int)]
         """,
 }
+DEEPEST = 6  # expressions of more functions within functions are cut in pieces
 ACTIVATIONS = {"sigmoid", "relu", "tanh", "softmax", "leaky_relu", "softplus"}
 
 
@@ -165,6 +166,14 @@ class Writer:
                     if forward in self.names
                     else f"g{sum(name.startswith('g') for name in taken) + 1}",
                 )
+
+        depths: dict[Line, int] = {}  # how deep the expression of a line without a name is
+        for letter, lines in (("t", d.forward), ("g", d.backward)):
+            for line in lines:
+                inner = [depths.get(operand, 0) for operand in line.operands() if operand not in self.names]
+                depths[line] = 1 + max(inner, default=0)
+                if line not in self.names and depths[line] > DEEPEST:
+                    give(line, f"{letter}{sum(name.startswith(letter) for name in taken) + 1}")
 
     def _is_trivial(self, line: Line) -> bool:
         """Whether the line is as short as its name: a check that changes nothing, or a view turned over."""
