@@ -392,3 +392,10 @@ def test_arrays_in_arrays_out():
     for f in (F.relu, F.leaky_relu, F.sigmoid, F.softplus, F.log_sigmoid, F.softmax, F.log_softmax):
         assert type(f(x)) is np.ndarray
     assert not isinstance(F.cross_entropy(x, [0]), Tensor) and not isinstance(F.mse_loss(x, x), Tensor)
+
+
+def test_masked_logits_count_nothing():
+    z = Tensor(np.array([[-np.inf, 0.0, 0.0]]), requires_grad=True)
+    J = F.cross_entropy(z, [1])
+    J.backward()
+    assert J.item() == pytest.approx(np.log(2)) and z.grad.tolist() == [[0, -0.5, 0.5]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -429,3 +430,100 @@ def test_a_long_functions_source_is_cut_in_lines():
     assert value == pytest.approx(expected[0], rel=1e-13) and d.latex()
     np.testing.assert_allclose(gradients[0], expected[1], rtol=1e-10, atol=1e-300)
     assert max(map(len, d.source.splitlines())) < 200
+
+
+def agrees(f, *inputs, parameters=(), rtol=1e-12):
+    """The call and the source against the recorded gradient."""
+    floats = tuple(i for i, x in enumerate(inputs) if np.asarray(x).dtype.kind == "f")
+    expected = tg.value_and_grad(f, argnums=floats)(*inputs)
+    d = derive(f, *inputs)
+    for value, gradients in (d(*inputs), run(d.source)(*inputs)):
+        np.testing.assert_allclose(value, expected[0], rtol=rtol)
+        for g, e in zip(gradients, expected[1], strict=True):
+            np.testing.assert_allclose(np.zeros_like(e) if g is None else g, e, rtol=rtol, atol=1e-14)
+
+
+V, B, M = np.array([1.0, 2, 3]), np.array([1.0, 0, 1]), np.array([[1.0, 2], [3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("f", "inputs"),
+    [
+        (lambda a, b: (a @ b) * (a @ a), (V, B)),
+        (lambda x: np.sum(np.transpose(x, (0, 1)) * np.array([[0, 1], [2, 0]])), (M,)),
+        (lambda x: np.sum(np.prod(x, axis=1) * np.array([1, 0])), (M,)),
+        (lambda x: np.sum(np.cumprod(x, axis=1) * np.array([[0.0, 1], [2, 0]])), (M,)),
+        (lambda x, y, u: F.mse_loss(x, y + u), (V, np.array([1, 1, 1]), np.array([2, 2, 2]))),
+        (lambda z, t, u: F.binary_cross_entropy_with_logits(z, t - u), (V, np.array([1, 1, 1]), np.array([0, 1, 1]))),
+        (lambda x, n: np.sum(x * (-2.0) ** n), (V, np.array([2, 3, 4]))),
+        (lambda x: F.relu(x) * 2 + F.sigmoid(x), (np.float64(1.0),)),
+        (lambda x: np.sum(np.where(np.array([1, 0, 1]), x, 0)), (V,)),
+        (lambda x: np.sum(x[1:] ** 2) + np.sum(x[:2]), (V,)),
+        (lambda x: np.sum(np.minimum(x, np.array([1, np.inf, 2]))), (V,)),
+        (lambda x, n: np.sum(x * np.sum(n / 255)), (V, np.array([1, 2, 4], np.uint8))),
+        (lambda x, n: np.sum(x * (n / 1) ** 40), (V, np.array([1, 2, 3]))),
+        (lambda x: np.sum(-(x**2) + (-x) ** 2 + x / (x * x) - (x - (x - 2)) + x / (x / 3) + 2**-x), (V,)),
+        (lambda x: np.sum((x @ x).T @ x), (M,)),
+        (lambda z: F.cross_entropy(z, np.zeros(3, int)), (V[:, None],)),
+        (lambda m, np_: np.sum(m * np_), (V, B)),
+        (lambda J, h: np.sum(J * h * np.array([1.0, 5, 2])), (V, B)),
+    ],
+)  # fmt: skip
+def test_odd_expressions(f, inputs):
+    agrees(f, *inputs)
+
+
+def test_names_do_not_collide():
+    x = np.ones((5, 1))
+    for name in ("m", "c1", "np", "sigmoid", "lambda", "J", "z1", "a b"):
+        p = tg.Tensor(np.full(1, 3.0), requires_grad=True, name=name)
+        q = tg.Tensor(np.full(1, 2.0), requires_grad=True, name="X")
+        d = derive(lambda X, y: F.mse_loss(F.sigmoid(X * p * np.arange(5.0)[:, None]) * q, y), x, x, parameters=[p, q])  # noqa: B023
+        expected = d(x, x)
+        value, gradients = run(d.source)(x, x, p.data, q.data)
+        assert value == pytest.approx(expected[0], rel=1e-12)
+        for g, e in zip(gradients, expected[1], strict=True):
+            np.testing.assert_allclose(g, e, rtol=1e-12)
+    with pytest.raises(ValueError, match="given twice"):
+        derive(lambda: (p * p).sum(), parameters=[p, p])
+
+
+def test_sizes_that_depend_on_data_are_refused():
+    for f in (lambda a: np.mean(a[a > 0]), lambda a: np.sum(a[np.flatnonzero(a > 0)])):
+        with pytest.raises(TypeError, match="the size of a result depends on the data"):
+            derive(f, V)
+
+
+def test_constants_are_as_they_were():
+    def changing(x):
+        c, total = np.zeros(3), 0.0
+        for i in range(3):
+            c[i] = 1
+            total = total + np.sum(x * c)
+        return total
+
+    agrees(changing, V)
+    mask = np.array([1.0, 2, 2])
+    d = derive(lambda x: np.sum(x * mask), V)
+    mask[:] = 0
+    assert d(V)[0] == 11
+
+
+def test_the_value_belongs_to_the_caller_too():
+    d = derive(lambda a, b: a.reshape(1, 3) @ b.reshape(3, 1), V, B)
+    value, _ = d(V, B)
+    d(2 * V, B)
+    assert value == 4
+
+
+def test_threads_share_a_derivation():
+    rng = np.random.default_rng(0)
+    d = derive(lambda x: np.sum(np.tanh(x @ np.sin(x)) * x), rng.normal(size=(60, 60)))
+    inputs = [rng.normal(size=(60, 60)) for _ in range(20)]
+    expected = [d(x)[0] for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        assert [value for value, _ in pool.map(d, inputs)] == expected
+        nets = [tg.Sequential(tg.Dense(3, 4, rng=k), tg.Tanh(), tg.Dense(4, 1, rng=k)) for k in range(8)]
+        made = pool.map(lambda n: derive(lambda X: np.sum(n(X) ** 2), np.ones((2, 3)), parameters=n), nets)
+        for net, d in zip(nets, made, strict=True):
+            assert d(np.ones((2, 3)))[0] == np.sum(net(np.ones((2, 3))).data ** 2)

@@ -74,7 +74,7 @@ def compile_step(loss: Callable[..., Any], optimizer: Optimizer) -> CompiledStep
     shape and dtype of batch and parameters, on symbols; what it does besides NumPy (printing, counting) happens then
     only, and so are random numbers that it draws itself (those of `dropout` are drawn anew in each step); a module's
     mode (`train()`, `eval()`) is that of this moment. Arrays that it holds are constants; tensors, such as parameters
-    that are not the optimiser's, are read in each step.
+    that are not the optimiser's, are read in each step. It must not keep what it computes (a running mean, say).
 
     Raises `TypeError`, with the line of code, where the function looks at values: in a Python branch, an index, by
     `float()` or `.data`.

@@ -237,7 +237,7 @@ def pullback(
         for node, vjp in zip(parents, applied.vjps):  # noqa: B905  (strict= costs a tenth of a scalar's step)
             if node is None or vjp is None or (wanted is not None and node not in wanted):
                 continue
-            if applied.adds is not None and node in owned:
+            if applied.adds is not None and node in owned and not getattr(g, "writes", False):
                 applied.adds(gradients[node], g, **options or {})
                 continue
             try:

@@ -151,8 +151,13 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
 
 
 def cross_entropy_into(out: None, scratch: Scratch, z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
-    products = np.multiply(t, q, out=scratch(0, np.empty_like, q))
-    return -np.add.reduce(products, axis=None) / count
+    with np.errstate(invalid="ignore"):
+        products = np.multiply(t, q, out=scratch(0, np.empty_like, q))
+    total = np.add.reduce(products, axis=None)
+    if total != total:  # a logit of −∞ that no label asks for counts nothing
+        np.copyto(products, 0, where=t == 0)
+        total = np.add.reduce(products, axis=None)
+    return -total / count
 
 
 @primitive

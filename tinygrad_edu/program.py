@@ -31,7 +31,7 @@ class Scratch:
 
 def _where_into(out: Any, scratch: Any, condition: Any, a: Any, b: Any) -> None:
     np.copyto(out, b)
-    np.copyto(out, a, where=condition)
+    np.copyto(out, a, where=np.asarray(condition, bool))
 
 
 class Program:
@@ -137,7 +137,8 @@ class Program:
                 self._code.append(f"{self._constant('f', _where_into)}({b}, None, {', '.join(args)}); {v} = {b}")
                 return
         into = getattr(function, "into", None)
-        if into is not None and (same or not isinstance(function, Primitive)):
+        scalar = not line.ndim and not any(isinstance(a, Line) and a.ndim for a in line.args)
+        if into is not None and not scalar and (same or not isinstance(function, Primitive)):
             over = function.overwrites if isinstance(function, Primitive) else None
             b = self._buffer(k, line, () if over is None else (line.args[over],)) if line.ndim else "None"
             given = "".join(f", {name}={code}" for name, code in options.items())
@@ -152,7 +153,7 @@ class Program:
         """Spells out what most steps consist of: the same calls as the primitive's own, with all views made before."""
         function: Any = line.function
         same = all(isinstance(a, Line) and a.dtype == line.dtype for a in line.args)
-        if function is transpose and line.ndim == 2:
+        if function is transpose and tuple(line.options["axes"]) == (1, 0):
             self._code.append(f"{v} = {args[0]}.T")
         elif function in (product, _linear) and line.ndim == 2 and same and line.args[0].ndim == 2:
             b = self._buffer(k, line, ())
@@ -189,7 +190,7 @@ def _owners(lines: Sequence[Line], inputs: Sequence[Line]) -> dict[Line, frozens
     owners = {line: frozenset((line,)) for line in inputs}
     for line in lines:
         own = frozenset((line,))
-        if line.ndim and not _fills_a_buffer(line):
+        if not _fills_a_buffer(line):
             own = own.union(*(owners[operand] for operand in line.operands()))
         owners[line] = own
     return owners

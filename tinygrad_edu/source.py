@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import re
 import textwrap
@@ -187,7 +188,9 @@ class Writer:
         """What the line computes, with its precedence."""
         name = name_of(line.function)
         form = self.forms.get(name)
-        if name == "transpose" and line.ndim == 2 and not self.latex:
+        if name == "checked":
+            return self._wrapped(line.args[0])
+        if name == "transpose" and tuple(line.options["axes"]) == (1, 0) and not self.latex:
             return 9, f"{self._argument(line.args[0], 9)}.T"
         if name in ("multiply", "divide") and len(line.args) == 2:
             scaled = self._scaled(name, *line.args)
@@ -198,7 +201,8 @@ class Writer:
         if name == "broadcast_to" and not self.latex:
             return 9, f"np.broadcast_to({self._argument(line.args[0], 0)}, {tuple(line.options['shape'])!r})"
         if name == "astype" and not self.latex:
-            return 9, f"{self._argument(line.args[0], 9)}.astype({self._constant(np.dtype(line.options['dtype']))})"
+            dtype = line.options["dtype"] if "dtype" in line.options else line.args[1]
+            return 9, f"{self._argument(line.args[0], 9)}.astype({self._constant(np.dtype(dtype))})"
         if name == "getitem" and not self.latex:
             return 9, f"{self._argument(line.args[0], 9)}[{self._index(line.options['index'])}]"
         if name == "reshape" and not self.latex and line.options.get("order", "C") == "C":
@@ -209,7 +213,7 @@ class Writer:
         if name in HELPERS and not self.latex:
             self.helpers[name] = None
         if name == "rows_of_labels":
-            if line.args[0].ndim == 2 and line.args[0].shape == line.shape:
+            if line.args[0].ndim == 2 and line.args[0].shape == line.shape and line.shape[1] > 1:
                 return self._wrapped(line.args[0])
             self.helpers["one_hot"] = None
 
@@ -261,7 +265,8 @@ class Writer:
             if value in self.names:
                 return 10, self._symbol(self.names[value])
             return self.expression(value)
-        return 10, self._constant(value)
+        text = self._constant(value)
+        return 7 if text.startswith("-") else 10, text
 
     def _argument(self, value: Any, precedence: int) -> str:
         if isinstance(value, list | tuple):
@@ -287,7 +292,10 @@ class Writer:
             for name, known in self.constants.items():
                 if known is value:
                     return self._symbol(name)
-            name = f"c{len(self.constants) + 1}"
+            number = len(self.constants) + 1
+            while f"c{number}" in self.names.values():
+                number += 1
+            name = f"c{number}"
             self.constants[name] = value
             return self._symbol(name)
         if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
@@ -355,7 +363,8 @@ def helpers(wanted: dict[str, Any]) -> str:
 
 def _globals_of(code: types.CodeType) -> set[str]:
     inner = (c for c in code.co_consts if isinstance(c, types.CodeType))
-    return set(code.co_names).union(*(_globals_of(c) for c in inner))
+    own = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return own.union(*(_globals_of(c) for c in inner))
 
 
 def _literal(value: Any) -> str:
@@ -402,7 +411,8 @@ def source(derivation: Derivation, names: dict[Line, str], function: str = "valu
 
 
 def _array(value: Any) -> str:
-    return f"np.array({value.tolist()!r}, dtype=np.{value.dtype.name}).reshape{value.shape!r}"
+    numbers = re.sub(r"\b(inf|nan)\b", r"np.\1", repr(value.tolist()))
+    return f"np.array({numbers}, dtype=np.{value.dtype.name}).reshape{value.shape!r}"
 
 
 def latex(derivation: Derivation, names: dict[Line, str]) -> str:

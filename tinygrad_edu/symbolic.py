@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 import re
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,16 +31,21 @@ class Derived:
 
     def __init__(self, fun: Callable[..., Any], examples: Sequence[Any], parameters: Any) -> None:
         self._fun = fun
+        self._lock = threading.Lock()
         named = _named(parameters)
         self._parameters = list(named.values())
+        if len(set(map(id, self._parameters))) < len(self._parameters):
+            raise ValueError("derive: a parameter was given twice")
         arrays = [_array(e) for e in examples]
         self._programs: dict[Any, Program] = {}
         self._derivation = self._derive(arrays)
-        self._names = _inputs_of(fun, examples, set(named))
+        taken: set[str] = set(RESERVED)
+        parameter_names = [_free(name, taken) for name in named]
+        self._names = [_free(name, taken) for name in _inputs_of(fun, examples)]
         captured = self._derivation.captured
-        others = [_identifier(t.name or f"constant_{k}") for k, t in enumerate(captured, 1)]
+        others = [_free(t.name or f"constant_{k}", taken) for k, t in enumerate(captured, 1)]
         lines = (*self._derivation.inputs, *self._derivation.parameters, *captured.values())
-        self._lines: dict[Line, str] = dict(zip(lines, [*self._names, *named, *others], strict=True))
+        self._lines: dict[Line, str] = dict(zip(lines, [*self._names, *parameter_names, *others], strict=True))
         self._programs[_key(arrays, self._parameters)] = Program(self._derivation)
 
     def _derive(self, arrays: list[Any]) -> Derivation:
@@ -77,8 +84,9 @@ class Derived:
                     f"{[a.shape for a in arrays]}; derive another function, or use value_and_grad, which records"
                 )
             program = self._programs[key] = Program(self._derive(arrays))
-        value, *gradients = program.run(*arrays, *(p.data for p in self._parameters))
-        return value, [None if g is None else np.array(g) for g in gradients]
+        with self._lock:  # the program has one memory
+            value, *gradients = program.run(*arrays, *(p.data for p in self._parameters))
+            return np.array(value)[()], [None if g is None else np.array(g) for g in gradients]
 
     def __repr__(self) -> str:
         return f"Derived({', '.join(self._names)})"
@@ -116,24 +124,32 @@ def _named(parameters: Any) -> dict[str, Tensor]:
         short = {id(t): f"{letter}{k}" for k, m in enumerate(layers, 1)
                  for letter, t in (("W", m.weight), ("b", m.bias)) if t is not None}  # fmt: skip
         for name, p in parameters.named_parameters():
-            named[short.get(id(p), _identifier(name))] = p
+            named[short.get(id(p), name)] = p
         return named
     if isinstance(parameters, dict):
-        return {_identifier(name): p for name, p in parameters.items()}
+        return dict(parameters)
     tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     named = {}
     for k, p in enumerate(tensors, 1):
-        name = _identifier(p.name or f"p{k}")
+        name = p.name or f"p{k}"
         named[name if name not in named else f"{name}_{k}"] = p
     return named
 
 
-def _identifier(name: str) -> str:
+RESERVED = {"m", "np", "J", "sigmoid", "softmax", "log_softmax", "one_hot", "value_and_gradients"}
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A Python name like `name` that is not taken yet; it is then."""
     text = re.sub(r"\W", "_", name)
-    return f"p_{text}" if not text or text[0].isdigit() else text
+    text = f"p_{text}" if not text or text[0].isdigit() else text
+    while text in taken or keyword.iskeyword(text):
+        text += "_"
+    taken.add(text)
+    return text
 
 
-def _inputs_of(fun: Callable[..., Any], examples: Sequence[Any], taken: set[str]) -> list[str]:
+def _inputs_of(fun: Callable[..., Any], examples: Sequence[Any]) -> list[str]:
     """The inputs' names: those of the tensors given, else those of the function's parameters."""
     try:
         own = [p.name for p in inspect.signature(fun).parameters.values() if p.kind in (p.POSITIONAL_ONLY,
@@ -142,10 +158,5 @@ def _inputs_of(fun: Callable[..., Any], examples: Sequence[Any], taken: set[str]
         own = []
     names: list[str] = []
     for k, example in enumerate(examples):
-        name = getattr(example, "name", None) or (own[k] if k < len(own) else f"x{k + 1}")
-        name = _identifier(name)
-        while name in taken or name in ("m", "np"):
-            name += "_"
-        taken.add(name)
-        names.append(name)
+        names.append(getattr(example, "name", None) or (own[k] if k < len(own) else f"x{k + 1}"))
     return names

@@ -11,6 +11,7 @@ import contextlib
 import linecache
 import operator
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,21 @@ class Trace:
         self.line_of: dict[Record, Line] = {}
         self.records: dict[Any, Record] = {}  # of lines
         self.captured: dict[Tensor, Line] = {}  # tensors that are neither inputs nor parameters: read in each run
+        self._constants: dict[int, tuple[Any, Any]] = {}
         self._known: dict[Any, Line] = {}  # a common subexpression is written once
+
+    def constant(self, array: Any) -> Any:
+        """A copy of the array as it is now: what becomes of it later is not what was seen."""
+        _, held = self._constants.get(id(array), (None, None))
+        if held is None or held.dtype != array.dtype or not np.array_equal(held, array):
+            held = array.copy(order="K")
+            self._constants[id(array)] = array, held
+        return held
 
     def write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
         """Notes a call and returns its value, a symbol without a record."""
+        if function in SIZES_FROM_DATA or _selects(options.get("index")):
+            raise _refusal("the size of a result depends on the data")
         values = [_example(a) for a in args]
         named = {name: _example(value) for name, value in options.items()}
         lines = tuple(_line_of(a) for a in args)
@@ -106,7 +118,18 @@ class Trace:
         return _symbol(line)
 
 
-_traces: list[Trace] = []  # of this process; one is made at a time
+_traces: list[Trace] = []  # of this process …
+_one_at_a_time = threading.RLock()  # … and of one thread
+
+
+SIZES_FROM_DATA = {np.nonzero, np.flatnonzero, np.argwhere}
+
+
+def _selects(index: Any) -> bool:
+    """Whether an index is a mask made of data."""
+    if isinstance(index, tuple):
+        return any(map(_selects, index))
+    return isinstance(index, Symbol) and index.dtype == bool
 
 
 def _name(function: Any) -> str:
@@ -131,6 +154,8 @@ def _line_of(value: Any) -> Any:
         return _traces[-1].captured.setdefault(value, Line(None, (), {}, value._data))
     if isinstance(value, list | tuple):
         return type(value)(_line_of(v) for v in value)
+    if isinstance(value, np.ndarray):
+        return _traces[-1].constant(value)
     return value
 
 
@@ -330,7 +355,7 @@ def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -
             args = (c, x) if k == 0 else (x, c)
         if np.ndim(c) or np.result_type(c, x._data) != x.dtype or isinstance(c, np.ndarray):
             continue
-        if c == 1 and (primitive is MULTIPLY or (k == 1 and primitive in (POWER, DIVIDE))):
+        if c == 1 and (primitive is MULTIPLY or (k == 1 and primitive in (POWER, DIVIDE) and x.dtype.kind == "f")):
             return x, args, nodes
         if c == -1 and primitive is MULTIPLY:
             return NEGATIVE, (x,), (nodes[1 - k],)
@@ -378,7 +403,7 @@ class Derivation:
     ) -> None:
         """Traces `fun(*examples)` with `parameters`; gradients are of the parameters, then of the examples `wanted`."""
         trace = Trace()
-        with _tracing(trace, parameters):
+        with _one_at_a_time, _tracing(trace, parameters):
             arguments = [_symbol(Line(None, (), {}, value)) for value in examples]
             differentiated = [*parameters]
             for i in wanted:
