@@ -50,7 +50,7 @@ def resume(
     generators: Sequence[np.random.Generator],
     noted: set[str],
 ) -> None:
-    wanted = {f"model/{name}": p.shape for name, p in model.named_parameters()}
+    wanted = {f"model/{name}": array.shape for name, array in model.state_dict().items()}
 
     def check(name: str, shape: tuple[int, ...]) -> None:
         if shape != wanted.get(name, shape):

@@ -74,13 +74,15 @@ def _evaluating(model: Any) -> Iterator[None]:
             module.training = mode
 
 
-def measured(model: Any, X: Any, y: Any, loss: Loss, metrics: Mapping[str, Metric]) -> dict[str, float]:
-    """The loss and the metrics of the model as it is."""
+def measured(model: Any, X: Any, y: Any, metrics: Mapping[str, Metric], loss: Loss | None = None) -> dict[str, float]:
+    """The metrics, and the loss if it is given, of the model as it is."""
     total, outputs = 0.0, []
     with _evaluating(model):
         for a, b in Batches(X, y, batch_size=1000, shuffle=False):
             output = model(widened(a))
-            total += float(loss(output, b)) * len(a)  # of the output itself, which knows the logits it was made of
+            if loss is not None:  # of the output itself, which knows the logits it was made of
+                total += float(loss(output, b)) * len(a)
             outputs.append(output.numpy() if isinstance(output, Tensor) else np.asarray(output))
     prediction = np.concatenate(outputs)
-    return {"loss": total / len(X)} | {name: metric(prediction, y) for name, metric in metrics.items()}
+    values = {name: metric(prediction, y) for name, metric in metrics.items()}
+    return values if loss is None else {"loss": total / len(X)} | values

@@ -1,6 +1,6 @@
 """What makes an object speak NumPy: Python's operators, the methods of `ndarray`, and NumPy's two protocols.
 
-Everything here ends in the table of `engine.py`: an operator hands its operands to a primitive, a method or a NumPy
+Everything here ends in the table of `primitives.py`: an operator hands its operands to a primitive, a method or a NumPy
 function is looked up. How a primitive treats the object is the object's own business (`_apply`, `_binary`): a tensor
 computes and records.
 """

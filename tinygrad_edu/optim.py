@@ -108,13 +108,13 @@ class Optimizer:
         if isinstance(values, np.ndarray):
             flags = values.flags
             if alone and flags.owndata and flags.writeable:
-                self.update(p, values, g, values, group, spare)
+                self._write(p, values, g, values, group, spare)
                 return
         new = np.empty_like(values)
-        self.update(p, np.asarray(values), np.asarray(g), new, group, spare)
+        self._write(p, np.asarray(values), np.asarray(g), new, group, spare)
         p.data = new if isinstance(values, np.ndarray) else new[()]
 
-    def update(self, p: Tensor, values: Array, g: Array, out: Array, group: Group, spare: Array | None = None) -> None:
+    def _write(self, p: Tensor, values: Array, g: Array, out: Array, group: Group, spare: Array | None = None) -> None:
         """Writes what becomes of `values`, given their gradient `g`, into `out` (which may be `values` itself)."""
         work = self._work.get(p)
         if work is None or work[0].shape != values.shape or work[0].dtype is not values.dtype:
@@ -224,7 +224,9 @@ class SGD(Optimizer):
     def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
         momentum = group["momentum"]
         if momentum:
-            velocity = state.setdefault("velocity", np.zeros_like(p)) if not state else state["velocity"]
+            if not state:
+                state["velocity"] = np.zeros_like(p)
+            velocity = state["velocity"]
             velocity *= momentum
             velocity += g
             if group["nesterov"]:

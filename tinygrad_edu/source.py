@@ -40,7 +40,6 @@ PYTHON: dict[str, Form] = {
     "mse_loss": (6, "np.sum((<5:0> - <6:1>) ** 2) / <count>"),
     "binary_cross_entropy": (6, "np.sum(np.logaddexp(0, <0:0>) - <6:2> * <7:0>) / <count>"),
     "cross_entropy": (6, "-np.sum(<6:2> * <7:1>) / <count>"),
-    "checked": (10, "<0:0>"),
     "where": (9, "np.where(<0:0>, <0:1>, <0:2>)"),
     "clip": (9, "np.clip(<0:0>, <0:1>, <0:2>)"),
     "sigmoid": (9, "sigmoid(<0:0>)"),
@@ -73,7 +72,6 @@ LATEX: dict[str, Form] = {
     "binary_cross_entropy": (9, r"\frac{1}{<count>} \sum \left(\log(1 + e^{<0:0>}) - <6:2> \odot <7:0>\right)"),
     "cross_entropy": (9, r"-\frac{1}{<count>} \sum <6:2> \odot <7:1>"),
     "log_softmax": (9, r"\log\operatorname{softmax}(<0:0>)"),
-    "checked": (10, "<0:0>"),
     "rows_of_labels": (9, r"\operatorname{onehot}(<0:0>)"),
 }
 # What these helpers are in a module that has NumPy only, each stable for all finite arguments
@@ -178,7 +176,7 @@ class Writer:
 
     def _is_trivial(self, line: Line) -> bool:
         """Whether the line is as short as its name: a check that changes nothing, or a view turned over."""
-        return name_of(line.function) in ("checked", "transpose") and line.args[0] is not None
+        return name_of(line.function) in ("checked", "transpose")
 
     def statements(self, lines: Iterable[Line]) -> list[tuple[Line, str, str]]:
         """(line, name, expression) for each line that has a name; dead ones are gone."""
@@ -375,7 +373,7 @@ def _literal(value: Any) -> str:
     return repr(value)
 
 
-def source(derivation: Derivation, names: dict[Line, str], function: str = "value_and_gradients") -> str:
+def source(derivation: Derivation, names: dict[Line, str]) -> str:
     """A module that runs with NumPy alone: a function of the inputs and parameters, which returns the value and the
     gradients."""
     writer = Writer(derivation, names, PYTHON)
@@ -406,7 +404,7 @@ def source(derivation: Derivation, names: dict[Line, str], function: str = "valu
     if constants:
         parts.append("\n\n" * bool(defined) + "\n" + constants)
     indented = "\n".join(f"    {line}" for line in body)
-    parts.append(f"\n\ndef {function}({', '.join(inputs)}):\n{indented}\n")
+    parts.append(f"\n\ndef value_and_gradients({', '.join(inputs)}):\n{indented}\n")
     return "".join(parts)
 
 

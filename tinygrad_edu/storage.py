@@ -43,11 +43,11 @@ def load(model: Module, path: PathLike) -> None:
     Raises `FileNotFoundError` if there is none, and `ValueError`, with the model left as it was, if the file is
     damaged, holds anything but arrays of numbers, or other names or shapes than the model's.
     """
-    wanted = {name: t.data for name, t in model._stored().items()}
+    wanted = {name: array.shape for name, array in model.state_dict().items()}
 
     def check(name: str, shape: tuple[int, ...]) -> None:
-        if name in wanted and shape != wanted[name].shape:
-            raise ValueError(f"{path}: {name} is {shape}, the model wants {wanted[name].shape}")
+        if name in wanted and shape != wanted[name]:
+            raise ValueError(f"{path}: {name} is {shape}, the model wants {wanted[name]}")
         if name not in wanted:
             raise ValueError(f"{path}: {name} is not in the model, which has {', '.join(wanted)}")
 

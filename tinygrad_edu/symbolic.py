@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from . import source as writing
+from .compiled import MOST_SHAPES
 from .compiled import compile_step as compile_step
 from .nn import Dense, Module
 from .program import Program
 from .tensor import Tensor
 from .tracing import Derivation, Line
-
-MOST_SHAPES = 16
 
 
 class Derived:

@@ -35,7 +35,7 @@ PACKAGE = str(Path(__file__).parent)
 class Line:
     """One step of a program: a function with its arguments, which are other lines, or constants."""
 
-    __slots__ = ("args", "dtype", "example", "function", "layer", "name", "options", "order", "shape")
+    __slots__ = ("args", "dtype", "example", "function", "options", "order", "shape")
 
     def __init__(
         self, function: Callable[..., Any] | None, args: tuple[Any, ...], options: Options, value: Any
@@ -48,7 +48,6 @@ class Line:
         by_columns = isinstance(value, np.ndarray) and value.flags.f_contiguous and not value.flags.c_contiguous
         self.order: Any = "F" if by_columns else "C"  # of the elements in memory
         self.example: Any = value  # while it is traced
-        self.name: str | None = None
 
     @property
     def ndim(self) -> int:
@@ -65,7 +64,7 @@ class Line:
                 waiting.extend(value)
 
     def __repr__(self) -> str:
-        return f"Line({getattr(self.function, '__name__', self.name)}, {self.shape})"
+        return f"Line({getattr(self.function, '__name__', 'input')}, {self.shape})"
 
 
 class Trace:
@@ -217,9 +216,8 @@ class Symbol(Tensor):
                 return primitive
         y = _traces[-1].write(primitive, args, options)
         known = _traces[-1].records.get(y._origin) if wanted and y is not None else None
-        if known is not None and all(
-            map(operator.is_, known.parents, nodes)
-        ):  # a common subexpression has one record, too
+        if known is not None and all(map(operator.is_, known.parents, nodes)):
+            # A common subexpression has one record, too.
             y.record, y._requires_grad = known, True
         elif wanted:
             keep = primitive.kept[tuple(node is not None for node in nodes)]
@@ -421,7 +419,7 @@ class Derivation:
             if result.record is None and not result.requires_grad:
                 raise TypeError("the result does not depend on any parameter: there is nothing to differentiate")
             self.captured: dict[Tensor, Line] = trace.captured
-            self.forward_lines = len(trace.lines)
+            split = len(trace.lines)
             self.value: Line = result._origin  # type: ignore[assignment]
             self.gradient_of: dict[Line, Line] = {}  # lines of the backward part, and whose gradient each is
 
@@ -446,5 +444,5 @@ class Derivation:
             line.example = None
         trace.line_of.clear()
         trace.records.clear()
-        self.forward = [line for line in trace.lines[: self.forward_lines] if line in needed]
-        self.backward = [line for line in trace.lines[self.forward_lines :] if line in needed]
+        self.forward = [line for line in trace.lines[:split] if line in needed]
+        self.backward = [line for line in trace.lines[split:] if line in needed]

@@ -123,11 +123,10 @@ def fit(
                         bar.update()
             _note(history, "loss", total / rows)
             if named:
-                for name, value in measured(model, X, y, loss, named).items():
-                    if name != "loss":
-                        _note(history, name, value)
+                for name, value in measured(model, X, y, named).items():
+                    _note(history, name, value)
             if held_out is not None:
-                for name, value in measured(model, *held_out, loss, named).items():
+                for name, value in measured(model, *held_out, named, loss).items():
                     _note(history, f"val_{name}", value)
             training.epoch = epoch + 1
             history.seconds = time.perf_counter() - started
