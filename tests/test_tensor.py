@@ -8,7 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from tinygrad_edu import Tensor, no_grad
+from tinygrad_edu import Tensor, grad, no_grad
+from tinygrad_edu.recording import watching
 
 
 def leaf(values, **options):
@@ -495,3 +496,32 @@ def test_names_reach_the_record():
     y = x * 2
     y.name = "y"
     assert (x.name, y.name, y.record.name) == ("x", "y", "y")
+
+
+class TestWatching:
+    def test_a_watcher_is_told_of_what_is_recorded_and_of_nothing_else(self):
+        x, told = leaf([1.0, 2.0]), []
+        x * 2
+        with watching(lambda record, y, values: told.append((record.primitive.name, y.tolist(), len(values)))):
+            y = np.exp(x * 2 - 2)
+            with no_grad():
+                y * 3
+            np.exp(Tensor([1.0]))
+            grad(lambda t: t * t)(np.float64(3.0))
+            other = threading.Thread(target=lambda: x / 2)
+            other.start()
+            other.join()
+        x * 2
+        assert [name for name, _, _ in told] == ["multiply", "subtract", "exp", "multiply"]
+        assert told[0] == ("multiply", [2.0, 4.0], 2)
+
+    def test_watchers_nest_and_leave_no_grad_alone(self):
+        x, outer, inner = leaf([1.0, 2.0]), [], []
+        with watching(lambda record, *_: outer.append(record)):
+            a = x * 2
+            with watching(lambda record, *_: inner.append(record)):
+                b = x * 3
+            c = x * 4
+            with no_grad(), watching(lambda record, *_: inner.append(record)):
+                assert (x * 5).record is None
+        assert outer == [a.record, b.record, c.record] and inner == [b.record]

@@ -1,13 +1,17 @@
-"""Whether operations are recorded: in each thread by itself."""
+"""Whether operations are recorded, and who is told of each: in each thread by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, Token
 from typing import Any
 
-_recording: ContextVar[bool] = ContextVar("tinygrad_edu.recording", default=True)
+Watcher = Callable[[Any, Any, Sequence[Any]], None]  # told of a record, its output and its arguments' values
+
+# One variable says both, so that nothing is paid for watching while nobody watches: False, True, or who is told.
+_recording: ContextVar[bool | Watcher] = ContextVar("tinygrad_edu.recording", default=True)
+_watcher: ContextVar[Watcher | None] = ContextVar("tinygrad_edu.watcher", default=None)
 is_recording = _recording.get
 
 
@@ -19,7 +23,7 @@ class no_grad(ContextDecorator):
         return super().__new__(cls) if function is None else cls()(function)
 
     def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []
+        self._tokens: list[Token[bool | Watcher]] = []
 
     def _recreate_cm(self) -> no_grad:  # each call of a decorated function, in whatever thread, has its own
         return no_grad()
@@ -34,8 +38,27 @@ class no_grad(ContextDecorator):
 @contextmanager
 def recording() -> Iterator[None]:
     """The opposite of `no_grad`, for what must record to do its work."""
-    token = _recording.set(True)
+    token = _recording.set(_watcher.get() or True)
     try:
         yield
     finally:
         _recording.reset(token)
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Inside it, `watcher` is told of every operation that is recorded in this thread, after those outside are."""
+    outer = _watcher.get()
+
+    def both(record: Any, output: Any, values: Sequence[Any]) -> None:
+        assert outer is not None
+        outer(record, output, values)
+        watcher(record, output, values)
+
+    told = watcher if outer is None else both
+    tokens = _watcher.set(told), _recording.set(told if _recording.get() else False)
+    try:
+        yield
+    finally:
+        _watcher.reset(tokens[0])
+        _recording.reset(tokens[1])

@@ -290,12 +290,15 @@ class Tensor(ArrayLike):
         args, options = primitive.bind(args, options)
         values = [a._data if isinstance(a, Tensor) else constant_value(a) for a in args]
         nodes = tuple([a._node() if isinstance(a, Tensor) else None for a in args])
-        if not any([node is not None for node in nodes]) or not is_recording():
+        mode = is_recording()
+        if not mode or not any([node is not None for node in nodes]):
             if not primitive.moves:
                 values = [widened(v) for v in values]
             t = _unrecorded(primitive.forward(*values, **options))
         else:
             t = self._record(primitive, args, options, values, nodes)
+            if mode is not True:
+                mode(t.record, t._data, values)
         if primitive.marks_origin:
             t._origin = Origin(primitive, options, values[0], nodes[0] if t._requires_grad else None, next_order())
         elif primitive.moves and (earlier := getattr(args[0], "_origin", None)) is not None:
@@ -340,7 +343,8 @@ class Tensor(ArrayLike):
             node_b = b.record if b.record is not None else b if b._requires_grad else None
         else:
             z, node_b = constant_value(b), None
-        if (node_a is None and node_b is None) or not is_recording():
+        mode = is_recording()
+        if not mode or (node_a is None and node_b is None):
             return _unrecorded(primitive.forward(widened(x), widened(z)))
         y = primitive.forward(x, z)
         keep = primitive.kept[node_a is not None, node_b is not None]
@@ -348,7 +352,10 @@ class Tensor(ArrayLike):
             _NOTHING[3] if keep is None else (y if keep[0] else None, x if keep[1] else None, z if keep[2] else None)
         )
         constants = None if node_a is not None and node_b is not None else _constants((a, b), (node_a, node_b))
-        return _recorded(primitive, y, None, node_a, node_b, saved, None, constants)
+        t = _recorded(primitive, y, None, node_a, node_b, saved, None, constants)
+        if mode is not True:
+            mode(t.record, y, (x, z))
+        return t
 
 
 def _recorded(
