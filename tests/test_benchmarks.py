@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.benchmarks import growth
 from tests.benchmarks.workloads import WORKLOADS, by_hand, compiled, recorded
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,3 +32,11 @@ def test_the_command(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "ratio of minima" in done.stdout and "compiled" in done.stdout and "chain" in done.stdout
     assert "left out" not in done.stdout and (tmp_path / "b.png").stat().st_size > 5000
+
+
+def test_growth_is_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(growth, "SERIES", {name: (sizes[:2], make) for name, (sizes, make) in growth.SERIES.items()})
+    results = growth.measure(1)
+    assert all(point["memory"]["compiled"] > 1000 for points in results.values() for point in points)
+    growth.draw(results, tmp_path / "g.png")
+    assert (tmp_path / "g.png").stat().st_size > 5000 and "layers 10" in capsys.readouterr().out

@@ -209,3 +209,18 @@ for name in ("scipy", "matplotlib", "sklearn", "mlxtend", "pygraphviz", "tqdm", 
     assert name not in sys.modules, name
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_gradients_of_leaves_are_arrays_of_their_own_also_where_they_came_as_views():
+    a, b = (Tensor(np.ones(shape), requires_grad=True) for shape in ((3, 2), (2, 3)))
+    given = np.ones((2, 3))
+    (a.T + b).backward(given)
+    a.grad[0, 0] = b.grad[0, 0] = 7
+    assert given.sum() == 6 and a.grad.sum() == b.grad.sum() == 12
+    x = Tensor(np.ones(1), requires_grad=True)
+    np.broadcast_to(x.sum(), (1,)).sum().backward()
+    x.grad[0] = 4
+    tall, weight = (Tensor(np.ones(shape), requires_grad=True) for shape in ((100, 4), (4, 2)))
+    (tall @ weight).sum().backward()
+    tall.grad[0] = 5
+    assert tall.grad.sum() == 5 * 4 + 99 * 4 * 2 and weight.grad.tolist() == [[100, 100]] * 4

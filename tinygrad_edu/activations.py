@@ -19,13 +19,14 @@ from .rules.reductions import restored
 from .tensor import Tensor
 from .values import floating, shape_of
 
-# A primitive's `into` does its work in given memory: in `out`, and in what `scratch(k, make, *args)` gives it, which is
-# `make(*args)`, or in a compiled step what that was at the first time.
+# A primitive's `into` does its work in given memory: in `out`, and in what `scratch(k, x)` gives it for its k-th
+# intermediate result, an array like `x` (and of another dtype, if one is given), in a compiled step always the same.
+# Otherwise that is None, with which as `out=` NumPy makes a new array.
 Scratch = Callable[..., Any]
 
 
-def new_array(k: int, make: Callable[..., Any], *args: Any) -> Any:
-    return make(*args)
+def unlimited(k: int, x: Any, dtype: Any = None) -> None:
+    """The scratch memory of a call outside compiled steps."""
 
 
 # Activations
@@ -53,9 +54,9 @@ BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def where_positive_into(out: Any, scratch: Scratch, y: Any, g: Any) -> None:
-    mask = np.greater(y, 0, out=scratch(0, np.empty_like, y, bool))
+    mask = np.greater(y, 0, out=scratch(0, y, bool))
     bits = BITS[g.itemsize]  # times 0 or 1, which makes 0 of infinity and NaN too, and is faster than a choice
-    factor = scratch(1, np.empty_like, y, bits)
+    factor = scratch(1, y, bits)
     np.copyto(factor, mask)
     np.multiply(g.view(bits), factor, out=out.view(bits))
 
@@ -95,7 +96,7 @@ def sigmoid(x: Any) -> Any:
     """The logistic function 1 / (1 + e⁻ˣ)."""
     x = floating(x)
     y = np.empty_like(x)
-    sigmoid_into(y, new_array, x)
+    sigmoid_into(y, unlimited, x)
     return y if y.ndim else y[()]
 
 
@@ -129,30 +130,32 @@ def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
     The maximum's own term, 1, goes into log1p, so that the tiny rest beside it keeps its digits.
     """
     if x.ndim == 2 and x.size and axis in (1, -1):
-        largest = np.maximum.reduce(x, axis=1, keepdims=True, out=scratch(0, np.empty, (len(x), 1), x.dtype))
-        if np.isfinite(largest).all():
-            with np.errstate(over="ignore"):  # a difference may be −∞, and e^−∞ is 0
-                below = np.subtract(x, largest, out=scratch(1, np.empty_like, x))
-            e = np.exp(below, out=scratch(2, np.empty_like, x))
-            others = np.not_equal(below, 0, out=scratch(3, np.empty_like, x, bool))
+        largest = np.maximum.reduce(x, axis=1, keepdims=True, out=scratch(0, x[:, :1]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            below = np.subtract(x, largest, out=scratch(1, x))
+        if np.minimum.reduce(below, axis=None) > -np.inf:  # else there is something infinite, NaN, or too far apart
+            e = np.exp(below, out=scratch(2, x))
+            others = np.not_equal(below, 0, out=scratch(3, x, bool))
             e *= others
-            rest = np.add.reduce(e, axis=1, keepdims=True, out=scratch(4, np.empty_like, largest))
+            rest = np.add.reduce(e, axis=1, keepdims=True, out=scratch(4, largest))
             if np.count_nonzero(others) != x.size - len(x):  # then some tie with the maximum: each is e⁰ = 1
                 rest += x.shape[1] - 1 - np.add.reduce(others, axis=1, keepdims=True, dtype=x.dtype)
             return largest, below, np.log1p(rest, out=rest)
     largest = np.max(x, axis=axis, keepdims=True)
     largest = np.where(np.isfinite(largest), largest, np.where(np.isnan(largest), np.nan, 0))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # a difference may be −∞, and e^−∞ is 0
         below = np.asarray(x - largest)
     ones = np.sum(x == largest, axis=axis, keepdims=True)
     rest = np.sum(np.where(x == largest, 0, np.exp(below)), axis=axis, keepdims=True) + (ones - 1)
     with np.errstate(divide="ignore"):  # log 0 = −∞ is right where every x is −∞
-        return largest, below, np.log1p(rest).astype(x.dtype)
+        excess = np.log1p(rest).astype(x.dtype)
+    # Of finite numbers, none is further below than a float can be.
+    return largest, np.where(np.isfinite(x), np.maximum(below, np.finfo(x.dtype).min), below), excess
 
 
 @primitive
 def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
-    largest, _, excess = _log_sum(floating(x), axis, new_array)
+    largest, _, excess = _log_sum(floating(x), axis, unlimited)
     total = largest + excess
     return total if keepdims else np.squeeze(total, axis=axis)[()]
 
@@ -180,7 +183,7 @@ def softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
 def _softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
     y = np.empty_like(x)
-    softmax_into(y, new_array, x, axis=axis)
+    softmax_into(y, unlimited, x, axis=axis)
     return y
 
 
@@ -196,9 +199,6 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 
 def log_softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
     _, below, excess = _log_sum(x, axis, scratch)
-    if np.isinf(below, out=scratch(6, np.empty_like, x, bool)).any():
-        # of finite numbers: as far below as a float can be
-        below = np.where(np.isfinite(x), np.maximum(below, np.finfo(x.dtype).min), below)
     with np.errstate(over="ignore"):
         np.subtract(below, excess, out=out)
 
@@ -207,7 +207,7 @@ def log_softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
 def _log_softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
     y = np.empty_like(x)
-    log_softmax_into(y, new_array, x, axis=axis)
+    log_softmax_into(y, unlimited, x, axis=axis)
     return y
 
 

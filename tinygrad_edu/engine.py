@@ -11,6 +11,7 @@ import operator
 import weakref
 from collections.abc import Callable, Collection
 from heapq import heappop, heappush
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -245,8 +246,12 @@ def pullback(
                 gx = vjp(g, y, a, b) if binary else vjp(g, *saved, **options or {})
                 is_record = node.__class__ is Record
                 kind = node.kind if is_record else node._data.__class__
-                if gx.__class__ is not kind or kind is ndarray:
+                if gx.__class__ is not kind:
                     gx = _fitted(gx, node)
+                elif kind is ndarray:
+                    shape, dtype = node.shape_and_dtype if is_record else (node._data.shape, node._data.dtype)
+                    if gx.shape != shape or gx.dtype is not dtype:
+                        gx = _fitted(gx, node)
             except Exception as error:
                 error.add_note(
                     f"while computing the gradient of '{applied.name}' (output of shape {record.shape}) with respect "
@@ -258,6 +263,8 @@ def pullback(
                 gradients[node] = gx
                 if is_record:
                     heappush(waiting, (node.order, node))
+            elif held.__class__ is gx.__class__ is ndarray and getrefcount(held) == 3 and held.flags.owndata:
+                held += gx  # nobody else holds it, nor a view of it
             else:
                 gradients[node] = held + gx
             if applied.adds is not None and type(gradients[node]) is ndarray and gradients[node].ndim:

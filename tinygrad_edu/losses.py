@@ -6,13 +6,14 @@ For finite inputs all are finite and warn of nothing. Shapes must be equal, and 
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from .activations import Scratch, _softmax, as_floats, log_softmax, new_array, sigmoid
+from .activations import Scratch, _softmax, as_floats, log_softmax, sigmoid, unlimited
 from .operand import on_values
 from .primitives import primitive, rule
 from .tensor import Tensor
@@ -28,13 +29,13 @@ def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
 
 
 def mse_loss_into(out: None, scratch: Scratch, p: Any, t: Any, *, count: int) -> Any:
-    difference = np.subtract(p, t, out=scratch(0, np.empty_like, p))
+    difference = np.subtract(p, t, out=scratch(0, p))
     return np.add.reduce(np.multiply(difference, difference, out=difference), axis=None) / count
 
 
 @primitive
 def _mse_loss(p: Any, t: Any, *, count: int) -> Any:
-    return mse_loss_into(None, new_array, p, t, count=count)
+    return mse_loss_into(None, unlimited, p, t, count=count)
 
 
 _mse_loss.into = mse_loss_into
@@ -83,13 +84,11 @@ def _check_probabilities(p: Any) -> None:
 
 
 def binary_cross_entropy_into(out: None, scratch: Scratch, z: Any, h: Any, t: Any, *, count: int) -> Any:
-    e = np.abs(z, out=scratch(0, np.empty_like, z))
+    e = np.abs(z, out=scratch(0, z))
     np.negative(e, out=e)
     np.exp(e, out=e)
     np.log1p(e, out=e)
-    missed = scratch(1, np.empty_like, z)
-    np.copyto(missed, np.greater(z, 0, out=scratch(2, np.empty_like, z, bool)))
-    missed -= t
+    missed = np.subtract(np.greater(z, 0, out=scratch(1, z, bool)), t, out=scratch(2, z))
     missed *= z
     e += missed
     return np.add.reduce(e, axis=None) / count
@@ -98,7 +97,7 @@ def binary_cross_entropy_into(out: None, scratch: Scratch, z: Any, h: Any, t: An
 @primitive
 def _binary_cross_entropy(z: Any, h: Any, t: Any, *, count: int) -> Any:
     """From the logits z; their sigmoid h comes along because the gradient is made of it."""
-    return binary_cross_entropy_into(None, new_array, z, h, t, count=count)
+    return binary_cross_entropy_into(None, unlimited, z, h, t, count=count)
 
 
 _binary_cross_entropy.into = binary_cross_entropy_into
@@ -152,7 +151,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
 
 def cross_entropy_into(out: None, scratch: Scratch, z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
     with np.errstate(invalid="ignore"):
-        products = np.multiply(t, q, out=scratch(0, np.empty_like, q))
+        products = np.multiply(t, q, out=scratch(0, q))
     total = np.add.reduce(products, axis=None)
     if total != total:  # a logit of −∞ that no label asks for counts nothing
         np.copyto(products, 0, where=t == 0)
@@ -163,7 +162,7 @@ def cross_entropy_into(out: None, scratch: Scratch, z: Any, q: Any, t: Any, *, c
 @primitive
 def _cross_entropy(z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
     """From the logits z and their log_softmax q; `totals` are the sums of the rows of t."""
-    return cross_entropy_into(None, new_array, z, q, t, count=count, totals=totals)
+    return cross_entropy_into(None, unlimited, z, q, t, count=count, totals=totals)
 
 
 _cross_entropy.into = cross_entropy_into
@@ -178,7 +177,7 @@ rule(
 def _rows_of_labels(labels: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
     """Labels as rows of probabilities, checked."""
     rows = np.empty(shape, dtype)
-    rows_into(rows, new_array, labels, shape=shape, dtype=dtype)
+    rows_into(rows, unlimited, labels, shape=shape, dtype=dtype)
     return rows
 
 
@@ -202,7 +201,7 @@ def rows_into(out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...]
         )
     classes = _classes(given, k)
     out.fill(0)
-    out[scratch(0, np.arange, m), classes] = 1
+    out[np.arange(m), classes] = 1
 
 
 _rows_of_labels.into = rows_into  # type: ignore[attr-defined]
@@ -227,7 +226,8 @@ def one_hot(labels: Any, num_classes: int, dtype: Any = np.float64) -> Any:
 def _classes(labels: Any, num_classes: int) -> Any:
     """Labels as a row of indices, checked."""
     classes = labels.reshape(-1)
-    if classes.dtype.kind == "f" or (classes.size and not 0 <= classes.min() <= classes.max() < num_classes):
+    unsigned = classes.view(classes.dtype.str.replace("i", "u"))  # in which −1 is above every class
+    if classes.dtype.kind == "f" or np.maximum.reduce(unsigned, initial=0) >= num_classes:
         wrong = classes[~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes)))]
         if len(wrong):
             hint = " ex4's files store the digit 0 as 10: use y % 10." if num_classes == 10 and wrong[0] == 10 else ""
@@ -271,7 +271,7 @@ def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high:
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"{loss}: prediction {shapes[0]} and target {shapes[1]} must have the same shape"
-            + (f"; use target.reshape{shapes[0]}" if np.prod(shapes[0]) == np.prod(shapes[1]) else "")
+            + (f"; use target.reshape{shapes[0]}" if math.prod(shapes[0]) == math.prod(shapes[1]) else "")
         )
     return target
 
@@ -294,7 +294,7 @@ def _count(loss: str, reduction: str, shape: tuple[int, ...]) -> int:
         raise ValueError(f"{loss}: reduction must be 'mean', 'sum' or 'batchmean', not {reduction!r}")
     if reduction == "sum":
         return 1
-    count = int(np.prod(shape if reduction == "mean" else shape[:1]))
+    count = math.prod(shape if reduction == "mean" else shape[:1])
     if not count:
         raise ValueError(f"{loss}: the batch is empty (shape {shape}); its mean is not a number")
     return count

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .memory import keep_freed_memory
 from .minimization import minimize as minimize
 from .tensor import Tensor
 
@@ -50,6 +51,7 @@ class Optimizer:
             self.param_groups.append(defaults | group | {"params": parameters})
         for group in self.param_groups:
             self._check(group)
+        keep_freed_memory()
         self._state: dict[Tensor, State] = {}
         self._spare: dict[np.dtype[Any], Array] = {}
         self._work: dict[Tensor, tuple[Array, Array, State]] = {}
@@ -103,11 +105,10 @@ class Optimizer:
         Whoever else holds its array, such as an older graph that may still be differentiated, keeps it as it is: then
         a new one is bound. One that only the parameter holds is written over, which is faster.
         """
-        alone = sys.getrefcount(p._data) == 2
         values = p._data
-        if isinstance(values, np.ndarray):
+        if sys.getrefcount(values) == 3 and isinstance(values, np.ndarray):  # the tensor's, ours, the argument
             flags = values.flags
-            if alone and flags.owndata and flags.writeable:
+            if flags.owndata and flags.writeable:
                 self._write(p, values, g, values, group, spare)
                 return
         new = np.empty_like(values)

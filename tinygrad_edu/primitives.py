@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 Vjp = Callable[..., Any]
+_PLAIN = {bool, float, int, str, tuple, type(None)}  # options that need no second look
 Options = dict[str, Any]
 
 
@@ -97,8 +98,11 @@ class Primitive:
 
     def bind(self, args: tuple[Any, ...], options: Options) -> tuple[tuple[Any, ...], Options]:
         """Arrays and named options of a call; options that no rule honours are refused, never ignored."""
-        if not options and not self.defaults and len(args) == len(self.vjps):
-            return args, options
+        if len(args) == len(self.vjps):
+            if not options:
+                return args, self.defaults
+            if all([name in self.options and value.__class__ in _PLAIN for name, value in options.items()]):
+                return args, self.defaults | options if self.defaults else options
         if self.each is None and len(args) != len(self.vjps):
             if not self.vjps:
                 raise TypeError(f"{self.name} has no derivative rule; add one with rule({self.name}, …)")

@@ -17,15 +17,18 @@ from .tracing import Derivation, Line
 
 
 class Scratch:
-    """The arrays that one primitive works with, the same in each call."""
+    """The arrays that one primitive works with, the same in each call. No result lies in them, so that primitives
+    after it have the same ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: dict[Any, Any]) -> None:
         self._arrays: dict[int, Any] = {}
+        self._shared = shared
 
-    def __call__(self, k: int, make: Callable[..., Any], *args: Any) -> Any:
+    def __call__(self, k: int, x: Any, dtype: Any = None) -> Any:
         array = self._arrays.get(k)
         if array is None:
-            array = self._arrays[k] = make(*args)
+            new = np.empty_like(x, dtype)
+            array = self._arrays[k] = self._shared.setdefault((k, new.shape, new.dtype, new.strides), new)
         return array
 
 
@@ -53,6 +56,7 @@ class Program:
         self._last = _last_uses(lines, outputs, self._owners)
         self._free: dict[Any, list[str]] = {}  # buffers by shape, dtype and order
         self._buffers: dict[Line, str] = {}
+        self._scratch: dict[Any, Any] = {}
         kept = {owner for line in outputs if isinstance(line, Line) for owner in self._owners[line]}
         for k, line in enumerate(lines):
             self._names[line] = f"v{k}"
@@ -142,7 +146,8 @@ class Program:
             over = function.overwrites if isinstance(function, Primitive) else None
             b = self._buffer(k, line, () if over is None else (line.args[over],)) if line.ndim else "None"
             given = "".join(f", {name}={code}" for name, code in options.items())
-            call = f"{self._constant('f', into)}({b}, {self._constant('s', Scratch())}, {', '.join(args)}{given})"
+            scratch = self._constant("s", Scratch(self._scratch))
+            call = f"{self._constant('f', into)}({b}, {scratch}, {', '.join(args)}{given})"
             self._code.append(f"{call}; {v} = {b}" if line.ndim else f"{v} = {call}")
             return
         forward = function.forward if isinstance(function, Primitive) else function
@@ -171,7 +176,8 @@ class Program:
             g = self._constant("b", self._namespace[self._buffers[line.args[1]]].view(bits))
             b = self._buffer(k, line, (line.args[1],))
             out = self._namespace[b]
-            mask, factor = (self._constant("b", np.empty_like(out, dtype)) for dtype in (bool, bits))
+            scratch = Scratch(self._scratch)
+            mask, factor = (self._constant("s", scratch(i, out, dtype)) for i, dtype in enumerate((bool, bits)))
             seen = f"{self._constant('f', np.greater)}({args[0]}, 0, {mask}); np.copyto({factor}, {mask})"
             times = f"{self._constant('f', np.multiply)}({g}, {factor}, {self._constant('b', out.view(bits))})"
             self._code.append(f"{seen}; {times}; {v} = {b}")

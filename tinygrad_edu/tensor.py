@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from sys import getrefcount
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -163,7 +165,7 @@ class Tensor(ArrayLike):
         gradients = pullback(self.record, seed, release=not retain_graph)
         seen = {id(seed)}
         for leaf, g in gradients.items():
-            if not isinstance(g, np.ndarray) or g.base is not None or id(g) in seen:
+            if not isinstance(g, np.ndarray) or id(g) in seen or not (g.base is None or _is_all_of_its_base(g)):
                 g = np.array(g)  # a leaf's gradient is an array of its own
             seen.add(id(g))
             leaf._grad = g if leaf._grad is None else np.asarray(leaf._grad + g)
@@ -288,48 +290,39 @@ class Tensor(ArrayLike):
 
     def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Tensor:
         args, options = primitive.bind(args, options)
-        values = [a._data if isinstance(a, Tensor) else constant_value(a) for a in args]
-        nodes = tuple([a._node() if isinstance(a, Tensor) else None for a in args])
+        values: list[Any] = []
+        nodes: list[Node | None] = []
+        for a in args:
+            if isinstance(a, Tensor):
+                values.append(a._data)
+                nodes.append(a.record if a.record is not None else a if a._requires_grad else None)
+            else:
+                values.append(constant_value(a))
+                nodes.append(None)
         mode = is_recording()
-        if not mode or not any([node is not None for node in nodes]):
+        needed = tuple([node is not None for node in nodes])
+        if mode and True in needed:
+            y = primitive.forward(*values, **options)
+            if y.__class__ is not np.ndarray or y.dtype.kind != "f":
+                y = _differentiable(primitive, y)
+            keep = primitive.kept[needed]
+            if keep is None:
+                saved: tuple[Any, ...] = (None,) * (len(values) + 1)
+            else:
+                saved = tuple([value if k else None for k, value in zip(keep, (y, *values), strict=True)])
+            constants = _constants(args, nodes) if False in needed else None
+            t = _recorded(primitive, y, tuple(nodes), None, None, saved, options or None, constants)
+            if mode is not True:
+                mode(t.record, t._data, values)
+        else:
             if not primitive.moves:
                 values = [widened(v) for v in values]
             t = _unrecorded(primitive.forward(*values, **options))
-        else:
-            t = self._record(primitive, args, options, values, nodes)
-            if mode is not True:
-                mode(t.record, t._data, values)
         if primitive.marks_origin:
             t._origin = Origin(primitive, options, values[0], nodes[0] if t._requires_grad else None, next_order())
         elif primitive.moves and (earlier := getattr(args[0], "_origin", None)) is not None:
             t._origin = Origin(primitive, options, earlier=earlier)
         return t
-
-    @staticmethod
-    def _record(
-        primitive: Primitive,
-        args: tuple[Any, ...],
-        options: Options,
-        values: list[Any],
-        nodes: tuple[Node | None, ...],
-    ) -> Tensor:
-        y = primitive.forward(*values, **options)
-        if y.__class__ is not np.ndarray:
-            if isinstance(y, float):
-                y = np.float64(y)
-            if not isinstance(y, np.ndarray | np.generic):
-                raise TypeError(f"{primitive.name} must give one array, got {type(y).__name__}")
-        if y.dtype.kind != "f":
-            raise TypeError(
-                f"{primitive.name} of a tensor that requires grad gave {y.dtype}, which has no gradient; use .detach() "
-                "if none is wanted"
-            )
-        keep = primitive.kept[tuple([node is not None for node in nodes])]
-        if keep is None:
-            saved: tuple[Any, ...] = (None,) * (len(values) + 1)
-        else:
-            saved = tuple([value if k else None for k, value in zip(keep, (y, *values), strict=True)])
-        return _recorded(primitive, y, nodes, None, None, saved, options or None, _constants(args, nodes))
 
     def _binary(self, primitive: Primitive, a: Any, b: Any) -> Tensor:
         """`_apply` for an operator: the same, unrolled, because a scalar's arithmetic is mostly this."""
@@ -356,6 +349,26 @@ class Tensor(ArrayLike):
         if mode is not True:
             mode(t.record, y, (x, z))
         return t
+
+
+def _is_all_of_its_base(view: Any) -> bool:
+    """Whether a view, such as a transposed product, has for itself alone what it is a view of."""
+    base = view.base
+    return isinstance(base, np.ndarray) and getrefcount(base) == 3 and base.size == view.size and view.flags.writeable
+
+
+def _differentiable(primitive: Primitive, y: Any) -> Any:
+    """What a primitive gave, refused unless it is one array (or number) of floats."""
+    if isinstance(y, float):
+        y = np.float64(y)
+    if not isinstance(y, np.ndarray | np.generic):
+        raise TypeError(f"{primitive.name} must give one array, got {type(y).__name__}")
+    if y.dtype.kind != "f":
+        raise TypeError(
+            f"{primitive.name} of a tensor that requires grad gave {y.dtype}, which has no gradient; use .detach() "
+            "if none is wanted"
+        )
+    return y
 
 
 def _recorded(
@@ -388,7 +401,7 @@ def _recorded(
     return t
 
 
-def _constants(args: tuple[Any, ...], nodes: tuple[Node | None, ...]) -> Any:
+def _constants(args: tuple[Any, ...], nodes: Sequence[Node | None]) -> Any:
     """The shapes and names of the constant arrays among the arguments, for drawings; None without any."""
     described: list[Any] | None = None
     for k, node in enumerate(nodes):

@@ -8,7 +8,6 @@ threads out of the picture.
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib.metadata
 import json
 import os
@@ -16,22 +15,10 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
-import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.workloads import (
-    CHAINS,
-    PEERS,
-    WORKLOADS,
-    Workload,
-    chain,
-    chain_without_backward,
-    compiled,
-    recorded,
-)
+from tests.benchmarks.workloads import CHAINS, PEERS, WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -136,51 +123,6 @@ def draw(results: dict[str, list[dict[str, Any]]], path: str) -> None:
     figure.savefig(path, dpi=110)
 
 
-def seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
-def growth(rounds: int) -> None:
-    """Time and memory per operation of a chain, and how the time grows with its length."""
-    short = min(seconds(lambda: chain(10_000)) for _ in range(rounds)) / 10_000
-    long = min(seconds(lambda: chain(1_000_000)) for _ in range(3)) / 1_000_000
-    print(f"\nchain: {short * 1e9:.0f} ns an operation at 10,000, {long * 1e9:.0f} ns at 1,000,000: {long / short:.2f}")
-    gc.collect()
-    gc.disable()
-    short = min(seconds(lambda: chain(10_000)) for _ in range(rounds)) / 10_000
-    long = min(seconds(lambda: chain(1_000_000)) for _ in range(3)) / 1_000_000
-    gc.enable()
-    print(f"  with the garbage collector off: {short * 1e9:.0f} and {long * 1e9:.0f} ns: {long / short:.2f}")
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    kept = chain_without_backward(10_000)
-    print(f"  {(tracemalloc.get_traced_memory()[0] - before) / 10_000:.0f} bytes an operation")
-    tracemalloc.stop()
-    del kept
-
-
-def scaling(rounds: int) -> None:
-    """How time per step and the program's memory grow with layers, rows and width."""
-    print(f"\n{'recorded and compiled steps':34} {'recorded':>10} {'compiled':>10} {'memory of the program':>22}")
-    series = {
-        "layers": [Workload((64,) * n + (10,), 64, "relu", "classes") for n in (5, 10, 20, 40)],
-        "rows": [Workload((64, 64, 64, 10), n, "relu", "classes") for n in (256, 512, 1024, 2048)],
-        "width": [Workload((256, n, n, 10), 64, "relu", "classes") for n in (32, 64, 128, 256)],
-    }
-    for name, workloads in series.items():
-        for w in workloads:
-            steps = recorded(w), compiled(w)
-            tracemalloc.start()
-            steps[1]()
-            memory = tracemalloc.get_traced_memory()[0]
-            tracemalloc.stop()
-            best = [min(seconds(step) for _ in range(20 * rounds)) for step in steps]
-            size = {"layers": len(w.sizes) - 1, "rows": w.rows, "width": w.sizes[1]}[name]
-            print(f"{f'{name} {size}':34} {best[0] * 1e6:8.0f}µs {best[1] * 1e6:8.0f}µs {memory / 1e6:20.2f}MB")
-
-
 def versions() -> str:
     names = ("numpy", "torch", "jax", "autograd", "mygrad", "scikit-learn")
     found = []
@@ -210,9 +152,6 @@ def main() -> None:
     if args.plot:
         draw(results, args.plot)
         print(f"\n{args.plot}")
-    if not args.workloads:
-        growth(args.rounds)
-        scaling(args.rounds)
 
 
 if __name__ == "__main__":
