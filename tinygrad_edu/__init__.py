@@ -27,6 +27,7 @@ from .gradcheck import GradientMismatch, gradcheck, numerical_gradient
 from .graph import draw_graph, render_graph
 from .nn import Dense, Dropout, Flatten, Identity, LeakyReLU, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
 from .optim import SGD, Adam, RMSprop, minimize
+from .positions import record_positions
 from .primitives import primitive, rule
 from .random import manual_seed
 from .recording import no_grad
@@ -93,6 +94,7 @@ __all__ = [
     "plots",
     "predict",
     "primitive",
+    "record_positions",
     "relu",
     "render_graph",
     "rule",

@@ -34,6 +34,7 @@ class Record:
     """
 
     __slots__ = (
+        "calls",
         "constants",
         "kind",
         "left",
@@ -41,6 +42,7 @@ class Record:
         "nodes",
         "options",
         "order",
+        "position",
         "primitive",
         "right",
         "saved",
@@ -58,6 +60,9 @@ class Record:
     kind: type[Any]  # the output's class: `ndarray`, or that of a NumPy scalar, which says it all
     shape_and_dtype: tuple[tuple[int, ...], np.dtype[Any]] | None  # of an array
     name: str | None
+    # Unset unless there is something to say:
+    calls: tuple[Any, ...]  # of modules that returned it
+    position: tuple[str, int]  # the file and the line that asked for it
 
     @property
     def parents(self) -> tuple[Node | None, ...]:

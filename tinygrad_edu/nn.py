@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, overload
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import functional as F
+from .engine import Record, next_order
 from .random import generator
 from .recording import no_grad
 from .tensor import Tensor
@@ -28,7 +30,22 @@ class Module:
     training: bool = True
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        return self.forward(*inputs, **options)
+        start = next_order()
+        result = self.forward(*inputs, **options)
+        if type(result) is Tensor:
+            if result.record is not None:
+                self._mark(result.record, start)
+        elif isinstance(result, list | tuple | dict):
+            for value in result.values() if isinstance(result, dict) else result:
+                if type(value) is Tensor and value.record is not None:
+                    self._mark(value.record, start)
+        return result
+
+    def _mark(self, record: Record, start: int) -> None:
+        """Notes at a result of this call, for drawings, who made it since `start`. The module is not kept alive: it may
+        itself keep what it returned."""
+        if record.order < start:
+            record.calls = (*getattr(record, "calls", ()), (start, type(self), weakref.ref(self)))
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define forward(self, x)")
