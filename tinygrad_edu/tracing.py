@@ -389,6 +389,13 @@ def _tracing(trace: Trace, parameters: Iterable[Tensor]) -> Iterator[None]:
         primitives.tracing -= 1
 
 
+@contextlib.contextmanager
+def writing() -> Iterator[Callable[[Any], Any]]:
+    """Inside it, what is yielded makes symbols of arrays, on which a function writes down what it does."""
+    with _one_at_a_time, _tracing(Trace(), ()), no_grad():
+        yield lambda value: _symbol(Line(None, (), {}, value))
+
+
 class Derivation:
     """A program: what a function computes, and its gradients with respect to some of the inputs."""
 

@@ -1,0 +1,232 @@
+"""The recorded computation as data: what drawings, the page and `explain` show."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy import ndarray
+
+from .engine import Record, changed_since, pullback
+from .folding import Partition, fold
+from .formulas import formulas
+from .tensor import Tensor
+from .walk import Walk, walk
+
+if TYPE_CHECKING:
+    from .nn import Module
+
+RELEASED = "backward() released what the records kept: values and gradients need backward(retain_graph=True)"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor of the graph, or an array or a number that it was computed from."""
+
+    key: str  # "t0", "t1", … in order of execution, leaves where they are first used
+    kind: str  # "parameter", "input" (it requires grad but is none of the model's), "constant", "result" or "output"
+    name: str | None  # "0.weight" for a parameter of the model, otherwise the tensor's own
+    shape: tuple[int, ...]
+    dtype: str | None  # None where the record does not know it
+    data: ndarray | None  # None where released or not kept: a record keeps only what its rules read; not to be changed
+    gradient: ndarray | None  # of the output with respect to this, when asked for; not to be changed
+    group: str | None  # key of the group in which it is drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One recorded operation, or several folded into one."""
+
+    key: str  # "o0", "o1", … in order of execution
+    name: str  # of the primitive, "matmul"; of a folded one, what it is
+    step: int  # the number in the order of execution, from 1; of a folded one, that of its first operation
+    inputs: tuple[str, ...]  # keys of values by argument's position; of a folded one, what comes in from outside
+    output: str  # key of a value: of several, which only a folded operation has, the last
+    outputs: tuple[str, ...]
+    group: str | None  # key of the innermost module's
+    position: str | None  # "train.py:41", where it was kept
+    formula: str  # "y = x @ weight + bias"; of a folded one, what is in it
+    rules: tuple[str | None, ...]  # for each input "dx = g @ weight.T"; None where no gradient goes
+    folded: int  # how many operations this stands for; 0 for a real one
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A call of a module that recorded operations."""
+
+    key: str  # "g0", "g1", … in order of the calls
+    label: str  # "Dense(400 → 25)"
+    path: str  # the module's name in the model ("0"), or its class name
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """What a tensor was computed by."""
+
+    values: dict[str, Value]
+    operations: dict[str, Operation]  # in order of execution
+    groups: dict[str, Group]
+    output: str  # key of a value
+    released: bool  # whether backward() released the graph
+    notes: tuple[str, ...]  # what was folded or is missing, in words
+
+
+def computation(
+    output: Tensor,
+    *,
+    model: Module | None = None,
+    gradients: bool = False,
+    depth: int | None = None,
+    max_nodes: int | None = None,
+) -> Computation:
+    """The operations and tensors that `output` was computed by, as it was recorded; nothing is changed.
+
+    With `model`, its parameters and modules have their names in it. With `gradients`, each value gets the gradient of
+    `output` with respect to it (of its sum, if it has several elements), computed anew from what the records kept.
+    `depth` folds each module at that depth (0 is outermost) into one operation; `max_nodes` folds the deepest modules,
+    then repetitions, then runs, until so many nodes are left. Raises `TypeError` for anything but a tensor,
+    `ValueError` for a negative depth or `max_nodes` below 2.
+    """
+    if not isinstance(output, Tensor):
+        raise TypeError(f"a graph is what a Tensor was computed by; got {type(output).__name__}")
+    if depth is not None and depth < 0:
+        raise ValueError(f"depth={depth}: modules are counted from the outermost, 0")
+    if max_nodes is not None and max_nodes < 2:
+        raise ValueError(f"max_nodes={max_nodes}: the smallest drawing has 2 nodes")
+    walked = walk(output, model)
+    partition = fold(walked, depth, max_nodes)
+    return _Assembly(walked, partition, output, gradients).computation()
+
+
+class _Assembly:
+    """Puts what is seen of a walk, folded, into words and arrays."""
+
+    def __init__(self, walked: Walk, partition: Partition, output: Tensor, gradients: bool) -> None:
+        self.walk, self.partition, self.output = walked, partition, output
+        self.released = any(record.saved is None for record in walked.records)
+        self.notes = [*partition.notes]
+        if self.released:
+            self.notes.append(RELEASED)
+        self.gradients: dict[Any, Any] = self._gradients() if gradients else {}
+        self.kept = self._kept()
+
+    def _gradients(self) -> dict[Any, Any]:
+        """Of the output with respect to each record and leaf."""
+        root = self.output.record
+        seed = np.ones(self.output.shape, self.output.dtype)[()]
+        if root is None:
+            return {self.output: seed} if self.output.requires_grad else {}
+        if self.released:
+            return {}
+        found: dict[Any, Any] = {}
+        for record in self.walk.records:
+            for k, value in enumerate(record.saved or ()):
+                if changed_since(value, record.order):
+                    self.notes.append(
+                        f"no gradients: data that {record.primitive.name} used was changed in place after it was "
+                        f"recorded (argument {k - 1})"
+                    )
+                    return {}
+        if self.output.size != 1:
+            self.notes.append("gradients are those of the sum of the output, which has several elements")
+        return pullback(root, seed, seen=found.__setitem__) | found
+
+    def _kept(self) -> dict[int, Any]:
+        """The arrays of the values that are shown, as the records kept them."""
+        shown = self.partition.shown
+        kept: dict[int, Any] = {}
+        for i, record in enumerate(self.walk.records):
+            if record.saved is not None:
+                for v, value in zip((i, *self.walk.inputs[i]), record.saved, strict=True):
+                    if value is not None and v in shown:
+                        kept[v] = value
+        kept[self.walk.output] = self.output._data
+        return kept
+
+    def computation(self) -> Computation:
+        order = self._order()
+        self.key = {v: f"t{k}" for k, v in enumerate(order)}
+        groups = self._groups()
+        return Computation(
+            values={self.key[v]: self._value(v) for v in order},
+            operations=self._operations(),
+            groups=groups,
+            output=self.key[self.walk.output],
+            released=self.released,
+            notes=tuple(self.notes),
+        )
+
+    def _order(self) -> list[int]:
+        """The values that are shown, as they come up."""
+        order: dict[int, None] = {}
+        shown = self.partition.shown
+        for i, inputs in enumerate(self.walk.inputs):
+            order.update((v, None) for v in inputs if v in shown)
+            if i in shown:
+                order[i] = None
+        order[self.walk.output] = None
+        return list(order)
+
+    def _groups(self) -> dict[str, Group]:
+        """The calls in which something is shown, with those around them."""
+        calls = self.walk.calls
+        shown: set[int] = set()
+        for unit in self.partition.units:
+            c = unit.call
+            while c >= 0 and c not in shown:
+                shown.add(c)
+                c = calls[c].parent
+        self.group = {c: f"g{k}" for k, c in enumerate(sorted(shown))}
+        return {
+            self.group[c]: Group(self.group[c], calls[c].label, calls[c].path, self.group.get(calls[c].parent))
+            for c in sorted(shown)
+        }
+
+    def _value(self, v: int) -> Value:
+        node, kind, name, shape = self.walk.described(v)
+        data = self.kept.get(v)
+        if data is None and isinstance(node, Tensor):
+            data = node._data
+        dtype = node.dtype if node is not None else getattr(data, "dtype", None)
+        gradient = None if node is None else self.gradients.get(node)
+        return Value(
+            key=self.key[v],
+            kind=kind,
+            name=name,
+            shape=shape,
+            dtype=None if dtype is None else str(dtype),
+            data=None if data is None else np.asarray(data),
+            gradient=None if gradient is None else np.broadcast_to(gradient, shape),
+            group=self.group.get(self.partition.home(v)),
+        )
+
+    def _operations(self) -> dict[str, Operation]:
+        known: dict[Any, Any] = {}
+        operations = {}
+        for k, unit in enumerate(self.partition.units):
+            first = unit.members[0]
+            record = self.walk.records[first]
+            inputs = self.walk.inputs[first] if unit.label is None else unit.inputs
+            text, rules = formulas(record, known) if unit.label is None else (unit.contents, (None,) * len(inputs))
+            operations[f"o{k}"] = Operation(
+                key=f"o{k}",
+                name=record.primitive.name if unit.label is None else unit.label,
+                step=first + 1,
+                inputs=tuple(self.key[v] for v in inputs),
+                output=self.key[unit.outputs[-1]],
+                outputs=tuple(self.key[v] for v in unit.outputs),
+                group=self.group.get(unit.call),
+                position=_position(record) if unit.label is None else None,
+                formula=text,
+                rules=rules,
+                folded=0 if unit.label is None else len(unit.members),
+            )
+        return operations
+
+
+def _position(record: Record) -> str | None:
+    position = getattr(record, "position", None)
+    return None if position is None else f"{os.path.basename(position[0])}:{position[1]}"
