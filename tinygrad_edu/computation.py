@@ -10,8 +10,8 @@ import numpy as np
 from numpy import ndarray
 
 from .engine import Record, changed_since, pullback
-from .folding import Partition, fold
-from .formulas import formulas
+from .folding import Partition, Unit, contents, fold
+from .formulas import written
 from .tensor import Tensor
 from .walk import Walk, walk
 
@@ -81,13 +81,15 @@ def computation(
     gradients: bool = False,
     depth: int | None = None,
     max_nodes: int | None = None,
+    formulas: bool = True,
 ) -> Computation:
     """The operations and tensors that `output` was computed by, as it was recorded; nothing is changed.
 
     With `model`, its parameters and modules have their names in it. With `gradients`, each value gets the gradient of
     `output` with respect to it (of its sum, if it has several elements), computed anew from what the records kept.
     `depth` folds each module at that depth (0 is outermost) into one operation; `max_nodes` folds the deepest modules,
-    then repetitions, then runs, until so many nodes are left. Raises `TypeError` for anything but a tensor,
+    repetitions and runs, until so many nodes are left. Without `formulas`, which are written by running the rules on
+    symbols, there are none. Raises `TypeError` for anything but a tensor,
     `ValueError` for a negative depth or `max_nodes` below 2.
     """
     if not isinstance(output, Tensor):
@@ -98,16 +100,17 @@ def computation(
         raise ValueError(f"max_nodes={max_nodes}: the smallest drawing has 2 nodes")
     walked = walk(output, model)
     partition = fold(walked, depth, max_nodes)
-    return _Assembly(walked, partition, output, gradients).computation()
+    return _Assembly(walked, partition, output, gradients, formulas).computation()
 
 
 class _Assembly:
     """Puts what is seen of a walk, folded, into words and arrays."""
 
-    def __init__(self, walked: Walk, partition: Partition, output: Tensor, gradients: bool) -> None:
+    def __init__(self, walked: Walk, partition: Partition, output: Tensor, gradients: bool, formulas: bool) -> None:
+        self.formulas = formulas
         self.walk, self.partition, self.output = walked, partition, output
         self.released = any(record.saved is None for record in walked.records)
-        self.notes = [*partition.notes]
+        self.notes = _folded(partition)
         if self.released:
             self.notes.append(RELEASED)
         self.gradients: dict[Any, Any] = self._gradients() if gradients else {}
@@ -200,31 +203,47 @@ class _Assembly:
             dtype=None if dtype is None else str(dtype),
             data=None if data is None else np.asarray(data),
             gradient=None if gradient is None else np.broadcast_to(gradient, shape),
-            group=self.group.get(self.partition.home(v)),
+            group=self.group.get(self.partition.homes.get(v, -1)),
         )
 
     def _operations(self) -> dict[str, Operation]:
         known: dict[Any, Any] = {}
-        operations = {}
-        for k, unit in enumerate(self.partition.units):
-            first = unit.members[0]
-            record = self.walk.records[first]
-            inputs = self.walk.inputs[first] if unit.label is None else unit.inputs
-            text, rules = formulas(record, known) if unit.label is None else (unit.contents, (None,) * len(inputs))
-            operations[f"o{k}"] = Operation(
-                key=f"o{k}",
-                name=record.primitive.name if unit.label is None else unit.label,
-                step=first + 1,
-                inputs=tuple(self.key[v] for v in inputs),
-                output=self.key[unit.outputs[-1]],
-                outputs=tuple(self.key[v] for v in unit.outputs),
-                group=self.group.get(unit.call),
-                position=_position(record) if unit.label is None else None,
-                formula=text,
-                rules=rules,
-                folded=0 if unit.label is None else len(unit.members),
-            )
-        return operations
+        made = (self._operation(f"o{k}", unit, known) for k, unit in enumerate(self.partition.units))
+        return {operation.key: operation for operation in made}
+
+    def _operation(self, key: str, unit: Unit, known: dict[Any, Any]) -> Operation:
+        record = self.walk.records[unit.members[0]]
+        rules: tuple[str | None, ...]
+        formula = ""
+        if unit.label is None:
+            rules = (None,) * len(unit.inputs)
+            if self.formulas:
+                formula, rules = written(record, known)
+        else:
+            formula = contents(self.walk.records[i].primitive.name for i in unit.members)
+            rules = (None,) * len(unit.inputs)
+        return Operation(
+            key=key,
+            name=record.primitive.name if unit.label is None else unit.label,
+            step=unit.members[0] + 1,
+            inputs=tuple(self.key[v] for v in unit.inputs),
+            output=self.key[unit.outputs[-1]],
+            outputs=tuple(self.key[v] for v in unit.outputs),
+            group=self.group.get(unit.call),
+            position=_position(record) if unit.label is None else None,
+            formula=formula,
+            rules=rules,
+            folded=0 if unit.label is None else len(unit.members),
+        )
+
+
+def _folded(partition: Partition) -> list[str]:
+    """What was folded, in words."""
+    folds = [len(unit.members) for unit in partition.units if unit.label is not None]
+    if not folds:
+        return []
+    boxes = "a box" if len(folds) == 1 else f"{len(folds)} boxes"
+    return [f"{sum(folds):,} of {sum(len(unit.members) for unit in partition.units):,} operations folded into {boxes}"]
 
 
 def _position(record: Record) -> str | None:

@@ -1,39 +1,260 @@
-"""Folding: which operations of a graph are shown as one, so that a person can read it."""
+"""Folding: which operations of a graph are shown as one, so that a person can read it.
+
+A fold is a stretch of the order of execution, or a module's call; no way leads out of either and back into it, so what
+is left is a graph without cycles.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+import numpy as np
+
+from .activations import log_sigmoid, relu, sigmoid, softplus
+from .primitives import Primitive
 from .walk import Walk
+
+MOST_PERIOD = 16  # steps of a repetition, such as the layers of a block
+ELEMENTWISE = {p.name for p in (relu, sigmoid, softplus, log_sigmoid)} | {"leaky_relu", "where", "clip", "astype"}
 
 
 @dataclass(slots=True)
 class Unit:
-    """What is shown as one: an operation, or several folded, with the call around it."""
+    """What is shown as one: an operation, or a fold of several, in the call around it."""
 
     members: list[int]  # operations' numbers
     call: int
     label: str | None = None  # None for an operation by itself
-    contents: str = ""
-    inputs: tuple[int, ...] = ()  # values from outside that are shown, each once
-    outputs: tuple[int, ...] = ()
+    inputs: list[int] = field(default_factory=list)  # values, by position; of a fold those from outside, each once
+    outputs: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Partition:
-    """A graph's operations in units, and the values that are shown with them."""
+    """A graph's operations in units, in order of execution, and the values that are shown with them."""
 
-    walk: Walk
     units: list[Unit]
     shown: set[int]
-    notes: list[str]
-    _homes: dict[int, int] = field(default_factory=dict)
-
-    def home(self, v: int) -> int:
-        return self._homes.get(v, -1)
+    homes: dict[int, int]  # of shown values: the innermost call that they are in, −1 for none
 
 
 def fold(walk: Walk, depth: int | None, max_nodes: int | None) -> Partition:
-    units = [Unit([i], c, inputs=walk.inputs[i], outputs=(i,)) for i, c in enumerate(walk.call_of)]
-    shown = set(range(len(walk.records) + len(walk.sources)))
-    return Partition(walk, units, shown, [])
+    """Folds the modules at `depth`; then, until `max_nodes` operations and tensors are left: the deepest modules into
+    one each, equal neighbours, and so on outwards; runs of elementwise operations; runs of any."""
+    folder = _Folder(walk)
+    if depth is not None:
+        folder.fold_calls(depth)
+    if max_nodes is not None:
+        for step in folder.steps(max_nodes):
+            if folder.size() <= max_nodes:
+                break
+            step()
+    return folder.partition()
+
+
+class _Folder:
+    def __init__(self, walk: Walk) -> None:
+        self.walk = walk
+        self.fold_of = [-1] * len(walk.records)  # of each operation, −1 for none
+        self.folds: list[tuple[str, int]] = []  # the label, and the call around it
+        self.parameter = [walk.is_parameter(v) for v in range(len(walk.records), walk.count)]
+
+    def steps(self, max_nodes: int) -> Iterable[Callable[[], None]]:
+        deepest = max((call.depth for call in self.walk.calls), default=0)
+        yield self.fold_repetitions
+        for depth in range(deepest, -1, -1):
+            if depth == 0:  # the model itself, which is the last to be hidden
+                yield self.fold_elementwise
+                yield self.fold_repetitions
+            yield partial(self.fold_calls, depth)
+            yield self.fold_repetitions
+        yield self.fold_elementwise
+        pieces = max_nodes
+        while pieces > 1:
+            pieces = (pieces + 1) // 2
+            yield partial(self.fold_pieces, pieces)
+
+    def _new(self, label: str, call: int) -> int:
+        self.folds.append((label, call))
+        return len(self.folds) - 1
+
+    def fold_calls(self, depth: int) -> None:
+        """Each call at this depth, with those inside it."""
+        calls = self.walk.calls
+        around = [k if call.depth == depth else -1 for k, call in enumerate(calls)]
+        made: dict[int, int] = {}
+        for k, call in enumerate(calls):
+            if call.depth > depth:
+                around[k] = around[call.parent]
+        for i, c in enumerate(self.walk.call_of):
+            if c >= 0 and (a := around[c]) >= 0:
+                if a not in made:
+                    made[a] = self._new(calls[a].label, calls[a].parent)
+                self.fold_of[i] = made[a]
+
+    def fold_repetitions(self) -> None:
+        """In each call, and outside all, neighbours among which a series comes again and again."""
+        rows: dict[int, list[Unit]] = {}
+        for unit in self._units():
+            rows.setdefault(unit.call, []).append(unit)
+        for units in rows.values():
+            names = [self._name(unit) for unit in units]
+            shapes = [self.walk.records[unit.members[-1]].shape for unit in units]
+            alike = [f"{name} {shape}" for name, shape in zip(names, shapes, strict=True)]
+            for first, period, times in _repetitions(alike, [self._learns(unit) for unit in units]):
+                series = _listed(names[first : first + period])
+                label = f"{times:,} × {series if period == 1 else f'({series})'}"
+                self._merge(units[first : first + period * times], label)
+
+    def fold_elementwise(self) -> None:
+        """In each call, and outside all, neighbours that treat each element by itself."""
+        run: list[Unit] = []
+        for unit in (*self._units(), None):
+            elementwise = unit is not None and self._is_elementwise(unit)
+            if unit is not None and elementwise and (not run or unit.call == run[0].call):
+                run.append(unit)
+                continue
+            self._merge(run, f"{sum(len(u.members) for u in run):,} elementwise operations")
+            run = [unit] if unit is not None and elementwise else []
+
+    def fold_pieces(self, pieces: int) -> None:
+        units = self._units()
+        for part in np.array_split(np.arange(len(units)), min(pieces, len(units))):
+            inside = [units[k] for k in part]
+            self._merge(inside, f"{sum(len(unit.members) for unit in inside):,} operations")
+
+    def _merge(self, units: Sequence[Unit], label: str) -> None:
+        if len(units) > 1:
+            new = self._new(label, units[0].call)
+            for unit in units:
+                for i in unit.members:
+                    self.fold_of[i] = new
+
+    def _name(self, unit: Unit) -> str:
+        return self.walk.records[unit.members[0]].primitive.name if unit.label is None else unit.label
+
+    def _learns(self, unit: Unit) -> bool:
+        n = len(self.walk.records)
+        return any(v >= n and self.parameter[v - n] for i in unit.members for v in self.walk.inputs[i])
+
+    def _is_elementwise(self, unit: Unit) -> bool:
+        return all(_is_elementwise(self.walk.records[i].primitive) for i in unit.members)
+
+    def _units(self) -> list[Unit]:
+        """In order of their first operations."""
+        units: dict[int, Unit] = {}
+        for i, f in enumerate(self.fold_of):
+            if f < 0:
+                units[-1 - i] = Unit([i], self.walk.call_of[i])
+            elif f in units:
+                units[f].members.append(i)
+            else:
+                label, call = self.folds[f]
+                units[f] = Unit([i], call, label)
+        return list(units.values())
+
+    def _shown(self) -> set[int]:
+        """The values that are shown: what an operation by itself reads; between folds, one for each two; and of what a
+        fold reads from outside the graph, the first that is no parameter."""
+        n, fold_of = len(self.walk.records), self.fold_of
+        shown = {self.walk.output}
+        between: set[tuple[int, int]] = set()
+        first_of: dict[int, int] = {}
+        for i in range(n - 1, -1, -1):
+            f = fold_of[i]
+            for v in self.walk.inputs[i]:
+                if f < 0:
+                    shown.add(v)
+                elif v >= n:
+                    if not self.parameter[v - n] and not self.walk.is_number(v):
+                        first_of[f] = v
+                elif fold_of[v] != f:
+                    pair = (fold_of[v] if fold_of[v] >= 0 else -1 - v, f)
+                    if pair not in between:
+                        between.add(pair)
+                        shown.add(v)
+        return shown.union(first_of.values())
+
+    def size(self) -> int:
+        """How many nodes a drawing has; numbers are written in their operations."""
+        units = len({f if f >= 0 else -1 - i for i, f in enumerate(self.fold_of)})
+        return units + sum(not self.walk.is_number(v) for v in self._shown())
+
+    def partition(self) -> Partition:
+        units, shown = self._units(), self._shown()
+        n = len(self.walk.records)
+        unit_of = {i: unit for unit in units for i in unit.members}
+        homes: dict[int, int] = {}
+        for unit in units:
+            if unit.label is None:
+                unit.inputs = list(self.walk.inputs[unit.members[0]])
+                unit.outputs = unit.members
+            else:
+                read = dict.fromkeys(v for i in unit.members for v in self.walk.inputs[i])
+                unit.inputs = [v for v in read if v in shown and (v >= n or unit_of[v] is not unit)]
+                unit.outputs = [v for v in unit.members if v in shown]
+            for v in unit.inputs:
+                if v < n:
+                    homes[v] = self._around(homes.get(v, unit_of[v].call), unit.call)
+                elif self.parameter[v - n] or self.walk.is_number(v):
+                    homes.setdefault(v, unit.call)
+        return Partition(units, shown, homes)
+
+    def _around(self, a: int, b: int) -> int:
+        """The innermost call around both."""
+        calls = self.walk.calls
+        while a != b:
+            if a < 0 or b < 0:
+                return -1
+            if calls[a].depth >= calls[b].depth:
+                a = calls[a].parent
+            else:
+                b = calls[b].parent
+        return a
+
+
+def _is_elementwise(primitive: Primitive) -> bool:
+    function = primitive.function
+    return function.signature is None if isinstance(function, np.ufunc) else primitive.name in ELEMENTWISE
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names if len(names) < 6 else (*names[:4], "…"))
+
+
+def contents(names: Iterable[str]) -> str:
+    """ "96 × linear, 96 × relu, sum": the most frequent first."""
+    counted = Counter(names).most_common()
+    return _listed([name if times == 1 else f"{times:,} × {name}" for name, times in counted])
+
+
+def _repetitions(row: Sequence[str], starts: Sequence[bool]) -> Iterable[tuple[int, int, int]]:
+    """(first, period, times) of the series in `row` that come at least three times in a row, the longest stretch from
+    each place on; a series begins where one of `starts` is, if it can."""
+    numbers = np.unique(np.asarray(row), return_inverse=True)[1] if row else np.zeros(0, int)
+    n = len(row)
+    lengths = []  # for each period, how far from each place on the row repeats itself
+    for period in range(1, min(MOST_PERIOD, n // 3) + 1):
+        different = np.flatnonzero(np.append(numbers[:-period] != numbers[period:], True))
+        places = np.arange(n - period + 1)
+        lengths.append(different[np.searchsorted(different, places)] - places)
+    k = 0
+    while k < n:
+        best = (0, 0, 0)
+        for period, length in enumerate(lengths, 1):
+            times = int(length[k]) // period + 1 if k < len(length) else 0
+            if times >= 3 and times * period > best[1] * best[2]:
+                best = (k, period, times)
+        first, period, times = best
+        if not period:
+            k += 1
+            continue
+        for later in range(first, first + period):
+            if starts[later] and int(lengths[period - 1][later]) // period + 1 >= times:
+                first = later
+                break
+        yield first, period, times
+        k = first + period * times

@@ -39,7 +39,7 @@ class _OneLine(Writer):
         pass
 
 
-def formulas(record: Record, known: dict[Any, Formulas]) -> Formulas:
+def written(record: Record, known: dict[Any, Formulas]) -> Formulas:
     """The forward formula of a record, "y = x @ weight + bias", and for each argument that wants a gradient its rule,
     "dx = g @ weight.T". `known` holds those already written."""
     primitive, options = record.primitive, record.options or {}
@@ -86,17 +86,17 @@ def _formulas(record: Record, arguments: list[Any], output: Any, options: dict[s
     with writing() as symbol:
         symbols = [a if plain else symbol(a) for a, plain in zip(arguments, literal, strict=True)]
         gradient, result = symbol(g), symbol(output)
-        written = {s._origin: name for s, name in zip(symbols, names, strict=True) if hasattr(s, "_origin")}
-        written |= {gradient._origin: "g", result._origin: "y"}
+        called = {s._origin: name for s, name in zip(symbols, names, strict=True) if hasattr(s, "_origin")}
+        called |= {gradient._origin: "g", result._origin: "y"}
         lines = [s._origin if hasattr(s, "_origin") else s for s in symbols]
-        forward = _expression(Line(primitive, tuple(lines), options, g), written) or forward
+        forward = _expression(Line(primitive, tuple(lines), options, g), called) or forward
         for vjp, node, name in zip(vjps, parents, names, strict=True):
             if vjp is None or node is None:
                 rules.append(None)
                 continue
             try:
                 made = vjp(gradient, result, *symbols, **options)
-                text = _expression(made._origin if hasattr(made, "_origin") else made, written)
+                text = _expression(made._origin if hasattr(made, "_origin") else made, called)
                 fitted = _fitting(np.shape(made), node.shape)
             except Exception:  # a rule may look at values, which a symbol refuses
                 text, fitted = None, ""

@@ -46,6 +46,11 @@ class Walk:
     output: int  # number of a value
     names: dict[Tensor, str] | None  # the model's parameters; None without a model
 
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return len(self.records) + len(self.sources)
+
     def described(self, v: int) -> tuple[Node | None, str, str | None, tuple[int, ...]]:
         """The node, the kind, the name and the shape of a value."""
         if v < len(self.records):
@@ -62,7 +67,10 @@ class Walk:
 
     def is_number(self, v: int) -> bool:
         """Whether the value is a constant number without a name, like the 2 in 2 * x."""
-        return v >= len(self.records) and self.sources[v - len(self.records)] == (None, (), None)
+        if v < len(self.records):
+            return False
+        node, shape, name = self.sources[v - len(self.records)]
+        return node is None and not shape and name is None
 
 
 def walk(output: Tensor, model: Module | None) -> Walk:
