@@ -198,7 +198,7 @@ class _Folder:
                 unit.outputs = [v for v in unit.members if v in shown]
             for v in unit.inputs:
                 if v < n:
-                    homes[v] = self._around(homes.get(v, unit_of[v].call), unit.call)
+                    homes.setdefault(v, self._around(unit_of[v].call, unit.call))
                 elif self.parameter[v - n] or self.walk.is_number(v):
                     homes.setdefault(v, unit.call)
         return Partition(units, shown, homes)

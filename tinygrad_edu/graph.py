@@ -1,75 +1,76 @@
-"""The computation graph of a recorded tensor, as Graphviz draws it.
+"""Pictures of the computation graph.
 
-Boxes are tensors: filled for those that learn (parameters), plain for constants and results, doubled for the output.
-Ellipses are operations. Edges point the way the computation went; an operand used twice has two edges.
+Tensors are boxes: rounded and blue what the model learns, a green house what else requires grad, a grey sheet of paper
+an array without gradient, white a result, orange and doubled the output. Operations are yellow ellipses, folded ones
+yellow folders. Edges point the way the computation went; an operand used twice has two edges. Boxes around them are
+the modules that recorded them.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import graphviz
-
-from .engine import Node, reached
 from .tensor import Tensor
 
 if TYPE_CHECKING:
+    import graphviz
+
     from .nn import Module
 
 FORMATS = ("svg", "png", "pdf", "dot")
 
-_PARAMETER = {"shape": "box", "style": "filled,rounded", "fillcolor": "#cfe3f7"}
-_CONSTANT = {"shape": "box", "style": "filled", "fillcolor": "#eeeeee"}
-_RESULT = {"shape": "box", "style": "solid"}
-_OUTPUT = {"shape": "box", "style": "filled", "fillcolor": "#fde0b8", "peripheries": "2"}
-_OPERATION = {"shape": "ellipse", "style": "solid", "color": "#5b6770"}
 
+def draw_graph(
+    output: Tensor,
+    *,
+    model: Module | None = None,
+    show: Collection[str] = (),
+    direction: str = "right",
+    depth: int | None = None,
+    max_nodes: int | None = 300,
+) -> graphviz.Digraph:
+    """The operations and tensors that `output` was computed by, with their names and shapes.
 
-def draw_graph(output: Tensor, *, model: Module | None = None) -> graphviz.Digraph:
-    """The operations and tensors that `output` was computed by, with their names and shapes, from left to right.
+    With `model`, its parameters and modules stand under their names in it ("0.weight"). `show` names what else is
+    shown: "dtypes", "values" (small arrays in full; of large ones the extremes, the mean and a histogram), "gradients"
+    (of `output` with respect to each tensor; their norms stand on the edges), "formulas" (each operation's and those of
+    its rules) and "order" (operations are numbered as they were executed). `direction` is "right" or "down".
 
-    With `model`, its parameters stand under their names in it ("0.weight"). The graph may have been released by
-    `backward()`; it is not changed. Raises `TypeError` for anything but a tensor.
+    `depth` folds each module at that depth (0 is outermost) into one operation. If there are more than `max_nodes`
+    operations and tensors, equal neighbours are folded, then the deepest modules, then runs of elementwise operations,
+    then any, and the drawing says so; None draws all.
+
+    The graph may have been released by `backward()`, though values and gradients then need
+    `backward(retain_graph=True)`; nothing is changed by drawing. Raises `TypeError` for anything but a tensor,
+    `ValueError` for an option that is none of these.
     """
+    from . import drawing
+    from .computation import computation
+
     if not isinstance(output, Tensor):
         raise TypeError(f"draw_graph draws what a Tensor was computed by; got {type(output).__name__}")
-    names = {} if model is None else {parameter: name for name, parameter in model.named_parameters()}
-    dot = graphviz.Digraph("computation")
-    dot.attr(rankdir="LR", fontname="Helvetica", ranksep="0.35", nodesep="0.2")
-    dot.attr("node", fontname="Helvetica", fontsize="11", height="0.3")
-    dot.attr("edge", color="#5b6770", arrowsize="0.6")
-    ids: dict[Node, str] = {}
-
-    def tensor(key: str, name: str | None, shape: tuple[int, ...], style: dict[str, str]) -> None:
-        dot.node(key, _label(*([name] if name else []), str(shape)), **style)
-
-    records = [] if output.record is None else reached(output.record)[0]
-    for k, record in enumerate(records):
-        dot.node(f"op{k}", _label(record.primitive.name), **_OPERATION)
-        constants = record.constants or (None,) * len(record.parents)
-        for i, (node, constant) in enumerate(zip(record.parents, constants, strict=True)):
-            if constant is not None:
-                tensor(f"constant{k}_{i}", constant[1], constant[0], _CONSTANT)
-                dot.edge(f"constant{k}_{i}", f"op{k}")
-            if node is None:
-                continue
-            if node not in ids:  # a leaf: records come after what they are made of
-                ids[node] = f"leaf{len(ids)}"
-                tensor(ids[node], names.get(node, node.name), node.shape, _PARAMETER)
-            dot.edge(ids[node], f"op{k}")
-        ids[record] = f"result{k}"
-        tensor(ids[record], record.name, record.shape, _OUTPUT if record is output.record else _RESULT)
-        dot.edge(f"op{k}", ids[record])
-    if not records:
-        tensor("leaf0", names.get(output, output.name), output.shape, _PARAMETER if output.requires_grad else _CONSTANT)
-    return dot
+    names = {show} if isinstance(show, str) else set(show)
+    if unknown := names.difference(drawing.SHOWABLE):
+        raise ValueError(f"draw_graph: show={sorted(unknown)!r}; known are {', '.join(drawing.SHOWABLE)}")
+    if direction not in drawing.DIRECTIONS:
+        raise ValueError(f"draw_graph: direction={direction!r}; known are {', '.join(drawing.DIRECTIONS)}")
+    found = computation(
+        output,
+        model=model,
+        gradients="gradients" in names,
+        depth=depth,
+        max_nodes=max_nodes,
+        formulas="formulas" in names,
+    )
+    return drawing.draw(found, names, direction)
 
 
-def render_graph(output: Tensor, path: str | os.PathLike[str], *, model: Module | None = None) -> Path:
-    """Writes the drawing of `draw_graph` to `path`, as svg, png, pdf or dot by the file's ending; returns the path.
+def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -> Path:
+    """Writes the drawing that `draw_graph` makes with the same options to `path`, as svg, png, pdf or dot by the file's
+    ending; returns the path.
 
     The picture is laid out by Graphviz's program `dot` if there is one, otherwise by pygraphviz, whose wheels bring
     Graphviz along. Raises `ValueError` for another ending, `ImportError` if neither is there.
@@ -80,8 +81,7 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], *, model: Module 
         raise ValueError(f"render_graph: {path.name!r} must end in {', '.join('.' + f for f in FORMATS)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"render_graph: there is no folder {os.fspath(path.parent)!r} for {path.name!r}")
-    dot = draw_graph(output, model=model)
-    content = dot.source.encode() if form == "dot" else _lay_out(dot, form)
+    content = _content(output, form, options)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         unfinished.write_bytes(content)
@@ -91,24 +91,8 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], *, model: Module 
     return path
 
 
-def _lay_out(dot: graphviz.Digraph, form: str) -> bytes:
-    if shutil.which("dot"):
-        content: bytes = dot.pipe(format=form)
-        return content
-    try:
-        import pygraphviz
-    except ImportError:
-        raise ImportError(
-            "drawing a graph needs Graphviz to lay it out. Either install its program dot (apt install graphviz, "
-            "brew install graphviz, choco install graphviz), or run: python -m pip install 'tinygrad-edu[viz]'. "
-            "A file that ends in .dot can be written without"
-        ) from None
-    content = pygraphviz.AGraph(string=dot.source).draw(format=form, prog="dot")
-    return content
+def _content(output: Tensor, form: str, options: dict[str, Any]) -> bytes:
+    from .drawing import lay_out
 
-
-def _label(*lines: str) -> str:
-    """A label that shows the lines as they are, whatever characters they hold."""
-    text = "\\n".join(graphviz.escape(line.replace("&", "&amp;").replace("\0", "")) for line in lines)
-    label: str = graphviz.nohtml(text)
-    return label
+    dot = draw_graph(output, **options)
+    return lay_out(dot, form) if form != "dot" else dot.source.encode()
