@@ -6,6 +6,7 @@ from .callbacks import Callback, EarlyStopping, History
 from .compiled import compile_step
 from .data import Batches, Standardizer, one_hot
 from .evaluation import accuracy, predict
+from .explain import explain
 from .functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -69,6 +70,7 @@ __all__ = [
     "derive",
     "draw_graph",
     "dropout",
+    "explain",
     "fit",
     "functional",
     "grad",

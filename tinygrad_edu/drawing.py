@@ -20,15 +20,16 @@ SHOWABLE = ("dtypes", "values", "gradients", "formulas", "order")
 BARS = "▁▂▃▄▅▆▇█"
 FEW = 12  # elements that are written out
 
+FONT = "Helvetica,Arial,sans-serif"
 DARK, LINE = "#1b1f24", "#5b6770"
 KINDS = {
-    "parameter": {"shape": "box", "style": "filled,rounded", "fillcolor": "#bfe2f7", "color": "#0072b2", "penwidth": "1.6"},
-    "input": {"shape": "house", "style": "filled", "fillcolor": "#bfe8d9", "color": "#00694c", "penwidth": "1.6"},
-    "constant": {"shape": "note", "style": "filled", "fillcolor": "#eeeeee", "color": LINE},
-    "result": {"shape": "box", "style": "filled", "fillcolor": "#ffffff", "color": LINE},
-    "output": {"shape": "box", "style": "filled", "fillcolor": "#fad9b0", "color": "#a84300", "peripheries": "2"},
-}  # fmt: skip
-OPERATION = {"shape": "ellipse", "style": "filled", "fillcolor": "#fbf6c4", "color": "#8a7f00"}
+    "parameter": {"shape": "box", "style": "filled,rounded", "fillcolor": "#bfe2f7", "color": "#0072b2"},
+    "input": {"shape": "hexagon", "fillcolor": "#bfe8d9", "color": "#00694c"},
+    "constant": {"shape": "note", "fillcolor": "#eeeeee", "color": LINE},
+    "result": {"shape": "box", "fillcolor": "#ffffff", "color": LINE},
+    "output": {"shape": "box", "fillcolor": "#fad9b0", "color": "#a84300", "peripheries": "2"},
+}
+OPERATION = {"shape": "ellipse", "fillcolor": "#fbf6c4", "color": "#8a7f00"}
 FOLDED = OPERATION | {"shape": "folder"}
 GROUPS = ("#f3f5f7", "#e6eaee")  # nested boxes in turns
 
@@ -38,18 +39,21 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, str]:
         try:
-            return {"image/svg+xml": lay_out(self, "svg").decode()}
+            return {"text/plain": self.source, "image/svg+xml": lay_out(self, "svg").decode()}
         except ImportError:
-            return {"text/plain": self.source}
+            return {"text/plain": self.source, "text/vnd.graphviz": self.source}
 
 
 def draw(computation: Computation, show: Collection[str], direction: str) -> Drawing:
     """A computation as a drawing that also shows the things named in `show`."""
     dot = Drawing("computation")
-    dot.attr(rankdir=DIRECTIONS[direction], ranksep="0.3", nodesep="0.2", fontname="Helvetica", fontsize="11")
-    dot.attr("node", fontname="Helvetica", fontsize="11", fontcolor=DARK, height="0.3", margin="0.09,0.04")
-    dot.attr("edge", color=LINE, arrowsize="0.6", fontname="Helvetica", fontsize="9", fontcolor="#a84300")
+    dot.attr(rankdir=DIRECTIONS[direction], ranksep="0.3", nodesep="0.2", fontname=FONT, fontsize="11")
+    dot.attr("node", fontname=FONT, fontsize="11", fontcolor=DARK, style="filled", height="0.3", margin="0.09,0.04")
+    dot.attr("edge", color=LINE, arrowsize="0.6", fontname=FONT, fontsize="9", fontcolor="#a84300")
     notes = [note for note in computation.notes if note != RELEASED or {"values", "gradients"} & set(show)]
+    missing = sum(value.data is None and not _is_number(value) for value in computation.values.values())
+    if "values" in show and missing and not computation.released:
+        notes.append(f"{missing} results without values: no rule reads them, so they were not kept")
     if notes:
         dot.attr(label=label(*notes), fontcolor=LINE)
     boxes: dict[str | None, Drawing] = {None: dot}
@@ -136,15 +140,17 @@ def _edges(computation: Computation, show: Collection[str], dot: Drawing) -> Non
 def described(data: ndarray | None) -> list[str]:
     """An array in few lines: as it is if it is small, otherwise its extremes, its mean and a histogram."""
     if data is None:
-        return ["values not kept"]
+        return []
     if data.size <= FEW and data.ndim < 3:
         return np.array2string(data, precision=4, suppress_small=True, separator=" ", max_line_width=60).splitlines()
     finite = data[np.isfinite(data)]
     strange = "" if finite.size == data.size else f", {data.size - finite.size:,} not finite"
     if not finite.size:
         return [f"no finite values{strange}"]
-    low, high = finite.min(), finite.max()
-    return [f"{low:.3g} {sparkline(finite)} {high:.3g}", f"mean {finite.mean(dtype=float):.3g}{strange}"]
+    low, high, mean = float(finite.min()), float(finite.max()), float(finite.mean(dtype=float))
+    if low == high:
+        return [f"all {low:.3g}{strange}"]
+    return [f"{low:.3g} {sparkline(finite)} {high:.3g}", f"mean {mean:.3g}{strange}"]
 
 
 def sparkline(numbers: ndarray, bins: int = 12) -> str:

@@ -1,9 +1,9 @@
 """Pictures of the computation graph.
 
-Tensors are boxes: rounded and blue what the model learns, a green house what else requires grad, a grey sheet of paper
-an array without gradient, white a result, orange and doubled the output. Operations are yellow ellipses, folded ones
-yellow folders. Edges point the way the computation went; an operand used twice has two edges. Boxes around them are
-the modules that recorded them.
+Tensors are boxes: rounded and blue what the model learns, a green hexagon what else requires grad, a grey sheet an
+array without gradient, white a result, orange and doubled the output. Operations are yellow ellipses, folded ones
+folders. Edges point the way the computation went; an operand used twice has two edges. The boxes around them are the
+modules that recorded them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def draw_graph(
     show: Collection[str] = (),
     direction: str = "right",
     depth: int | None = None,
-    max_nodes: int | None = 300,
+    max_nodes: int | None = 50,
 ) -> graphviz.Digraph:
     """The operations and tensors that `output` was computed by, with their names and shapes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, overload
@@ -175,6 +176,10 @@ class Module:
             return f"{type(self).__name__}({self._describe()})"
         inner = "\n".join(f"({name}): {_name_of(value, whole=True)}".replace("\n", "\n  ") for name, value in children)
         return f"{type(self).__name__}(\n  " + inner.replace("\n", "\n  ") + "\n)"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """In a notebook, the table of its layers."""
+        return {"text/plain": repr(self), "text/html": f"<pre>{html.escape(self.summary())}</pre>"}
 
 
 def _name_of(layer: Any, whole: bool = False) -> str:

@@ -265,6 +265,15 @@ class Tensor(ArrayLike):
             parts.append(f"name={self.name!r}")
         return f"Tensor({', '.join(parts)})"
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """In a notebook, what it was computed by: a drawing, or its source where nothing can lay it out."""
+        drawn: dict[str, str] = {}
+        if self.record is not None:
+            from .graph import draw_graph
+
+            drawn = draw_graph(self)._repr_mimebundle_()
+        return drawn | {"text/plain": repr(self)}
+
     # Recording
 
     def argument_of(self, primitive: Primitive) -> Tensor | None:
