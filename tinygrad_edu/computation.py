@@ -141,10 +141,10 @@ class _Assembly:
         """The arrays of the values that are shown, as the records kept them."""
         shown = self.partition.shown
         kept: dict[int, Any] = {}
-        for i, record in enumerate(self.walk.records):
-            if record.saved is not None:
-                for v, value in zip((i, *self.walk.inputs[i]), record.saved, strict=True):
-                    if value is not None and v in shown:
+        for i, (record, inputs) in enumerate(zip(self.walk.records, self.walk.inputs, strict=True)):
+            if record.saved is not None and not shown.isdisjoint((i, *inputs)):
+                for v, value in zip((i, *inputs), record.saved, strict=True):
+                    if value is not None:
                         kept[v] = value
         kept[self.walk.output] = self.output._data
         return kept

@@ -7,7 +7,7 @@ is left is a graph without cycles.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -60,7 +60,8 @@ class _Folder:
         self.walk = walk
         self.fold_of = [-1] * len(walk.records)  # of each operation, −1 for none
         self.folds: list[tuple[str, int]] = []  # the label, and the call around it
-        self.parameter = [walk.is_parameter(v) for v in range(len(walk.records), walk.count)]
+        self.parameter = walk.parameters()
+        self.number = walk.numbers()
 
     def steps(self, max_nodes: int) -> Iterable[Callable[[], None]]:
         deepest = max((call.depth for call in self.walk.calls), default=0)
@@ -101,9 +102,12 @@ class _Folder:
         for unit in self._units():
             rows.setdefault(unit.call, []).append(unit)
         for units in rows.values():
+            if len(units) < 3:
+                continue
             names = [self._name(unit) for unit in units]
-            shapes = [self.walk.records[unit.members[-1]].shape for unit in units]
-            alike = [f"{name} {shape}" for name, shape in zip(names, shapes, strict=True)]
+            alike = [(n, self.walk.records[unit.members[-1]].shape) for n, unit in zip(names, units, strict=True)]
+            if len(set(alike)) == len(alike):
+                continue
             for first, period, times in _repetitions(alike, [self._learns(unit) for unit in units]):
                 series = _listed(names[first : first + period])
                 label = f"{times:,} × {series if period == 1 else f'({series})'}"
@@ -169,7 +173,7 @@ class _Folder:
                 if f < 0:
                     shown.add(v)
                 elif v >= n:
-                    if not self.parameter[v - n] and not self.walk.is_number(v):
+                    if not self.parameter[v - n] and not self.number[v - n]:
                         first_of[f] = v
                 elif fold_of[v] != f:
                     pair = (fold_of[v] if fold_of[v] >= 0 else -1 - v, f)
@@ -180,8 +184,9 @@ class _Folder:
 
     def size(self) -> int:
         """How many nodes a drawing has; numbers are written in their operations."""
-        units = len({f if f >= 0 else -1 - i for i, f in enumerate(self.fold_of)})
-        return units + sum(not self.walk.is_number(v) for v in self._shown())
+        n = len(self.walk.records)
+        units = self.fold_of.count(-1) + len(set(self.fold_of) - {-1})
+        return units + sum(v < n or not self.number[v - n] for v in self._shown())
 
     def partition(self) -> Partition:
         units, shown = self._units(), self._shown()
@@ -199,7 +204,7 @@ class _Folder:
             for v in unit.inputs:
                 if v < n:
                     homes.setdefault(v, self._around(unit_of[v].call, unit.call))
-                elif self.parameter[v - n] or self.walk.is_number(v):
+                elif self.parameter[v - n] or self.number[v - n]:
                     homes.setdefault(v, unit.call)
         return Partition(units, shown, homes)
 
@@ -231,30 +236,25 @@ def contents(names: Iterable[str]) -> str:
     return _listed([name if times == 1 else f"{times:,} × {name}" for name, times in counted])
 
 
-def _repetitions(row: Sequence[str], starts: Sequence[bool]) -> Iterable[tuple[int, int, int]]:
+def _repetitions(row: Sequence[Hashable], starts: Sequence[bool]) -> Iterable[tuple[int, int, int]]:
     """(first, period, times) of the series in `row` that come at least three times in a row, the longest stretch from
     each place on; a series begins where one of `starts` is, if it can."""
-    numbers = np.unique(np.asarray(row), return_inverse=True)[1] if row else np.zeros(0, int)
     n = len(row)
-    lengths = []  # for each period, how far from each place on the row repeats itself
-    for period in range(1, min(MOST_PERIOD, n // 3) + 1):
-        different = np.flatnonzero(np.append(numbers[:-period] != numbers[period:], True))
-        places = np.arange(n - period + 1)
-        lengths.append(different[np.searchsorted(different, places)] - places)
-    k = 0
-    while k < n:
-        best = (0, 0, 0)
-        for period, length in enumerate(lengths, 1):
-            times = int(length[k]) // period + 1 if k < len(length) else 0
-            if times >= 3 and times * period > best[1] * best[2]:
-                best = (k, period, times)
-        first, period, times = best
-        if not period:
-            k += 1
-            continue
-        for later in range(first, first + period):
-            if starts[later] and int(lengths[period - 1][later]) // period + 1 >= times:
-                first = later
-                break
-        yield first, period, times
-        k = first + period * times
+    known: dict[Hashable, int] = {}
+    numbers = np.array([known.setdefault(name, len(known)) for name in row])
+    times = np.zeros((min(MOST_PERIOD, n // 3) + 1, n), int)  # of a series of each period from each place on
+    for period in range(1, len(times)):
+        different = np.append(np.flatnonzero(numbers[:-period] != numbers[period:]), n - period)
+        places = np.arange(n - period)
+        times[period, : n - period] = (different[np.searchsorted(different, places)] - places) // period + 1
+    covered = np.where(times >= 3, times, 0) * np.arange(len(times))[:, None]
+    longest = covered.argmax(axis=0)
+    end = 0
+    for k in np.flatnonzero(covered.any(axis=0)).tolist():
+        if k >= end:
+            period = int(longest[k])
+            repeated = int(times[period, k])
+            turned = (j for j in range(k, k + period) if starts[j] and times[period, j] >= repeated)
+            first = next(turned, k)
+            end = first + period * repeated
+            yield first, period, repeated

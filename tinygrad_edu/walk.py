@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from .engine import Node, Record, reached
 from .tensor import Tensor
 
@@ -24,6 +22,9 @@ class Source(NamedTuple):
     node: Tensor | None  # None for a constant
     shape: tuple[int, ...] = ()
     name: str | None = None
+
+
+NUMBER = Source(None)
 
 
 @dataclass(slots=True)
@@ -62,15 +63,15 @@ class Walk:
         kind = "parameter" if self.names is None or node in self.names else "input"
         return node, kind, (self.names or {}).get(node, name), shape
 
-    def is_parameter(self, v: int) -> bool:
-        return v >= len(self.records) and self.described(v)[1] == "parameter"
+    def parameters(self) -> list[bool]:
+        """Of each source: whether the model learns it."""
+        n = len(self.records)
+        return [source.node is not None and self.described(n + k)[1] == "parameter"
+                for k, source in enumerate(self.sources)]  # fmt: skip
 
-    def is_number(self, v: int) -> bool:
-        """Whether the value is a constant number without a name, like the 2 in 2 * x."""
-        if v < len(self.records):
-            return False
-        node, shape, name = self.sources[v - len(self.records)]
-        return node is None and not shape and name is None
+    def numbers(self) -> list[bool]:
+        """Of each source: whether it is a constant number without a name, like the 2 in 2 * x."""
+        return [source.node is None and not source.shape and source.name is None for source in self.sources]
 
 
 def walk(output: Tensor, model: Module | None) -> Walk:
@@ -80,36 +81,32 @@ def walk(output: Tensor, model: Module | None) -> Walk:
     inputs: list[tuple[int, ...]] = []
     sources: list[Source] = []
 
-    def source(key: Any, made: Source) -> int:
-        if key is None or key not in number:
-            sources.append(made)
-            if key is None:
-                return len(records) + len(sources) - 1
-            number[key] = len(records) + len(sources) - 1
-        return number[key]
+    def new(made: Source) -> int:
+        sources.append(made)
+        return len(records) + len(sources) - 1
 
     for record in records:
-        parents = record.parents
-        constants = record.constants or (None,) * len(parents)
-        saved = record.saved or (None,) * (len(parents) + 1)
+        saved = record.saved
         row = []
-        for node, constant, value in zip(parents, constants, saved[1:], strict=True):
-            if isinstance(node, Record):
-                row.append(number[node])
-            elif node is not None:
-                row.append(source(node, Source(node, node.shape, node.name)))
-            else:
-                same = ("constant", id(value)) if isinstance(value, np.ndarray) and value.ndim else None
-                row.append(source(same, Source(None, *(constant or ()))))
+        for k, node in enumerate(record.parents):
+            v = None if node is None else number.get(node)
+            if v is None and node is not None:
+                v = number[node] = new(Source(node, node.shape, node.name))
+            elif v is None:
+                value = None if saved is None else saved[k + 1]
+                described = record.constants and record.constants[k]
+                made = Source(None, *described) if described else NUMBER
+                if made is NUMBER or value is None:
+                    v = new(made)
+                else:  # an array that is used twice is one
+                    key = "constant", id(value)
+                    v = number[key] = number[key] if key in number else new(made)
+            row.append(v)
         inputs.append(tuple(row))
-    last = number[output.record] if output.record is not None else source(output, _alone(output))
+    last = len(records) - 1 if records else new(Source(output, output.shape, output.name))
     names = None if model is None else {parameter: name for name, parameter in model.named_parameters()}
     calls, call_of = _calls(records, number, model)
     return Walk(records, inputs, sources, calls, call_of, last, names)
-
-
-def _alone(leaf: Tensor) -> Source:
-    return Source(leaf, leaf.shape, leaf.name)
 
 
 def _calls(records: list[Record], number: dict[Any, int], model: Module | None) -> tuple[list[Call], list[int]]:
