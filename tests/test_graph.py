@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 import sys
+import time
+import tracemalloc
 
 import graphviz
 import numpy as np
 import pytest
 
-from tinygrad_edu import Dense, Sequential, Sigmoid, Tensor, draw_graph, no_grad, render_graph
+from tinygrad_edu import (
+    Dense,
+    Dropout,
+    Module,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    Tensor,
+    draw_graph,
+    no_grad,
+    render_graph,
+)
 from tinygrad_edu import functional as F
+from tinygrad_edu.drawing import KINDS, SHOWABLE, described, sparkline
 
 
 def loss_of_a_network():
@@ -22,7 +39,7 @@ def loss_of_a_network():
 def test_a_square_is_one_tensor_with_two_edges():
     x = Tensor(3.0, requires_grad=True, name="x")
     source = draw_graph(x * x).source
-    assert source.count("leaf0 -> op0") == 2 and source.count("label=multiply") == 1
+    assert source.count("t0 -> o0") == 2 and source.count("label=multiply") == 1
     assert source.count('label="x\\n()"') == 1
 
 
@@ -42,7 +59,9 @@ def test_operations_tensors_names_and_shapes():
     ):
         assert text in dot.source, text
     assert "weight\\n(4, 3)" in draw_graph(loss).source
-    parameters = [line for line in dot.source.splitlines() if "rounded" in line]
+    parameters = [
+        line for line in dot.source.splitlines() if KINDS["parameter"]["fillcolor"] in line and "label" in line
+    ]
     assert len(parameters) == 4
 
 
@@ -72,7 +91,7 @@ def test_100_000_operations_deep():
     y = x
     for _ in range(100_000):
         y = y * 1.0
-    assert draw_graph(y).source.count("label=multiply") == 100_000
+    assert draw_graph(y, max_nodes=None).source.count("label=multiply") == 100_000
 
 
 @pytest.mark.parametrize(
@@ -124,6 +143,210 @@ def test_dot_is_preferred_where_it_is_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(graphviz.Digraph, "pipe", lambda self, format: f"laid out as {format}".encode())
     _, loss = loss_of_a_network()
     assert render_graph(loss, tmp_path / "g.png").read_text() == "laid out as png"
+
+
+def boxes(source):
+    """The labels of the boxes, each with its depth."""
+    found, depth = [], 0
+    for line in source.splitlines():
+        if line.strip().startswith("subgraph cluster"):
+            depth += 1
+        elif line.strip() == "}":
+            depth -= 1
+        elif depth and "labeljust" in line:
+            found.append((depth, re.search(r'label=("[^"]*"|\S+)', line)[1].strip('"')))
+    return found
+
+
+def test_modules_are_nested_boxes():
+    net = Sequential(Sequential(Dense(4, 3, rng=0), ReLU()), Dropout(0.5, rng=0), Dense(3, 1, rng=1))
+    loss = net(np.ones((5, 4))).sum()
+    expected = [
+        (1, "Sequential"),
+        (2, "0: Sequential"),
+        (3, "0.0: Dense(4 → 3)"),
+        (2, "1: Dropout(p=0.5)"),
+        (2, "2: Dense(3 → 1)"),
+    ]
+    assert boxes(draw_graph(loss, model=net).source) == expected
+    assert (3, "Dense(4 → 3)") in boxes(draw_graph(loss).source)
+    loss.backward()
+    assert boxes(draw_graph(loss, model=net).source) == expected
+
+
+def test_kinds_differ_in_shape_and_colour():
+    looks = [(kind["shape"], kind.get("style"), kind.get("peripheries")) for kind in KINDS.values()]
+    assert len(set(looks)) == len(KINDS) == len({kind["fillcolor"] for kind in KINDS.values()})
+    net, loss = loss_of_a_network()
+    x = Tensor([1.0], requires_grad=True, name="mine")
+    source = draw_graph(loss * x, model=net).source
+    assert re.search(r'label="mine\\n\(1,\)".*shape=hexagon', source)
+    assert source.count("peripheries=2") == 1
+
+
+def test_what_is_shown():
+    net, loss = loss_of_a_network()
+    plain = draw_graph(loss, model=net).source
+    for name, text in (
+        ("dtypes", "(4, 3) float64"),
+        ("values", "[0.]"),
+        ("gradients", "‖∂‖"),
+        ("formulas", "y = x @ weight + bias\\ndweight = x.T @ g\\ndbias = g, summed to (3,)"),
+        ("order", 'label="1. linear"'),
+    ):
+        assert text in draw_graph(loss, model=net, show={name}).source and text not in plain, name
+        assert text in draw_graph(loss, model=net, show=name).source
+    assert "rankdir=LR" in plain and "rankdir=TB" in draw_graph(loss, direction="down").source
+    with pytest.raises(ValueError, match=r"show=\['shapes'\]; known are dtypes, values, gradients, formulas, order"):
+        draw_graph(loss, show=["shapes", "values"])
+    with pytest.raises(ValueError, match="direction='up'; known are right, down"):
+        draw_graph(loss, direction="up")
+
+
+def test_the_norms_on_the_edges_are_those_of_the_gradients():
+    x = Tensor([3.0, 4.0], requires_grad=True, name="x")
+    loss = (x * 2.0 + np.ones(2)).sum()
+    source = draw_graph(loss, show=["gradients"]).source
+    assert re.search(r't0 -> o0 \[label="‖∂‖ 2.83"\]', source) and re.search(r'o0 -> t2 \[label="‖∂‖ 1.41"\]', source)
+    assert re.findall(r"(\S+) -> (\S+)", source) == [
+        ("t0", "o0"), ("o0", "t2"), ("t2", "o1"), ("t3", "o1"), ("o1", "t4"), ("t4", "o2"), ("o2", "t5"),
+    ]  # fmt: skip
+    y = x * x
+    assert draw_graph(y.sum(), show=["gradients"]).source.count("‖∂‖ 10") == 1  # of two edges: it is their sum
+
+
+def test_drawing_changes_nothing_and_is_the_same_each_time():
+    net, loss = loss_of_a_network()
+    before = [p.data.copy() for p in net.parameters()]
+    sources = {draw_graph(loss, model=net, show=SHOWABLE).source for _ in range(2)}
+    assert len(sources) == 1 and all(p.grad is None for p in net.parameters())
+    assert all(np.array_equal(p.data, b) for p, b in zip(net.parameters(), before, strict=True))
+    loss.backward(retain_graph=True)
+    assert sources == {draw_graph(loss, model=net, show=SHOWABLE).source}
+    loss.backward()
+    released = draw_graph(loss, model=net, show=SHOWABLE).source
+    assert "values and gradients need backward(retain_graph=True)" in released and "‖∂‖" not in released
+    assert "retain_graph" not in draw_graph(loss, model=net).source
+
+
+def test_the_same_bytes_in_another_process():
+    program = """
+import numpy as np, tinygrad_edu as tg
+net = tg.Sequential(tg.Dense(4, 3, rng=0), tg.Sigmoid())
+print(tg.draw_graph(tg.l2_penalty(net, 1.0, 5) + net(np.ones((5, 4))).sum(), model=net, show=("values", "gradients")))
+"""
+    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, check=True) for _ in range(2)]
+    assert runs[0].stdout == runs[1].stdout != b""
+
+
+@pytest.mark.parametrize("name", ["<script>", 'a"b', "\\", "&amp;"])
+def test_names_of_modules_are_escaped(name, tmp_path):
+    class Odd(Module):
+        def forward(self, x):
+            return np.exp(np.sin(x))
+
+        def _describe(self):
+            return name
+
+    loss = Odd()(Tensor(1.0, requires_grad=True)) * 1.0
+    assert "cluster_g0" in draw_graph(loss).source
+    if can_lay_out():
+        text = render_graph(loss, tmp_path / "g.svg").read_text()
+        assert "<script" not in text and text.count('class="cluster"') == 1
+    assert "<script" not in Odd()._repr_mimebundle_()["text/html"]
+
+
+def layers(count):
+    return Sequential(
+        Dense(8, 4, rng=0),
+        Tanh(),
+        *(layer for k in range(count) for layer in (Dense(4, 4, rng=k), Tanh())),
+        Dense(4, 1),
+    )
+
+
+def test_200_layers_are_read_at_a_glance():
+    net = layers(198)
+    loss = net(np.ones((3, 8))).sum() + F.l2_penalty(net, 1.0, 3)
+    source = draw_graph(loss, model=net).source
+    assert source.count(" [label") < 35
+    for text in ("198 × (Dense(4 → 4), Tanh)\\n396 operations", "Dense(8 → 4)", "0.weight", "operations folded into"):
+        assert text in source, text
+    assert "folded" not in draw_graph(loss, model=net, max_nodes=None).source
+
+
+def test_a_folded_module_hides_its_parameters_but_not_what_others_read():
+    net, loss = loss_of_a_network()
+    source = draw_graph(loss, model=net, depth=1).source
+    assert "0.bias" not in source and "0.weight" in source  # which the penalty reads
+    assert "X\\n(5, 4)" in source and 'label="Dense(4 → 3)"' in source
+    assert 'label="Sequential\\n4 operations"' in draw_graph(loss, model=net, depth=0).source
+    with pytest.raises(ValueError, match="depth=-1"):
+        draw_graph(loss, depth=-1)
+    with pytest.raises(ValueError, match="max_nodes=1"):
+        draw_graph(loss, max_nodes=1)
+
+
+@pytest.mark.parametrize("build", ["chain", "cells"])
+def test_100_000_operations_in_5_seconds_and_500_megabytes(build):
+    class Cell(Module):
+        def __init__(self):
+            self.weight = Tensor(0.5, requires_grad=True)
+
+        def forward(self, h):
+            return np.tanh(h * self.weight + 0.1)
+
+    y, cell = Tensor(1.0, requires_grad=True), Cell()
+    for _ in range(100_000 if build == "chain" else 33_334):
+        y = y * 1.0 if build == "chain" else cell(y)
+    started = time.process_time()
+    source = draw_graph(y, max_nodes=300, show=SHOWABLE).source
+    assert time.process_time() - started < 5
+    assert ("100,000 × multiply" if build == "chain" else "33,334 × Cell") in source
+    tracemalloc.start()
+    try:
+        draw_graph(y, max_nodes=300)
+        assert tracemalloc.get_traced_memory()[1] < 500e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_notebooks(monkeypatch):
+    net, loss = loss_of_a_network()
+    if can_lay_out():
+        for shown in (loss, draw_graph(loss)):
+            assert "<svg" in shown._repr_mimebundle_(include=None, exclude=None)["image/svg+xml"]
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    source = draw_graph(loss).source
+    assert loss._repr_mimebundle_() == {"text/plain": repr(loss), "text/vnd.graphviz": source}
+    assert draw_graph(loss)._repr_mimebundle_() == {"text/plain": source, "text/vnd.graphviz": source}
+    assert Tensor([1.0])._repr_mimebundle_() == {"text/plain": "Tensor([1.])"}
+    shown = net._repr_mimebundle_()
+    assert shown["text/plain"] == repr(net) and "Dense(4 → 3)" in shown["text/html"]
+
+
+def test_nothing_is_imported_until_it_is_used():
+    program = """
+import sys, numpy as np, tinygrad_edu as tg
+x = tg.Tensor(np.ones(2), requires_grad=True)
+(x * x).sum().backward()
+print([name for name in ("graphviz", "pygraphviz", "tinygrad_edu.drawing", "html") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_arrays_in_few_lines():
+    assert described(np.array([1.0, 0.5])) == ["[1.  0.5]"] and described(None) == []
+    assert described(np.zeros(50)) == ["all 0"]
+    assert described(np.linspace(0, 1, 100)) == ["0 " + "█" * 12 + " 1", "mean 0.5"]
+    assert described(np.arange(100) == 3)[0].startswith("0 █") and described(np.full(20, np.nan)) == [
+        "no finite values, 20 not finite"
+    ]
+    assert "2 not finite" in described(np.append(np.arange(20.0), [np.inf, np.nan]))[1]
+    assert sparkline(np.array([-1e308, 1e308, 1e308])) == "▅▁▁▁▁▁▁▁▁▁▁█"
+    assert sparkline(np.zeros(3)).count("█") == 1
 
 
 def test_other_endings(tmp_path):

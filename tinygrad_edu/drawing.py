@@ -57,32 +57,30 @@ def draw(computation: Computation, show: Collection[str], direction: str) -> Dra
     if notes:
         dot.attr(label=label(*notes), fontcolor=LINE)
     boxes: dict[str | None, Drawing] = {None: dot}
-    for key in computation.groups:
-        boxes[key] = _box(computation, key) or boxes[computation.groups[key].parent]
-    for operation in computation.operations.values():
-        for key in operation.inputs:
-            _value(computation.values[key], show, boxes)
+    depths: dict[str | None, int] = {None: -1}
+    for key, group in computation.groups.items():
+        depths[key] = depths[group.parent] + 1
+        boxes[key] = _box(computation, key, depths[key]) or boxes[group.parent]
+    for key, value in computation.values.items():
+        if not _is_number(value):
+            boxes[value.group].node(key, label(*_value(value, show)), **KINDS[value.kind])
+    for key, operation in computation.operations.items():
         style = FOLDED if operation.folded else OPERATION
-        boxes[operation.group].node(operation.key, label(*_operation(operation, show)), **style)
-        for key in operation.outputs:
-            _value(computation.values[key], show, boxes)
-    _value(computation.values[computation.output], show, boxes)
-    for key, group in reversed(computation.groups.items()):  # a group comes after that around it
-        if boxes[key] is not boxes[group.parent]:
-            boxes[group.parent].subgraph(boxes[key])
+        boxes[operation.group].node(key, label(*_operation(operation, show)), **style)
+    for key in sorted(computation.groups, key=depths.__getitem__, reverse=True):  # a box is copied into that around it
+        around = computation.groups[key].parent
+        if boxes[key] is not boxes[around]:
+            boxes[around].subgraph(boxes[key])
     _edges(computation, show, dot)
     return dot
 
 
-def _box(computation: Computation, key: str) -> Drawing | None:
+def _box(computation: Computation, key: str, depth: int) -> Drawing | None:
     """The box of a group, unless it would say no more than the operation in it."""
     group = computation.groups[key]
     inside = [operation.name for operation in computation.operations.values() if operation.group == key]
     if inside == [group.label.lower()]:
         return None
-    depth, around = 0, group.parent
-    while around is not None:
-        depth, around = depth + 1, computation.groups[around].parent
     box = Drawing(f"cluster_{key}")
     name = group.label if group.label.startswith(group.path) else f"{group.path}: {group.label}"
     box.attr(label=label(name), labeljust="l", margin="8", fontcolor=DARK)
@@ -95,14 +93,11 @@ def _is_number(value: Value) -> bool:
     return value.kind == "constant" and not value.shape and value.name is None
 
 
-def _value(value: Value, show: Collection[str], boxes: dict[str | None, Drawing]) -> None:
-    if not _is_number(value):
-        lines = [value.name] if value.name else []
-        known = value.dtype or "dtype not kept"
-        lines.append(f"{value.shape} {known}" if "dtypes" in show else str(value.shape))
-        if "values" in show:
-            lines += described(value.data)
-        boxes[value.group].node(value.key, label(*lines), **KINDS[value.kind])
+def _value(value: Value, show: Collection[str]) -> list[str]:
+    lines = [value.name] if value.name else []
+    known = value.dtype or "dtype not kept"
+    lines.append(f"{value.shape} {known}" if "dtypes" in show else str(value.shape))
+    return lines + described(value.data) if "values" in show else lines
 
 
 def _operation(operation: Operation, show: Collection[str]) -> list[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import html
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, overload
+from weakref import ref
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import functional as F
-from .engine import Record, next_order
+from .engine import next_order
 from .random import generator
 from .recording import no_grad
 from .tensor import Tensor
@@ -34,19 +33,16 @@ class Module:
         start = next_order()
         result = self.forward(*inputs, **options)
         if type(result) is Tensor:
-            if result.record is not None:
-                self._mark(result.record, start)
+            results: Any = (result,)
         elif isinstance(result, list | tuple | dict):
-            for value in result.values() if isinstance(result, dict) else result:
-                if type(value) is Tensor and value.record is not None:
-                    self._mark(value.record, start)
+            results = result.values() if isinstance(result, dict) else result
+        else:
+            return result
+        for y in results:
+            # A result says, for drawings, who made it since when. It does not keep the module alive, which may keep it.
+            if type(y) is Tensor and (record := y.record) is not None and record.order < start:
+                record.calls = (*getattr(record, "calls", ()), (start, type(self), ref(self)))
         return result
-
-    def _mark(self, record: Record, start: int) -> None:
-        """Notes at a result of this call, for drawings, who made it since `start`. The module is not kept alive: it may
-        itself keep what it returned."""
-        if record.order < start:
-            record.calls = (*getattr(record, "calls", ()), (start, type(self), weakref.ref(self)))
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define forward(self, x)")
@@ -179,6 +175,8 @@ class Module:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """In a notebook, the table of its layers."""
+        import html
+
         return {"text/plain": repr(self), "text/html": f"<pre>{html.escape(self.summary())}</pre>"}
 
 
