@@ -1,0 +1,180 @@
+"""The computation graph as one self-contained page, on which a learner walks the chain rule.
+
+Graphviz lays the graph out here; what the page draws, shows and steps through is in the folder `pages`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import graphviz
+
+from .computation import Computation, Operation, Value
+from .document import document
+from .graph import lay_out
+from .summary import summary
+
+POINTS = 72  # of Graphviz, to its inch
+CHARACTER, LINE = 6.4, 14.0  # points that one takes on the page, about
+LONGEST = 24  # characters of a name in the drawing; the details have it whole
+
+Point = tuple[float, float]
+
+
+class Layout(NamedTuple):
+    """Where things stand, in points from the upper left corner."""
+
+    width: float
+    height: float
+    nodes: dict[str, dict[str, float]]  # by key: the middle, x and y, width and height
+    groups: dict[str, tuple[float, float, float, float]]  # by key: left, top, width, height
+    edges: list[list[Point]]  # by number: where it begins, control points of Bézier curves, its tip
+
+
+def render(computation: Computation, *, direction: str = "LR") -> bytes:
+    """The page, as bytes of HTML, laid out from left to right ("LR") or top down ("TB").
+
+    Arrays are in it as statistics and pictures, and in full only if they are small. Raises `ImportError` if there is
+    no Graphviz to lay the graph out.
+    """
+    edges = _edges(computation)
+    layout = _laid_out(computation, edges, direction)
+    output = computation.values[computation.output]
+    title = f"The computation of {output.name or f'a tensor of shape {output.shape}'}"
+    data = {
+        "title": title,
+        "released": computation.released,
+        "notes": computation.notes,
+        "output": computation.output,
+        "width": layout.width,
+        "height": layout.height,
+        "values": [_value(value) | layout.nodes[key] for key, value in computation.values.items()],
+        "operations": [
+            _operation(operation, computation.values) | layout.nodes[key]
+            for key, operation in computation.operations.items()
+        ],
+        "groups": [
+            {"key": key, "label": group.label, "path": group.path, "parent": group.parent, "box": layout.groups[key]}
+            for key, group in computation.groups.items()
+        ],
+        "edges": [{"from": edge[0], "to": edge[1], "points": points} for edge, points in zip(edges, layout.edges, strict=True)],
+    }
+    return document(
+        "graph.html",
+        title,
+        data,
+        styles=["page.css", "graph.css"],
+        scripts=["page.js", "drawing.js", "walk.js", "details.js", "graph.js"],
+    )
+
+
+def _value(value: Value) -> dict[str, Any]:
+    return {
+        "key": value.key,
+        "kind": value.kind,
+        "name": value.name,
+        "shape": value.shape,
+        "dtype": value.dtype,
+        "lines": _lines(value),
+        "data": None if value.data is None else summary(value.data),
+        "gradient": None if value.gradient is None else summary(value.gradient),
+    }
+
+
+def _operation(operation: Operation, values: dict[str, Value]) -> dict[str, Any]:
+    return {
+        "key": operation.key,
+        "name": operation.name,
+        "step": operation.step,
+        "inputs": operation.inputs,
+        "output": operation.output,
+        "group": operation.group,
+        "position": operation.position,
+        "formula": operation.formula,
+        "rules": operation.rules,
+        "folded": operation.folded,
+        "lines": _lines(operation),
+        "flows": [_flows(operation, k, values[key]) for k, key in enumerate(operation.inputs)],
+    }
+
+
+def _flows(operation: Operation, k: int, value: Value) -> bool:
+    """Whether a gradient flows back to argument `k`."""
+    if operation.folded:
+        return value.kind not in ("input", "constant")
+    return operation.rules[k] is not None
+
+
+def _edges(computation: Computation) -> list[tuple[str, str]]:
+    """From each argument to its operation, and from that to its output."""
+    return [
+        edge
+        for operation in computation.operations.values()
+        for edge in (*((key, operation.key) for key in operation.inputs), (operation.key, operation.output))
+    ]
+
+
+def _lines(node: Value | Operation) -> list[str]:
+    """What stands in the node; a value's last line is left free for what the walk shows of it."""
+    if isinstance(node, Operation):
+        return [_short(node.name), *([f"{node.folded} operations"] if node.folded else [])]
+    return [*([_short(node.name)] if node.name else []), str(node.shape).replace(",)", ")"), ""]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[1 - LONGEST // 2 :]}"
+
+
+def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction: str) -> Layout:
+    """Where Graphviz puts the nodes, which it is told nothing of but their sizes."""
+    dot = graphviz.Digraph(graph_attr={"rankdir": direction, "ranksep": "0.3", "nodesep": "0.15", "fontsize": "11"})
+    dot.attr("node", fixedsize="true", label="", shape="box")
+    boxes = {key: graphviz.Digraph(f"cluster_{key}") for key in computation.groups}
+    for key, group in computation.groups.items():
+        boxes[key].attr(label="n" * len(_short(group.label)), margin="10")
+    homes = _homes(computation)
+    for key, node in {**computation.values, **computation.operations}.items():
+        home = homes[key]
+        lines = _lines(node)
+        width, height = (max(map(len, lines)) + 3) * CHARACTER, (len(lines) + 0.8) * LINE
+        (dot if home is None else boxes[home]).node(key, width=str(width / POINTS), height=str(height / POINTS))
+    for key, group in reversed(computation.groups.items()):  # a group comes after the one that it is in
+        (dot if group.parent is None else boxes[group.parent]).subgraph(boxes[key])
+    for number, (tail, head) in enumerate(edges):
+        dot.edge(tail, head, id=str(number))
+    return _read(json.loads(lay_out(dot, "json0")))
+
+
+def _homes(computation: Computation) -> dict[str, str | None]:
+    """The group that each node is drawn in: a leaf's is that of the operations it goes to, if they are in one."""
+    homes: dict[str, str | None] = {}
+    for operation in computation.operations.values():
+        for key in operation.inputs:
+            homes[key] = operation.group if homes.get(key, operation.group) == operation.group else None
+    for operation in computation.operations.values():
+        homes[operation.key] = homes[operation.output] = operation.group
+    return {key: homes.get(key) for key in (*computation.values, *computation.operations)}
+
+
+def _read(drawing: dict[str, Any]) -> Layout:
+    """Graphviz's layout in points from the upper left corner, where its own start at the lower left."""
+    _, _, width, height = map(float, drawing["bb"].split(","))
+    nodes, groups, edges = {}, {}, {}
+
+    def point(text: str) -> Point:
+        x, y = text.split(",")
+        return round(float(x), 1), round(height - float(y), 1)
+
+    for thing in drawing.get("objects", ()):
+        if "pos" in thing:
+            x, y = point(thing["pos"])
+            sides = (round(float(thing[side]) * POINTS, 1) for side in ("width", "height"))
+            nodes[thing["name"]] = dict(zip(("x", "y", "width", "height"), (x, y, *sides), strict=True))
+        elif "bb" in thing:
+            left, bottom, right, top = map(float, thing["bb"].split(","))
+            groups[thing["name"].removeprefix("cluster_")] = left, height - top, right - left, top - bottom
+    for edge in drawing.get("edges", ()):
+        tip, *curve = edge["pos"].removeprefix("e,").split(" ")
+        edges[int(edge["id"])] = [*map(point, (*curve, tip))]
+    return Layout(width, height, nodes, groups, [points for _, points in sorted(edges.items())])

@@ -1,0 +1,149 @@
+// The walk: the operations in order of execution, then the chain rule through the same operations in reverse.
+
+const operations = data.operations.map((operation) => nodes.get(operation.key));
+const values = data.values.map((value) => nodes.get(value.key));
+const LAST = 2 * operations.length;
+let position = 0; // 0: nothing is walked; 1 … n forward; n + 1 … 2n backward
+
+/** The operation of a step, and its direction. */
+function stepAt(p) {
+  const backward = p > operations.length;
+  return { operation: operations[backward ? LAST - p : p - 1], backward };
+}
+
+// When each value is made, and at which steps the parts of its gradient arrive.
+for (const value of values) Object.assign(value, { made: 0, arrivals: [] });
+operations.forEach((operation, i) => {
+  operation.index = i;
+  nodes.get(operation.output).made = i + 1;
+});
+for (let p = operations.length + 1; p <= LAST; p++) {
+  const { operation } = stepAt(p);
+  operation.inputs.forEach((key, k) => { if (operation.flows[k]) nodes.get(key).arrivals.push(p); });
+}
+
+/** How many parts of the value's gradient have arrived after step p. */
+const arrivedAt = (value, p) => value.arrivals.filter((arrival) => arrival <= p).length;
+
+/** The gradient of the output is there from the beginning: it is what the walk back starts with. */
+const isComplete = (value, p) =>
+  p > operations.length && (value.key === data.output || (value.arrivals.length > 0 && arrivedAt(value, p) === value.arrivals.length));
+
+/** What a node is in step p: read, written, current, ahead (not reached yet), or nothing of that. */
+function roleOf(node, p) {
+  if (p === 0) return "";
+  const { operation, backward } = stepAt(p);
+  if (node === operation) return "current";
+  if (node.operation) {
+    return (backward ? LAST - node.index : node.index + 1) > p ? "ahead" : "";
+  }
+  if (node.key === operation.output) return backward ? "read" : "written";
+  const argument = operation.inputs.findIndex((key, k) => key === node.key && (!backward || operation.flows[k]));
+  if (argument >= 0) return backward ? "written" : "read";
+  if (backward) return isComplete(node, p) || arrivedAt(node, p) ? "" : "ahead";
+  return node.made > p ? "ahead" : "";
+}
+
+/** The last line of a value: what it is, or, on the way back, how much of its gradient is there. */
+function noteOf(value, p) {
+  if (p <= operations.length) {
+    const known = value.data && value.data.size === 1 && (p === 0 || value.made <= p);
+    return known ? `= ${digits(value.data.values[0])}` : "";
+  }
+  if (isComplete(value, p)) return gradientNote(value);
+  const arrived = arrivedAt(value, p);
+  return arrived ? `∂ ${arrived} of ${value.arrivals.length}` : "";
+}
+
+function gradientNote(value) {
+  if (!value.gradient) return "∂";
+  return value.gradient.size === 1 ? `∂ ${digits(value.gradient.values[0])}` : `‖∂‖ ${digits(value.gradient.norm ?? "NaN")}`;
+}
+
+function setRole(node, role) {
+  if (node.role !== role) {
+    if (node.role) node.element.classList.remove(node.role);
+    if (role) node.element.classList.add(role);
+    node.role = role;
+  }
+}
+
+function setEdge(edge, role, backward) {
+  const shown = role + backward;
+  if (edge.shown === shown) return;
+  edge.element.setAttribute("class", `edge ${role}`);
+  edge.element.setAttribute("d", backward ? edge.paths.backward : edge.paths.ahead);
+  edge.shown = shown;
+}
+
+function edgeRole(edge, p) {
+  if (p === 0) return "";
+  const { operation, backward } = stepAt(p);
+  if (edge.from === operation.key || edge.to === operation.key) {
+    const writes = (edge.from === operation.key) !== backward;
+    const flows = !backward || edge.from === operation.key || nodes.get(edge.from).role !== "ahead";
+    return flows ? (writes ? "written" : "read") : "ahead";
+  }
+  return nodes.get(edge.from).role === "ahead" || nodes.get(edge.to).role === "ahead" ? "ahead" : "";
+}
+
+/** Shows step p; only what differs from what is shown is touched. */
+function paint(p) {
+  for (const node of nodes.values()) setRole(node, roleOf(node, p));
+  for (const value of values) {
+    const note = noteOf(value, p);
+    if (value.shown !== note) value.note.textContent = value.shown = note;
+  }
+  const backward = p > operations.length;
+  for (const edge of edges) setEdge(edge, edgeRole(edge, p), backward);
+}
+
+// The same in words.
+
+const listed = (things) => (things.length < 2 ? things.join("") : `${things.slice(0, -1).join(", ")} and ${things[things.length - 1]}`);
+
+function forwardWords(operation) {
+  const read = listed([...new Set(operation.inputs)].map((key) => titleOf(nodes.get(key))));
+  return `${operation.name} reads ${read} and writes ${titleOf(nodes.get(operation.output))}.`;
+}
+
+/** What happens to each argument's gradient: one part in full, or which of how many. */
+function contributions(operation, p) {
+  const before = new Map();
+  return operation.inputs.flatMap((key, k) => {
+    if (!operation.flows[k]) return [];
+    const value = nodes.get(key), total = value.arrivals.length;
+    const nth = (before.get(key) ?? arrivedAt(value, p - 1)) + 1;
+    before.set(key, nth);
+    return [{ value, argument: k, nth, total }];
+  });
+}
+
+function contributionWords({ value, nth, total }) {
+  if (total === 1) return `${titleOf(value)} gets its gradient`;
+  return `${titleOf(value)} gets part ${nth} of ${total}${nth === total ? ", the last" : ""}`;
+}
+
+function backwardWords(operation, p) {
+  const gradient = `The gradient of ${titleOf(nodes.get(operation.output))} goes back through ${operation.name}`;
+  return `${gradient}: ${listed(contributions(operation, p).map(contributionWords))}.`;
+}
+
+function wordsAt(p) {
+  if (p === 0) return `${count(LAST, "step")}: ${count(operations.length, "operation")} forward, then the chain rule back through them.`;
+  const { operation, backward } = stepAt(p);
+  const where = `Step ${p} of ${LAST}, ${backward ? "backward" : "forward"}. `;
+  return where + (backward ? backwardWords(operation, p) : forwardWords(operation));
+}
+
+/** Goes to step p (0 ends the walk). */
+function walkTo(p) {
+  position = Math.min(Math.max(p, 0), LAST);
+  paint(position);
+  byId("words").textContent = wordsAt(position);
+  byId("progress").value = position;
+  for (const id of ["first", "back"]) byId(id).setAttribute("aria-disabled", position <= 1);
+  for (const id of ["next", "last"]) byId(id).setAttribute("aria-disabled", position === LAST);
+  byId("step").replaceChildren(...(position ? stepCard(position) : []));
+  if (position) bringIntoView(stepAt(position).operation);
+}

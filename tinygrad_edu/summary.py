@@ -1,0 +1,85 @@
+"""What a page shows of an array: statistics, a histogram, an image, and of a small one every value.
+
+However large the array is, its summary stays a few kilobytes of JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 32  # of a histogram
+SIDE = 32  # pixels of an image, at most
+IN_FULL = 100  # elements of an array that is also written out
+NOT_FINITE = 255  # the pixel of a block that holds NaN or infinities
+
+
+def number(value: Any) -> float | str:
+    """`value` to five digits, which JSON can hold: NaN and infinities as words."""
+    value = float(value)
+    if np.isfinite(value):
+        return float(f"{value:.5g}")
+    return "NaN" if np.isnan(value) else "∞" if value > 0 else "−∞"
+
+
+def summary(array: NDArray[Any]) -> dict[str, Any]:
+    """Statistics of the finite elements (of their magnitudes, if complex), how many are not finite, and pictures.
+
+    "histogram" counts the finite elements between "min" and "max" in equal bins. "pixels" are the bytes of an image
+    of means over blocks, in base64: 127 is 0, 0 and 254 are ∓"limit", 255 is a block with something not finite. Axes
+    before the last are rows.
+    """
+    values = np.abs(array) if array.dtype.kind == "c" else array
+    values = values.astype(np.float64, copy=False)
+    finite = values[np.isfinite(values)]
+    shown: dict[str, Any] = {
+        "size": values.size,
+        "nan": int(np.isnan(values).sum()),
+        "infinite": int(np.isinf(values).sum()),
+    }
+    if array.size <= IN_FULL:
+        shown["values"] = [number(value) for value in values.flat]
+    if not finite.size:
+        return shown
+    limit = float(np.abs(finite).max())
+    unit = finite / limit if limit else finite  # within ±1, where nothing overflows
+    with np.errstate(over="ignore"):
+        shown |= {
+            "min": number(finite.min()),
+            "max": number(finite.max()),
+            "mean": number(unit.mean() * (limit or 1)),
+            "std": number(unit.std() * (limit or 1)),
+            "norm": number(np.linalg.norm(unit) * (limit or 1)),
+            "zeros": number(np.mean(finite == 0)),
+        }
+    if values.size > 1:
+        shown["histogram"] = np.histogram(unit, bins=BINS)[0].tolist()
+        shown |= _image(values, limit)
+    return shown
+
+
+def _image(values: NDArray[np.float64], limit: float) -> dict[str, Any]:
+    matrix = values.reshape(-1, values.shape[-1])
+    with np.errstate(invalid="ignore"):  # ∞ − ∞ in a block is NaN, and shown as such
+        for axis in (0, 1):
+            matrix = _block_means(matrix / (limit or 1) if axis == 0 else matrix, axis)
+    finite = np.isfinite(matrix)
+    pixels = np.where(finite, 127 + np.round(127 * np.where(finite, matrix, 0)), NOT_FINITE).astype(np.uint8)
+    return {
+        "limit": number(limit),
+        "rows": matrix.shape[0],
+        "columns": matrix.shape[1],
+        "pixels": base64.b64encode(pixels.tobytes()).decode(),
+    }
+
+
+def _block_means(matrix: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """The matrix with at most SIDE rows (or columns): means over neighbouring ones."""
+    length = matrix.shape[axis]
+    starts = np.arange(min(length, SIDE)) * length // min(length, SIDE)
+    counts = np.diff(np.append(starts, length))
+    means: NDArray[np.float64] = np.add.reduceat(matrix, starts, axis) / (counts[:, None] if axis == 0 else counts)
+    return means
