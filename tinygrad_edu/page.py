@@ -12,11 +12,13 @@ import graphviz
 
 from .computation import Computation, Operation, Value
 from .document import document
-from .graph import lay_out
+from .graph import _lay_out as lay_out
 from .summary import summary
 
 POINTS = 72  # of Graphviz, to its inch
 CHARACTER, LINE = 6.4, 14.0  # points that one takes on the page, about
+NOTE = 9  # characters of a value's last line, at most: "= −1.234e5", "∂ 2 of 10"
+LONG = 30  # nodes that an edge passes at most where Graphviz finds its way: its work grows with their product
 LONGEST = 24  # characters of a name in the drawing; the details have it whole
 
 Point = tuple[float, float]
@@ -29,7 +31,7 @@ class Layout(NamedTuple):
     height: float
     nodes: dict[str, dict[str, float]]  # by key: the middle, x and y, width and height
     groups: dict[str, tuple[float, float, float, float]]  # by key: left, top, width, height
-    edges: list[list[Point]]  # by number: where it begins, control points of Bézier curves, its tip
+    edges: dict[int, list[Point]]  # by number: where it begins, control points of Bézier curves, its tip
 
 
 def render(computation: Computation, *, direction: str = "LR") -> bytes:
@@ -41,7 +43,7 @@ def render(computation: Computation, *, direction: str = "LR") -> bytes:
     edges = _edges(computation)
     layout = _laid_out(computation, edges, direction)
     output = computation.values[computation.output]
-    title = f"The computation of {output.name or f'a tensor of shape {output.shape}'}"
+    title = f"The computation of {output.name}" if output.name else "A computation"
     data = {
         "title": title,
         "released": computation.released,
@@ -58,7 +60,7 @@ def render(computation: Computation, *, direction: str = "LR") -> bytes:
             {"key": key, "label": group.label, "path": group.path, "parent": group.parent, "box": layout.groups[key]}
             for key, group in computation.groups.items()
         ],
-        "edges": [{"from": edge[0], "to": edge[1], "points": points} for edge, points in zip(edges, layout.edges, strict=True)],
+        "edges": [{"from": edge[0], "to": edge[1], "points": layout.edges[k]} for k, edge in enumerate(edges)],
     }
     return document(
         "graph.html",
@@ -88,7 +90,7 @@ def _operation(operation: Operation, values: dict[str, Value]) -> dict[str, Any]
         "name": operation.name,
         "step": operation.step,
         "inputs": operation.inputs,
-        "output": operation.output,
+        "outputs": operation.outputs,
         "group": operation.group,
         "position": operation.position,
         "formula": operation.formula,
@@ -102,16 +104,19 @@ def _operation(operation: Operation, values: dict[str, Value]) -> dict[str, Any]
 def _flows(operation: Operation, k: int, value: Value) -> bool:
     """Whether a gradient flows back to argument `k`."""
     if operation.folded:
-        return value.kind not in ("input", "constant")
+        return value.kind != "constant"
     return operation.rules[k] is not None
 
 
 def _edges(computation: Computation) -> list[tuple[str, str]]:
-    """From each argument to its operation, and from that to its output."""
+    """From each argument to its operation, and from that to what it makes."""
     return [
         edge
         for operation in computation.operations.values()
-        for edge in (*((key, operation.key) for key in operation.inputs), (operation.key, operation.output))
+        for edge in (
+            *((key, operation.key) for key in operation.inputs),
+            *((operation.key, key) for key in operation.outputs),
+        )
     ]
 
 
@@ -133,28 +138,44 @@ def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction:
     boxes = {key: graphviz.Digraph(f"cluster_{key}") for key in computation.groups}
     for key, group in computation.groups.items():
         boxes[key].attr(label="n" * len(_short(group.label)), margin="10")
-    homes = _homes(computation)
     for key, node in {**computation.values, **computation.operations}.items():
-        home = homes[key]
         lines = _lines(node)
-        width, height = (max(map(len, lines)) + 3) * CHARACTER, (len(lines) + 0.8) * LINE
-        (dot if home is None else boxes[home]).node(key, width=str(width / POINTS), height=str(height / POINTS))
+        longest = max(map(len, lines)) if isinstance(node, Operation) else max(NOTE, *map(len, lines))
+        width, height = (longest + 3) * CHARACTER, (len(lines) + 0.8) * LINE
+        (dot if node.group is None else boxes[node.group]).node(key, width=str(width / POINTS), height=str(height / POINTS))
     for key, group in reversed(computation.groups.items()):  # a group comes after the one that it is in
         (dot if group.parent is None else boxes[group.parent]).subgraph(boxes[key])
+    ranks = _ranks(computation)
     for number, (tail, head) in enumerate(edges):
-        dot.edge(tail, head, id=str(number))
-    return _read(json.loads(lay_out(dot, "json0")))
+        if ranks[head] - ranks[tail] <= LONG:
+            dot.edge(tail, head, id=str(number))
+    width, height, nodes, groups, curves = _read(json.loads(lay_out(dot, "json0")))
+    for number, (tail, head) in enumerate(edges):
+        if number not in curves:
+            curves[number] = _arc(nodes[tail], nodes[head], direction)
+    return Layout(width, height, nodes, groups, curves)
 
 
-def _homes(computation: Computation) -> dict[str, str | None]:
-    """The group that each node is drawn in: a leaf's is that of the operations it goes to, if they are in one."""
-    homes: dict[str, str | None] = {}
+def _ranks(computation: Computation) -> dict[str, int]:
+    """How many edges the longest way to each node has; a leaf stands just before where it is first used."""
+    ranks: dict[str, int] = {}
     for operation in computation.operations.values():
+        rank = 1 + max((ranks.get(key, 0) for key in operation.inputs), default=0)
+        ranks[operation.key] = rank
         for key in operation.inputs:
-            homes[key] = operation.group if homes.get(key, operation.group) == operation.group else None
-    for operation in computation.operations.values():
-        homes[operation.key] = homes[operation.output] = operation.group
-    return {key: homes.get(key) for key in (*computation.values, *computation.operations)}
+            ranks.setdefault(key, rank - 1)
+        ranks.update(dict.fromkeys(operation.outputs, rank + 1))
+    return ranks
+
+
+def _arc(tail: dict[str, float], head: dict[str, float], direction: str) -> list[Point]:
+    """An edge that Graphviz was not told of: from node to node in a wide curve, around what stands between them."""
+    along, across = ("x", "y") if direction == "LR" else ("y", "x")
+    size, breadth = ("width", "height") if direction == "LR" else ("height", "width")
+    start, end = tail[along] + tail[size] / 2, head[along] - head[size] / 2
+    bow = min(tail[across] - tail[breadth] / 2, head[across] - head[breadth] / 2) - min(400, 60 + (end - start) / 20)
+    places = (start, tail[across]), (start + 40, bow), (end - 40, bow), (end, head[across]), (end, head[across])
+    return [(a, b) if direction == "LR" else (b, a) for a, b in places]
 
 
 def _read(drawing: dict[str, Any]) -> Layout:
@@ -177,4 +198,4 @@ def _read(drawing: dict[str, Any]) -> Layout:
     for edge in drawing.get("edges", ()):
         tip, *curve = edge["pos"].removeprefix("e,").split(" ")
         edges[int(edge["id"])] = [*map(point, (*curve, tip))]
-    return Layout(width, height, nodes, groups, [points for _, points in sorted(edges.items())])
+    return Layout(width, height, nodes, groups, edges)

@@ -52,18 +52,17 @@ const code = (text) => html("code", {}, text);
 function ruleOf(operation, k) {
   const value = nodes.get(operation.inputs[k]);
   if (!operation.flows[k]) return [link(value), html("p", { class: "missing" }, "needs no gradient")];
-  const shapes = `${shapeText(nodes.get(operation.output).shape)} → ${shapeText(value.shape)}`;
+  const arriving = operation.outputs.map((key) => shapeText(nodes.get(key).shape)).join(", ");
   const rule = operation.rules[k] ? [code(operation.rules[k])] : [];
-  return [link(value), ...rule, html("p", { class: "note" }, `from the gradient of shape ${shapes}`)];
+  return [link(value), ...rule, html("p", { class: "note" }, `g has shape ${arriving}, the result ${shapeText(value.shape)}`)];
 }
 
 function operationCard(operation) {
-  const output = nodes.get(operation.output);
   const facts = [`step ${operation.step}`, place(operation), operation.position, operation.folded && `stands for ${count(operation.folded, "operation")}`];
   return [
     html("h3", {}, operation.name),
     html("p", { class: "facts" }, facts.filter(Boolean).join(", ")),
-    titled("Forward", code(operation.formula), html("p", {}, "makes ", link(output))),
+    titled("Forward", code(operation.formula), html("p", {}, "makes ", ...operation.outputs.map((key) => link(nodes.get(key))))),
     titled("Backward, for each argument",
       html("ol", {}, ...operation.inputs.map((_, k) => html("li", {}, ...ruleOf(operation, k))))),
   ];
@@ -96,17 +95,17 @@ function contributionLine(operation, contribution, p) {
 
 function stepCard(p) {
   const { operation, backward } = stepAt(p);
-  const output = nodes.get(operation.output);
+  const outputs = operation.outputs.map((key) => nodes.get(key));
   const where = [place(operation), operation.position].filter(Boolean).join(", ");
   const head = [html("h3", {}, operation.name), html("p", { class: "facts" }, where)];
   if (backward) {
     return [...head,
-      titled("Gradient that comes in, g", html("ul", {}, valueLine(output, output.gradient, missingGradient(output)))),
+      titled("Gradient that comes in, g", html("ul", {}, ...outputs.map((value) => valueLine(value, value.gradient, missingGradient(value))))),
       titled("Gradients it adds to",
         html("ul", {}, ...contributions(operation, p).map((part) => contributionLine(operation, part, p))))];
   }
   const read = [...new Set(operation.inputs)].map((key) => nodes.get(key));
   return [...head, code(operation.formula),
     titled("Reads", html("ul", {}, ...read.map((value) => valueLine(value, value.data, "")))),
-    titled("Writes", html("ul", {}, valueLine(output, output.data, "")))];
+    titled("Writes", html("ul", {}, ...outputs.map((value) => valueLine(value, value.data, ""))))];
 }

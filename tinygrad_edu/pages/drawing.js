@@ -7,7 +7,7 @@ for (const operation of data.operations) nodes.set(operation.key, { ...operation
 const nameOf = (node) => node.name ?? (node.operation ? "operation" : node.maker ? `result of ${node.maker.name}` : node.kind);
 const titleOf = (node) => (node.operation ? node.name : `${nameOf(node)} ${shapeText(node.shape)}`);
 
-for (const operation of data.operations) nodes.get(operation.output).maker = operation;
+for (const operation of data.operations) for (const key of operation.outputs) nodes.get(key).maker = operation;
 
 // Edges. Each is drawn with its tip at the end of the computation, or, where a gradient flows, at its beginning.
 
@@ -126,11 +126,17 @@ function centre(node) {
   applyView();
 }
 
+/** At the beginning: all of it, or of a graph too large to be read then, where it begins. */
+function firstView() {
+  fit();
+  if (view.scale < READABLE / 2) centre(nodes.get(data.operations[0].key));
+}
+
 /** Moves the drawing only if the node is not well inside the window, or too small to be read. */
 function bringIntoView(node) {
   const x = view.left + view.scale * node.x, y = view.top + view.scale * node.y, margin = 60;
   const inside = x > margin && x < canvas.clientWidth - margin && y > margin && y < canvas.clientHeight - margin;
-  if (!inside) centre(node);
+  if (!inside || view.scale < READABLE / 2) centre(node);
 }
 
 function startPanning() {

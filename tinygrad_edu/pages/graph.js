@@ -19,7 +19,7 @@ const nodeAt = (target) => nodes.get(target.closest?.(".node")?.dataset.key);
 
 // From node to node: in order of execution, each operation after what it reads.
 
-const order = [...new Set([...operations.flatMap((o) => [...o.inputs.map((key) => nodes.get(key)), o, nodes.get(o.output)]), ...values])];
+const order = [...new Set([...operations.flatMap((o) => [...o.inputs.map((key) => nodes.get(key)), o, ...o.outputs.map((key) => nodes.get(key))]), ...values])];
 let focused = -1;
 
 function focusNode(index) {
@@ -57,7 +57,7 @@ function search(text) {
   matches = wanted ? order.filter((node) => textOf(node).includes(wanted)) : [];
   for (const node of matches) node.element.classList.add("match");
   current = -1;
-  byId("found").textContent = wanted ? count(matches.length, "match").replace("matchs", "matches") : "";
+  byId("found").textContent = wanted ? count(matches.length, "match", "matches") : "";
 }
 
 function goToMatch(direction) {
@@ -140,7 +140,7 @@ function startButtons() {
 
 // The beginning
 
-const SIGNS = [["parameter", "learned"], ["input", "given by name"], ["constant", "without a name"],
+const SIGNS = [["parameter", "is learned"], ["input", "wants a gradient too"], ["constant", "is given"],
   ["result", "of an operation"], ["output", "what was drawn"], ["operation", "in order of execution"],
   ["read", "what the step reads"], ["written", "what it writes, or adds a gradient to"]];
 
@@ -170,6 +170,6 @@ startPointing();
 startSearching();
 startButtons();
 document.addEventListener("keydown", pressed);
-fit();
+firstView();
 select(null);
 walkTo(0);

@@ -22,7 +22,7 @@ const svg = (tag, attributes = {}, ...children) =>
 function digits(value) {
   if (typeof value === "string") return value;
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(2).replace("-", "−").replace("e+", "e");
+  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return String(Number(value.toPrecision(3)).toExponential()).replaceAll("-", "−").replace("+", "");
   return String(Number(value.toPrecision(4))).replace("-", "−");
 }
 
@@ -32,7 +32,7 @@ const shapeText = (shape) => `(${shape.join(", ")}${shape.length === 1 ? "," : "
 const percent = (share) => `${digits(100 * share)} %`;
 
 /** "1 operation", "2 operations". */
-const count = (number, thing) => `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
+const count = (number, one, several = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : several}`;
 
 // Pictures of arrays. A summary is what summary.py writes.
 

@@ -15,7 +15,7 @@ function stepAt(p) {
 for (const value of values) Object.assign(value, { made: 0, arrivals: [] });
 operations.forEach((operation, i) => {
   operation.index = i;
-  nodes.get(operation.output).made = i + 1;
+  for (const key of operation.outputs) nodes.get(key).made = i + 1;
 });
 for (let p = operations.length + 1; p <= LAST; p++) {
   const { operation } = stepAt(p);
@@ -37,7 +37,7 @@ function roleOf(node, p) {
   if (node.operation) {
     return (backward ? LAST - node.index : node.index + 1) > p ? "ahead" : "";
   }
-  if (node.key === operation.output) return backward ? "read" : "written";
+  if (operation.outputs.includes(node.key)) return backward ? "read" : "written";
   const argument = operation.inputs.findIndex((key, k) => key === node.key && (!backward || operation.flows[k]));
   if (argument >= 0) return backward ? "written" : "read";
   if (backward) return isComplete(node, p) || arrivedAt(node, p) ? "" : "ahead";
@@ -102,9 +102,11 @@ function paint(p) {
 
 const listed = (things) => (things.length < 2 ? things.join("") : `${things.slice(0, -1).join(", ")} and ${things[things.length - 1]}`);
 
+const titleAt = (key) => titleOf(nodes.get(key));
+
 function forwardWords(operation) {
-  const read = listed([...new Set(operation.inputs)].map((key) => titleOf(nodes.get(key))));
-  return `${operation.name} reads ${read} and writes ${titleOf(nodes.get(operation.output))}.`;
+  const read = listed([...new Set(operation.inputs)].map(titleAt));
+  return `${operation.name} reads ${read} and writes ${listed(operation.outputs.map(titleAt))}.`;
 }
 
 /** What happens to each argument's gradient: one part in full, or which of how many. */
@@ -125,7 +127,7 @@ function contributionWords({ value, nth, total }) {
 }
 
 function backwardWords(operation, p) {
-  const gradient = `The gradient of ${titleOf(nodes.get(operation.output))} goes back through ${operation.name}`;
+  const gradient = `The gradient of ${listed(operation.outputs.map(titleAt))} goes back through ${operation.name}`;
   return `${gradient}: ${listed(contributions(operation, p).map(contributionWords))}.`;
 }
 
