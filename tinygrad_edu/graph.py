@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .nn import Module
 
-FORMATS = ("svg", "png", "pdf", "dot")
+FORMATS = ("svg", "png", "pdf", "dot", "html")
 
 
 def draw_graph(
@@ -72,6 +72,10 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -
     """Writes the drawing that `draw_graph` makes with the same options to `path`, as svg, png, pdf or dot by the file's
     ending; returns the path.
 
+    As html it is a page that opens in any browser and needs nothing else: the graph is searched and zoomed there,
+    tensors show their values and gradients, and the chain rule is walked step by step. The page shows all that there
+    is, so it has no option `show`, and its `max_nodes` is 4000.
+
     The picture is laid out by Graphviz's program `dot` if there is one, otherwise by pygraphviz, whose wheels bring
     Graphviz along. Raises `ValueError` for another ending, `ImportError` if neither is there.
     """
@@ -94,5 +98,9 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -
 def _content(output: Tensor, form: str, options: dict[str, Any]) -> bytes:
     from .drawing import lay_out
 
+    if form == "html":
+        from .page import render
+
+        return render(output, **options)
     dot = draw_graph(output, **options)
     return lay_out(dot, form) if form != "dot" else dot.source.encode()

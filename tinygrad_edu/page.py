@@ -6,14 +6,18 @@ Graphviz lays the graph out here; what the page draws, shows and steps through i
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import graphviz
 
-from .computation import Computation, Operation, Value
+from .computation import Computation, Operation, Value, computation
 from .document import document
-from .graph import _lay_out as lay_out
-from .summary import summary
+from .drawing import DIRECTIONS, lay_out
+from .summary import number, summary
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from .nn import Module
 
 POINTS = 72  # of Graphviz, to its inch
 CHARACTER, LINE = 6.4, 14.0  # points that one takes on the page, about
@@ -34,12 +38,27 @@ class Layout(NamedTuple):
     edges: dict[int, list[Point]]  # by number: where it begins, control points of Bézier curves, its tip
 
 
-def render(computation: Computation, *, direction: str = "LR") -> bytes:
-    """The page, as bytes of HTML, laid out from left to right ("LR") or top down ("TB").
+def render(
+    output: Tensor,
+    *,
+    model: Module | None = None,
+    direction: str = "right",
+    depth: int | None = None,
+    max_nodes: int | None = 4000,
+) -> bytes:
+    """The page of what `output` was computed by, as bytes of HTML. The options are those of `draw_graph`.
 
-    Arrays are in it as statistics and pictures, and in full only if they are small. Raises `ImportError` if there is
-    no Graphviz to lay the graph out.
+    Arrays are in it as statistics and pictures, and in full only if they are small. Raises `TypeError` for anything
+    but a tensor, `ValueError` for an option that is none, `ImportError` if there is no Graphviz to lay the graph out.
     """
+    if direction not in DIRECTIONS:
+        raise ValueError(f"render_graph: direction={direction!r}; known are {', '.join(DIRECTIONS)}")
+    found = computation(output, model=model, gradients=True, depth=depth, max_nodes=max_nodes, formulas=True)
+    return page(found, direction)
+
+
+def page(computation: Computation, direction: str = "right") -> bytes:
+    """The page of a computation."""
     edges = _edges(computation)
     layout = _laid_out(computation, edges, direction)
     output = computation.values[computation.output]
@@ -121,10 +140,13 @@ def _edges(computation: Computation) -> list[tuple[str, str]]:
 
 
 def _lines(node: Value | Operation) -> list[str]:
-    """What stands in the node; a value's last line is left free for what the walk shows of it."""
+    """What stands in the node; the last line of what gets a gradient is left free for what the walk shows of it."""
     if isinstance(node, Operation):
         return [_short(node.name), *([f"{node.folded} operations"] if node.folded else [])]
-    return [*([_short(node.name)] if node.name else []), str(node.shape).replace(",)", ")"), ""]
+    name = [_short(node.name)] if node.name else []
+    if node.kind == "constant":
+        return [*name, str(node.shape if node.data is None or node.shape else number(node.data))]
+    return [*name, str(node.shape), ""]
 
 
 def _short(name: str) -> str:
@@ -133,7 +155,7 @@ def _short(name: str) -> str:
 
 def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction: str) -> Layout:
     """Where Graphviz puts the nodes, which it is told nothing of but their sizes."""
-    dot = graphviz.Digraph(graph_attr={"rankdir": direction, "ranksep": "0.3", "nodesep": "0.15", "fontsize": "11"})
+    dot = graphviz.Digraph(graph_attr={"rankdir": DIRECTIONS[direction], "ranksep": "0.3", "nodesep": "0.15", "fontsize": "11"})
     dot.attr("node", fixedsize="true", label="", shape="box")
     boxes = {key: graphviz.Digraph(f"cluster_{key}") for key in computation.groups}
     for key, group in computation.groups.items():
@@ -170,12 +192,12 @@ def _ranks(computation: Computation) -> dict[str, int]:
 
 def _arc(tail: dict[str, float], head: dict[str, float], direction: str) -> list[Point]:
     """An edge that Graphviz was not told of: from node to node in a wide curve, around what stands between them."""
-    along, across = ("x", "y") if direction == "LR" else ("y", "x")
-    size, breadth = ("width", "height") if direction == "LR" else ("height", "width")
+    along, across = ("x", "y") if direction == "right" else ("y", "x")
+    size, breadth = ("width", "height") if direction == "right" else ("height", "width")
     start, end = tail[along] + tail[size] / 2, head[along] - head[size] / 2
     bow = min(tail[across] - tail[breadth] / 2, head[across] - head[breadth] / 2) - min(400, 60 + (end - start) / 20)
     places = (start, tail[across]), (start + 40, bow), (end - 40, bow), (end, head[across]), (end, head[across])
-    return [(a, b) if direction == "LR" else (b, a) for a, b in places]
+    return [(a, b) if direction == "right" else (b, a) for a, b in places]
 
 
 def _read(drawing: dict[str, Any]) -> Layout:

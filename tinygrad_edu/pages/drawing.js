@@ -46,28 +46,27 @@ function outline(node) {
   if (node.kind === "parameter") return [box(0, 9)];
   if (node.kind === "output") return [box(0, 0), box(3, 0)];
   if (node.kind !== "input") return [box(0, 0)];
-  const right = left + width, bottom = top + height, cut = 7;
-  const corners = [[left + cut, top], [right - cut, top], [right, top + cut], [right, bottom - cut],
-    [right - cut, bottom], [left + cut, bottom], [left, bottom - cut], [left, top + cut]];
+  const right = left + width, bottom = top + height, cut = 8;
+  const corners = [[left + cut, top], [right - cut, top], [right, y], [right - cut, bottom], [left + cut, bottom], [left, y]];
   return [svg("polygon", { points: corners.map(pair).join(" ") })];
 }
 
 function texts(node) {
   const first = node.y - ((node.lines.length - 1) * LINE) / 2;
   return node.lines.map((line, i) => {
-    const kind = node.operation || (i === 0 && node.lines.length > 2) ? "name" : "shape";
+    const kind = node.operation || (i === 0 && node.name) ? "name" : "shape";
     return svg("text", { x: node.x, y: (first + i * LINE).toFixed(1), class: kind }, line);
   });
 }
 
 function draw(node) {
   const lines = texts(node);
-  if (!node.operation) lines[lines.length - 1].setAttribute("class", "note");
   if (node.operation) {
     const y = node.y - node.height / 2 - 3;
     lines.push(svg("text", { x: node.x, y, class: "number" }, String(node.step)));
   }
-  node.note = node.operation ? null : lines[lines.length - 1];
+  node.note = node.operation || node.kind === "constant" ? null : lines[lines.length - 1]; // for the walk
+  node.note?.setAttribute("class", "note");
   node.element = svg("g", { class: `node ${node.operation ? "operation" : node.kind}`, role: "button", tabindex: -1 },
     ...outline(node), ...lines);
   node.element.dataset.key = node.key;

@@ -90,7 +90,7 @@ function edgeRole(edge, p) {
 /** Shows step p; only what differs from what is shown is touched. */
 function paint(p) {
   for (const node of nodes.values()) setRole(node, roleOf(node, p));
-  for (const value of values) {
+  for (const value of values.filter((value) => value.note)) {
     const note = noteOf(value, p);
     if (value.shown !== note) value.note.textContent = value.shown = note;
   }
