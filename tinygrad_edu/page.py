@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import graphviz
+import numpy as np
 
 from .computation import Computation, Operation, Value, computation
 from .document import document
@@ -35,7 +36,7 @@ class Layout(NamedTuple):
     height: float
     nodes: dict[str, dict[str, float]]  # by key: the middle, x and y, width and height
     groups: dict[str, tuple[float, float, float, float]]  # by key: left, top, width, height
-    edges: dict[int, list[Point]]  # by number: where it begins, control points of Bézier curves, its tip
+    edges: dict[int, list[Point]]  # by number: control points of joined cubic Bézier curves
 
 
 def render(
@@ -157,6 +158,7 @@ def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction:
     """Where Graphviz puts the nodes, which it is told nothing of but their sizes."""
     dot = graphviz.Digraph(graph_attr={"rankdir": DIRECTIONS[direction], "ranksep": "0.3", "nodesep": "0.15", "fontsize": "11"})
     dot.attr("node", fixedsize="true", label="", shape="box")
+    dot.attr("edge", arrowhead="none")
     boxes = {key: graphviz.Digraph(f"cluster_{key}") for key in computation.groups}
     for key, group in computation.groups.items():
         boxes[key].attr(label="n" * len(_short(group.label)), margin="10")
@@ -171,7 +173,7 @@ def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction:
     for number, (tail, head) in enumerate(edges):
         if ranks[head] - ranks[tail] <= LONG:
             dot.edge(tail, head, id=str(number))
-    width, height, nodes, groups, curves = _read(json.loads(lay_out(dot, "json0")))
+    width, height, nodes, groups, curves = _read(json.loads(lay_out(dot, "json")))
     for number, (tail, head) in enumerate(edges):
         if number not in curves:
             curves[number] = _arc(nodes[tail], nodes[head], direction)
@@ -196,28 +198,30 @@ def _arc(tail: dict[str, float], head: dict[str, float], direction: str) -> list
     size, breadth = ("width", "height") if direction == "right" else ("height", "width")
     start, end = tail[along] + tail[size] / 2, head[along] - head[size] / 2
     bow = min(tail[across] - tail[breadth] / 2, head[across] - head[breadth] / 2) - min(400, 60 + (end - start) / 20)
-    places = (start, tail[across]), (start + 40, bow), (end - 40, bow), (end, head[across]), (end, head[across])
+    places = (start, tail[across]), (start + 40, bow), (end - 40, bow), (end, head[across])
     return [(a, b) if direction == "right" else (b, a) for a, b in places]
 
 
 def _read(drawing: dict[str, Any]) -> Layout:
-    """Graphviz's layout in points from the upper left corner, where its own start at the lower left."""
-    _, _, width, height = map(float, drawing["bb"].split(","))
-    nodes, groups, edges = {}, {}, {}
+    """Graphviz's layout, from what it would draw: its other figures have five digits, too few for a large graph."""
+    outlines = {thing["name"]: np.array(_points(thing, "p")) for thing in drawing.get("objects", ()) if "_draw_" in thing}
+    right, top = np.max([points.max(axis=0) for points in outlines.values()], axis=0)
+    nodes, groups = {}, {}
+    for name, points in outlines.items():
+        width, height = (points.max(axis=0) - points.min(axis=0)).round(1).tolist()
+        if name.startswith("cluster_"):
+            left, upper = points[:, 0].min(), top - points[:, 1].max()
+            groups[name.removeprefix("cluster_")] = round(float(left), 1), round(float(upper), 1), width, height
+        else:
+            x, y = (points.max(axis=0) + points.min(axis=0)) / 2
+            nodes[name] = {"x": round(float(x), 1), "y": round(float(top - y), 1), "width": width, "height": height}
+    edges = {
+        int(edge["id"]): [(round(x, 1), round(top - y, 1)) for x, y in _points(edge, "b")]
+        for edge in drawing.get("edges", ())
+    }
+    return Layout(float(right), float(top), nodes, groups, edges)
 
-    def point(text: str) -> Point:
-        x, y = text.split(",")
-        return round(float(x), 1), round(height - float(y), 1)
 
-    for thing in drawing.get("objects", ()):
-        if "pos" in thing:
-            x, y = point(thing["pos"])
-            sides = (round(float(thing[side]) * POINTS, 1) for side in ("width", "height"))
-            nodes[thing["name"]] = dict(zip(("x", "y", "width", "height"), (x, y, *sides), strict=True))
-        elif "bb" in thing:
-            left, bottom, right, top = map(float, thing["bb"].split(","))
-            groups[thing["name"].removeprefix("cluster_")] = left, height - top, right - left, top - bottom
-    for edge in drawing.get("edges", ()):
-        tip, *curve = edge["pos"].removeprefix("e,").split(" ")
-        edges[int(edge["id"])] = [*map(point, (*curve, tip))]
-    return Layout(width, height, nodes, groups, edges)
+def _points(thing: dict[str, Any], kind: str) -> list[Point]:
+    """The points of the polygon ("p") or the curve ("b") that is drawn for a thing."""
+    return next(operation["points"] for operation in thing["_draw_"] if operation["op"] == kind)

@@ -20,9 +20,9 @@ function arrow([fromX, fromY], [x, y]) {
 }
 
 function edgePaths(points) {
-  const tip = points[points.length - 1], curve = points.slice(0, -1);
-  const line = `M${pair(curve[0])}C${curve.slice(1).map(pair).join(" ")}L${pair(tip)}`;
-  return { ahead: line + arrow(curve[curve.length - 2], tip), backward: line + arrow(curve[1], curve[0]) };
+  const [start, ...controls] = points;
+  const line = `M${pair(start)}C${controls.map(pair).join(" ")}`;
+  return { ahead: line + arrow(...points.slice(-2)), backward: line + arrow(controls[0], start) };
 }
 
 const edges = data.edges.map((edge) => {
@@ -128,7 +128,9 @@ function centre(node) {
 /** At the beginning: all of it, or of a graph too large to be read then, where it begins. */
 function firstView() {
   fit();
-  if (view.scale < READABLE / 2) centre(nodes.get(data.operations[0].key));
+  if (view.scale >= READABLE / 2) return;
+  centre(nodes.get(data.operations[0].key));
+  pan(-canvas.clientWidth / 3, 0);
 }
 
 /** Moves the drawing only if the node is not well inside the window, or too small to be read. */

@@ -102,7 +102,10 @@ function paint(p) {
 
 const listed = (things) => (things.length < 2 ? things.join("") : `${things.slice(0, -1).join(", ")} and ${things[things.length - 1]}`);
 
-const titleAt = (key) => titleOf(nodes.get(key));
+function titleAt(key) {
+  const node = nodes.get(key);
+  return node.name ? titleOf(node) : `the ${titleOf(node)}`;
+}
 
 function forwardWords(operation) {
   const read = listed([...new Set(operation.inputs)].map(titleAt));
@@ -122,8 +125,8 @@ function contributions(operation, p) {
 }
 
 function contributionWords({ value, nth, total }) {
-  if (total === 1) return `${titleOf(value)} gets its gradient`;
-  return `${titleOf(value)} gets part ${nth} of ${total}${nth === total ? ", the last" : ""}`;
+  if (total === 1) return `${titleAt(value.key)} gets its gradient`;
+  return `${titleAt(value.key)} gets part ${nth} of ${total}${nth === total ? ", the last" : ""}`;
 }
 
 function backwardWords(operation, p) {

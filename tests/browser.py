@@ -1,0 +1,91 @@
+"""Chromium without a window, driven by its own driver: for the tests of the pages that the package writes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1360,860",
+)
+
+
+class Browser:
+    """A browser window, and what its console has said."""
+
+    def __init__(self, folder: Path) -> None:
+        driver = shutil.which("chromedriver")
+        program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        if driver is None or program is None:
+            pytest.skip("needs Chromium and its driver (apt install chromium chromium-driver)")
+        webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium (extra test)")
+        from selenium.webdriver.chrome.service import Service
+
+        options = webdriver.ChromeOptions()
+        options.binary_location = program
+        for switch in (*SWITCHES, f"--user-data-dir={folder / 'profile'}"):
+            options.add_argument(switch)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.folder = folder
+        self.driver = webdriver.Chrome(options=options, service=Service(driver))
+
+    def open(self, page: bytes) -> None:
+        self.driver.get_log("browser")
+        path = self.folder / "page.html"
+        path.write_bytes(page)
+        self.driver.get(path.as_uri())
+
+    def console(self) -> list[str]:
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def find(self, selector: str):
+        return self.driver.find_element("css selector", selector)
+
+    def find_all(self, selector: str):
+        return self.driver.find_elements("css selector", selector)
+
+    def text(self, selector: str) -> str:
+        return self.find(selector).text
+
+    def press(self, *keys: str, on: str = "body") -> None:
+        """Keys by the names of `selenium.webdriver.common.keys.Keys`, or characters."""
+        from selenium.webdriver.common.keys import Keys
+
+        element = self.driver.switch_to.active_element if on == "focus" else self.find(on)
+        element.send_keys(*(getattr(Keys, key, key) for key in keys))
+
+    def hover(self, selector: str) -> None:
+        from selenium.webdriver import ActionChains
+
+        ActionChains(self.driver, duration=0).move_to_element(self.find(selector)).perform()
+
+    def drag(self, selector: str, x: int, y: int) -> None:
+        from selenium.webdriver import ActionChains
+
+        chain = ActionChains(self.driver, duration=20)
+        chain.move_to_element_with_offset(self.find(selector), -300, -250).click_and_hold().move_by_offset(x, y)
+        chain.release().perform()
+
+    def wheel(self, selector: str, amount: int) -> None:
+        from selenium.webdriver import ActionChains
+        from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+
+        ActionChains(self.driver).scroll_from_origin(
+            ScrollOrigin.from_element(self.find(selector)), 0, amount
+        ).perform()
+
+    def run(self, script: str, *arguments: object):
+        return self.driver.execute_script(script, *arguments)
+
+    def close(self) -> None:
+        self.driver.quit()
