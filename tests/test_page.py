@@ -175,7 +175,9 @@ def test_the_policy_stops_requests_and_foreign_scripts(browser):
         "const done = arguments[0]; fetch('data:,x').then(() => done('fetched'), () => done('refused'))"
     )
     assert fetched == "refused"
-    browser.run("const s = document.createElement('script'); s.textContent = 'window.hurt = 1'; document.body.append(s)")
+    browser.run(
+        "const s = document.createElement('script'); s.textContent = 'window.hurt = 1'; document.body.append(s)"
+    )
     assert browser.run("return window.hurt") is None
     assert any("Content Security Policy" in message for message in browser.console())
 
@@ -226,7 +228,7 @@ def test_the_walk_lights_up_what_each_step_reads_and_writes(browser):
     written = page.render(scalar())
     browser.open(written)
     data = data_of(written)
-    (multiply, sine, add), x, y = data["operations"], key_of(written, "x"), key_of(written, "y")
+    (multiply, sine, _), x, y = data["operations"], key_of(written, "x"), key_of(written, "y")
     assert roles(browser) == {} and "6 steps" in browser.text("#words")
     browser.press("ARROW_RIGHT")
     assert roles(browser) == {"o0": "current", x: "read", multiply["outputs"][0]: "written"}

@@ -36,6 +36,7 @@ from .storage import load, save
 from .symbolic import derive
 from .tensor import Tensor
 from .training import fit
+from .training_page import TrainingPage
 from .transforms import grad, hessian, hvp, jacobian, value_and_grad, vjp
 
 __version__ = "0.1.0"
@@ -61,6 +62,7 @@ __all__ = [
     "Standardizer",
     "Tanh",
     "Tensor",
+    "TrainingPage",
     "accuracy",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",

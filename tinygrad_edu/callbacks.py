@@ -43,6 +43,7 @@ class Training:
     history: History
     epoch: int  # how many are done
     batch: tuple[Any, Any]  # the last one learned from
+    loss: Callable[[Any, Any], Any]
 
 
 class Callback:

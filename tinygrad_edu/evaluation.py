@@ -53,7 +53,7 @@ def _share(guesses: Any, labels: Any) -> float:
 
 def predict(model: Any, X: Any, *, batch_size: int = 1000) -> NDArray[Any]:
     """The model's output for all rows of `X`, in evaluation mode and without recording."""
-    with _evaluating(model):
+    with evaluating(model):
         pieces = [model(widened(x)) for (x,) in Batches(X, batch_size=batch_size, shuffle=False)]
     if not pieces:
         raise ValueError("predict: there are no samples")
@@ -61,7 +61,7 @@ def predict(model: Any, X: Any, *, batch_size: int = 1000) -> NDArray[Any]:
 
 
 @contextlib.contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """Evaluation mode, without recording; afterwards every module is in its own mode again."""
     modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
     for module, _ in modes:
@@ -77,7 +77,7 @@ def _evaluating(model: Any) -> Iterator[None]:
 def measured(model: Any, X: Any, y: Any, metrics: Mapping[str, Metric], loss: Loss | None = None) -> dict[str, float]:
     """The metrics, and the loss if it is given, of the model as it is."""
     total, outputs = 0.0, []
-    with _evaluating(model):
+    with evaluating(model):
         for a, b in Batches(X, y, batch_size=1000, shuffle=False):
             output = model(widened(a))
             if loss is not None:  # of the output itself, which knows the logits it was made of

@@ -156,7 +156,9 @@ def _short(name: str) -> str:
 
 def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction: str) -> Layout:
     """Where Graphviz puts the nodes, which it is told nothing of but their sizes."""
-    dot = graphviz.Digraph(graph_attr={"rankdir": DIRECTIONS[direction], "ranksep": "0.3", "nodesep": "0.15", "fontsize": "11"})
+    dot = graphviz.Digraph(
+        graph_attr={"rankdir": DIRECTIONS[direction], "ranksep": "0.3", "nodesep": "0.15", "fontsize": "11"}
+    )
     dot.attr("node", fixedsize="true", label="", shape="box")
     dot.attr("edge", arrowhead="none")
     boxes = {key: graphviz.Digraph(f"cluster_{key}") for key in computation.groups}
@@ -166,17 +168,19 @@ def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction:
         lines = _lines(node)
         longest = max(map(len, lines)) if isinstance(node, Operation) else max(NOTE, *map(len, lines))
         width, height = (longest + 3) * CHARACTER, (len(lines) + 0.8) * LINE
-        (dot if node.group is None else boxes[node.group]).node(key, width=str(width / POINTS), height=str(height / POINTS))
+        (dot if node.group is None else boxes[node.group]).node(
+            key, width=str(width / POINTS), height=str(height / POINTS)
+        )
     for key, group in reversed(computation.groups.items()):  # a group comes after the one that it is in
         (dot if group.parent is None else boxes[group.parent]).subgraph(boxes[key])
     ranks = _ranks(computation)
-    for number, (tail, head) in enumerate(edges):
+    for k, (tail, head) in enumerate(edges):
         if ranks[head] - ranks[tail] <= LONG:
-            dot.edge(tail, head, id=str(number))
+            dot.edge(tail, head, id=str(k))
     width, height, nodes, groups, curves = _read(json.loads(lay_out(dot, "json")))
-    for number, (tail, head) in enumerate(edges):
-        if number not in curves:
-            curves[number] = _arc(nodes[tail], nodes[head], direction)
+    for k, (tail, head) in enumerate(edges):
+        if k not in curves:
+            curves[k] = _arc(nodes[tail], nodes[head], direction)
     return Layout(width, height, nodes, groups, curves)
 
 
@@ -204,7 +208,9 @@ def _arc(tail: dict[str, float], head: dict[str, float], direction: str) -> list
 
 def _read(drawing: dict[str, Any]) -> Layout:
     """Graphviz's layout, from what it would draw: its other figures have five digits, too few for a large graph."""
-    outlines = {thing["name"]: np.array(_points(thing, "p")) for thing in drawing.get("objects", ()) if "_draw_" in thing}
+    outlines = {
+        thing["name"]: np.array(_points(thing, "p")) for thing in drawing.get("objects", ()) if "_draw_" in thing
+    }
     right, top = np.max([points.max(axis=0) for points in outlines.values()], axis=0)
     nodes, groups = {}, {}
     for name, points in outlines.items():

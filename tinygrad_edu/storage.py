@@ -65,7 +65,7 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: PathLike) -> None:
     for name, array in arrays.items():
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{path}: {name} is of dtype {array.dtype}; only arrays of real numbers are stored")
-    with _replacing(path) as file:
+    with replacing(path) as file:
         write(file, {name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
@@ -90,7 +90,7 @@ def _writer(path: Path) -> Callable[[IO[bytes], Arrays], object]:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file beside `path` that takes its place when it is complete and on the disk, and else disappears."""
     path = path.resolve()  # a link goes on pointing to the file
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

@@ -62,18 +62,26 @@ def summary(array: NDArray[Any]) -> dict[str, Any]:
 
 
 def _image(values: NDArray[np.float64], limit: float) -> dict[str, Any]:
-    matrix = values.reshape(-1, values.shape[-1])
-    with np.errstate(invalid="ignore"):  # ∞ − ∞ in a block is NaN, and shown as such
-        for axis in (0, 1):
-            matrix = _block_means(matrix / (limit or 1) if axis == 0 else matrix, axis)
-    finite = np.isfinite(matrix)
-    pixels = np.where(finite, 127 + np.round(127 * np.where(finite, matrix, 0)), NOT_FINITE).astype(np.uint8)
+    image = pixels(values.reshape(-1, values.shape[-1]), limit)
     return {
         "limit": number(limit),
-        "rows": matrix.shape[0],
-        "columns": matrix.shape[1],
-        "pixels": base64.b64encode(pixels.tobytes()).decode(),
+        "rows": image.shape[0],
+        "columns": image.shape[1],
+        "pixels": encoded(image),
     }
+
+
+def pixels(matrix: NDArray[np.float64], limit: float) -> NDArray[np.uint8]:
+    """An image of at most SIDE × SIDE pixels: 127 is 0, 0 and 254 are ∓`limit`, 255 is what is not finite."""
+    with np.errstate(invalid="ignore"):  # ∞ − ∞ in a block is NaN, and shown as such
+        means = _block_means(_block_means(matrix / (limit or 1), 0), 1)
+    finite = np.isfinite(means)
+    levels = 127 + np.round(127 * np.clip(np.where(finite, means, 0), -1, 1))
+    return np.where(finite, levels, NOT_FINITE).astype(np.uint8)
+
+
+def encoded(image: NDArray[np.uint8]) -> str:
+    return base64.b64encode(image.tobytes()).decode()
 
 
 def _block_means(matrix: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

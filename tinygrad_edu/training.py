@@ -93,7 +93,7 @@ def fit(
         noted = {"loss", *named} | ({f"val_{name}" for name in ("loss", *named)} if held_out is not None else set())
         resume(checkpoint, model, optimizer, history, hooks, generators, noted)
     step = CompiledStep(lambda a, b: loss(model(a), b), optimizer) if compiled else None
-    training = Training(model, optimizer, history, history.epochs, (X[:0], y[:0]))
+    training = Training(model, optimizer, history, history.epochs, (X[:0], y[:0]), loss)
     modes = [(m, m.training) for m in model.modules()]
     started = time.perf_counter() - history.seconds
     bar = progress_bar(progress, epochs * len(batches), history.epochs * len(batches))

@@ -45,15 +45,15 @@ function pixelColour(level) {
   return end.map((channel) => Math.round(247 + (channel - 247) * Math.abs(share)));
 }
 
-/** Blue below zero, white at zero, orange above, violet where something is not finite. */
-function heatMap(summary, label) {
+/** Blue below zero, white at zero, orange above, violet where something is not finite; within a width and a height. */
+function heatMap(summary, label, width = 288, height = 176) {
   const { rows, columns } = summary;
   const canvas = html("canvas", { width: columns, height: rows, role: "img", "aria-label": label, class: "heat" });
   const bytes = atob(summary.pixels);
   const image = new ImageData(columns, rows);
   for (let i = 0; i < bytes.length; i++) image.data.set([...pixelColour(bytes.charCodeAt(i)), 255], 4 * i);
   canvas.getContext("2d").putImageData(image, 0, 0);
-  const scale = Math.max(1, Math.min(Math.floor(288 / columns), Math.floor(176 / rows), 24));
+  const scale = Math.max(1, Math.min(Math.floor(width / columns), Math.floor(height / rows), 24));
   canvas.style.width = `${columns * scale}px`;
   canvas.style.height = `${rows * scale}px`;
   return canvas;
