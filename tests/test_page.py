@@ -125,6 +125,19 @@ def test_gradients_flow_to_what_has_a_rule():
     assert set(folded["flows"]) == {True, False}
 
 
+def test_no_gradient_flows_through_what_the_loss_passes_by():
+    net, J = network()
+    data = data_of(page.render(J, model=net))
+    (sigmoid,) = [o for o in data["operations"] if o["name"] == "sigmoid"]
+    assert sigmoid["flows"] == [False]  # the cross-entropy is computed from the logits
+    values = {v["key"]: v for v in data["values"]}
+    for operation in data["operations"]:
+        for key, flows in zip(operation["inputs"], operation["flows"], strict=True):
+            assert not flows or values[key]["gradient"] is not None
+    fed = {key for o in data["operations"] for key, flows in zip(o["inputs"], o["flows"], strict=True) if flows}
+    assert {key for key, value in values.items() if value["gradient"]} == fed | {data["output"]}
+
+
 def test_numbers_that_json_has_no_word_for():
     x = tg.Tensor([np.nan, np.inf, -np.inf, 1.0], requires_grad=True, name="x")
     with np.errstate(all="ignore"):
@@ -250,7 +263,7 @@ def test_the_walk_lights_up_what_each_step_reads_and_writes(browser):
     browser.press("ARROW_RIGHT")
     assert "part 2 of 3 and x () gets part 3 of 3, the last" in browser.text("#words")
     derivative = 2 * 0.5 + np.cos(0.5)
-    assert f"∂ {derivative:.4g}" in browser.text(node(x)) and f"complete = {derivative:.4g}" in browser.text("#step")
+    assert f"∂ {derivative:.3g}" in browser.text(node(x)) and f"complete = {derivative:.4g}" in browser.text("#step")
     browser.press("ARROW_RIGHT")  # there is no further step
     assert "Step 6 of 6" in browser.text("#words")
     assert browser.console() == []

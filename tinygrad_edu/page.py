@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 POINTS = 72  # of Graphviz, to its inch
 CHARACTER, LINE = 6.4, 14.0  # points that one takes on the page, about
-NOTE = 9  # characters of a value's last line, at most: "= −1.234e5", "∂ 2 of 10"
+NOTE = 10  # characters of a value's last line, as in "‖∂‖ 0.0012"
 LONG = 30  # nodes that an edge passes at most where Graphviz finds its way: its work grows with their product
 LONGEST = 24  # characters of a name in the drawing; the details have it whole
 
@@ -62,6 +62,7 @@ def page(computation: Computation, direction: str = "right") -> bytes:
     """The page of a computation."""
     edges = _edges(computation)
     layout = _laid_out(computation, edges, direction)
+    flows = _flows(computation)
     output = computation.values[computation.output]
     title = f"The computation of {output.name}" if output.name else "A computation"
     data = {
@@ -73,11 +74,17 @@ def page(computation: Computation, direction: str = "right") -> bytes:
         "height": layout.height,
         "values": [_value(value) | layout.nodes[key] for key, value in computation.values.items()],
         "operations": [
-            _operation(operation, computation.values) | layout.nodes[key]
+            _operation(operation) | {"flows": flows[key]} | layout.nodes[key]
             for key, operation in computation.operations.items()
         ],
         "groups": [
-            {"key": key, "label": group.label, "path": group.path, "parent": group.parent, "box": layout.groups[key]}
+            {
+                "key": key,
+                "label": group.label,
+                "path": group.path,
+                "parent": group.parent,
+                "box": layout.groups.get(key),
+            }
             for key, group in computation.groups.items()
         ],
         "edges": [{"from": edge[0], "to": edge[1], "points": layout.edges[k]} for k, edge in enumerate(edges)],
@@ -104,7 +111,7 @@ def _value(value: Value) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation, values: dict[str, Value]) -> dict[str, Any]:
+def _operation(operation: Operation) -> dict[str, Any]:
     return {
         "key": operation.key,
         "name": operation.name,
@@ -117,15 +124,22 @@ def _operation(operation: Operation, values: dict[str, Value]) -> dict[str, Any]
         "rules": operation.rules,
         "folded": operation.folded,
         "lines": _lines(operation),
-        "flows": [_flows(operation, k, values[key]) for k, key in enumerate(operation.inputs)],
     }
 
 
-def _flows(operation: Operation, k: int, value: Value) -> bool:
-    """Whether a gradient flows back to argument `k`."""
-    if operation.folded:
-        return value.kind != "constant"
-    return operation.rules[k] is not None
+def _flows(computation: Computation) -> dict[str, list[bool]]:
+    """For each operation, to which of its arguments a gradient flows back, and to none if none reaches it: a loss that
+    is computed from the logits passes by the sigmoid that it was given."""
+    reached = {computation.output}
+    flows: dict[str, list[bool]] = {}
+    for key, operation in reversed(computation.operations.items()):
+        alive = not reached.isdisjoint(operation.outputs)
+        flows[key] = [
+            alive and (computation.values[name].kind != "constant" if operation.folded else rule is not None)
+            for name, rule in zip(operation.inputs, operation.rules, strict=True)
+        ]
+        reached.update(name for name, flow in zip(operation.inputs, flows[key], strict=True) if flow)
+    return flows
 
 
 def _edges(computation: Computation) -> list[tuple[str, str]]:
@@ -161,27 +175,34 @@ def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction:
     )
     dot.attr("node", fixedsize="true", label="", shape="box")
     dot.attr("edge", arrowhead="none")
-    boxes = {key: graphviz.Digraph(f"cluster_{key}") for key in computation.groups}
+    inside: dict[str | None, list[str]] = {}
+    for operation in computation.operations.values():
+        inside.setdefault(operation.group, []).append(operation.name)
+    boxes: dict[str | None, graphviz.Digraph] = {None: dot}
     for key, group in computation.groups.items():
-        boxes[key].attr(label="n" * len(_short(group.label)), margin="10")
-    for key, node in {**computation.values, **computation.operations}.items():
+        if inside.get(key) == [group.label.lower()]:  # a box Sigmoid around sigmoid says nothing
+            boxes[key] = boxes[group.parent]
+        else:
+            boxes[key] = graphviz.Digraph(f"cluster_{key}")
+            boxes[key].attr(label="n" * len(_short(group.label)), margin="10")
+    nodes: list[Value | Operation] = [*computation.values.values(), *computation.operations.values()]
+    for node in nodes:
         lines = _lines(node)
         longest = max(map(len, lines)) if isinstance(node, Operation) else max(NOTE, *map(len, lines))
         width, height = (longest + 3) * CHARACTER, (len(lines) + 0.8) * LINE
-        (dot if node.group is None else boxes[node.group]).node(
-            key, width=str(width / POINTS), height=str(height / POINTS)
-        )
+        boxes[node.group].node(node.key, width=str(width / POINTS), height=str(height / POINTS))
     for key, group in reversed(computation.groups.items()):  # a group comes after the one that it is in
-        (dot if group.parent is None else boxes[group.parent]).subgraph(boxes[key])
+        if boxes[key] is not boxes[group.parent]:
+            boxes[group.parent].subgraph(boxes[key])
     ranks = _ranks(computation)
     for k, (tail, head) in enumerate(edges):
         if ranks[head] - ranks[tail] <= LONG:
             dot.edge(tail, head, id=str(k))
-    width, height, nodes, groups, curves = _read(json.loads(lay_out(dot, "json")))
+    width, height, places, groups, curves = _read(json.loads(lay_out(dot, "json")))
     for k, (tail, head) in enumerate(edges):
         if k not in curves:
-            curves[k] = _arc(nodes[tail], nodes[head], direction)
-    return Layout(width, height, nodes, groups, curves)
+            curves[k] = _arc(places[tail], places[head], direction)
+    return Layout(width, height, places, groups, curves)
 
 
 def _ranks(computation: Computation) -> dict[str, int]:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .callbacks import Callback, Training
-from .document import document
 from .engine import pullback
 from .evaluation import evaluating
 from .plots import Order
@@ -116,6 +115,8 @@ class TrainingPage(Callback):
             self.frames = [f for k, f in enumerate(self.frames) if k == 0 or f is frame or f.epoch % self.stride == 0]
 
     def _page(self, training: Training) -> bytes:
+        from .document import document  # not before it is needed
+
         history = training.history
         costs = {name: values for name, values in history.items() if name.endswith(("loss", "cost"))}
         panels = [

@@ -80,7 +80,7 @@ function drawGroup(group) {
     svg("text", { x: x + width / 2, y: y + 13 }, group.label));
 }
 
-const scene = svg("g", { id: "scene" }, ...data.groups.map(drawGroup), ...edges.map((edge) => edge.element),
+const scene = svg("g", { id: "scene" }, ...data.groups.filter((group) => group.box).map(drawGroup), ...edges.map((edge) => edge.element),
   ...[...nodes.values()].map(draw));
 const canvas = svg("svg", { id: "canvas", role: "application", tabindex: 0,
   "aria-label": `${data.title}: right and left arrow walk through it, down and up go from node to node` }, scene);

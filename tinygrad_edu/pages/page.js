@@ -18,12 +18,12 @@ const html = (tag, attributes = {}, ...children) => fill(document.createElement(
 const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-/** A number to four digits; what JSON cannot hold (NaN, ∞) comes as a word already. */
-function digits(value) {
+/** A number to so many digits; what JSON cannot hold (NaN, ∞) comes as a word already. */
+function digits(value, precision = 4) {
   if (typeof value === "string") return value;
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e5)) return String(Number(value.toPrecision(3)).toExponential()).replaceAll("-", "−").replace("+", "");
-  return String(Number(value.toPrecision(4))).replace("-", "−");
+  return String(Number(value.toPrecision(precision))).replace("-", "−");
 }
 
 /** A shape as Python writes it. */

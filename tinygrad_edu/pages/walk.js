@@ -1,24 +1,27 @@
-// The walk: the operations in order of execution, then the chain rule through the same operations in reverse.
+// The walk: the operations in order of execution, then the chain rule in reverse through those that it reaches.
 
 const operations = data.operations.map((operation) => nodes.get(operation.key));
 const values = data.values.map((value) => nodes.get(value.key));
-const LAST = 2 * operations.length;
-let position = 0; // 0: nothing is walked; 1 … n forward; n + 1 … 2n backward
+const backwards = operations.filter((operation) => operation.flows.some(Boolean)).reverse();
+const LAST = operations.length + backwards.length;
+let position = 0; // 0: nothing is walked; 1 … n forward; from n + 1 backward
 
 /** The operation of a step, and its direction. */
 function stepAt(p) {
   const backward = p > operations.length;
-  return { operation: operations[backward ? LAST - p : p - 1], backward };
+  return { operation: backward ? backwards[p - operations.length - 1] : operations[p - 1], backward };
 }
 
 // When each value is made, and at which steps the parts of its gradient arrive.
 for (const value of values) Object.assign(value, { made: 0, arrivals: [] });
 operations.forEach((operation, i) => {
-  operation.index = i;
+  operation.forth = i + 1;
+  operation.back = Infinity;
   for (const key of operation.outputs) nodes.get(key).made = i + 1;
 });
 for (let p = operations.length + 1; p <= LAST; p++) {
   const { operation } = stepAt(p);
+  operation.back = p;
   operation.inputs.forEach((key, k) => { if (operation.flows[k]) nodes.get(key).arrivals.push(p); });
 }
 
@@ -34,9 +37,7 @@ function roleOf(node, p) {
   if (p === 0) return "";
   const { operation, backward } = stepAt(p);
   if (node === operation) return "current";
-  if (node.operation) {
-    return (backward ? LAST - node.index : node.index + 1) > p ? "ahead" : "";
-  }
+  if (node.operation) return (backward ? node.back : node.forth) > p ? "ahead" : "";
   if (operation.outputs.includes(node.key)) return backward ? "read" : "written";
   const argument = operation.inputs.findIndex((key, k) => key === node.key && (!backward || operation.flows[k]));
   if (argument >= 0) return backward ? "written" : "read";
@@ -48,7 +49,7 @@ function roleOf(node, p) {
 function noteOf(value, p) {
   if (p <= operations.length) {
     const known = value.data && value.data.size === 1 && (p === 0 || value.made <= p);
-    return known ? `= ${digits(value.data.values[0])}` : "";
+    return known ? `= ${digits(value.data.values[0], 3)}` : "";
   }
   if (isComplete(value, p)) return gradientNote(value);
   const arrived = arrivedAt(value, p);
@@ -57,7 +58,7 @@ function noteOf(value, p) {
 
 function gradientNote(value) {
   if (!value.gradient) return "∂";
-  return value.gradient.size === 1 ? `∂ ${digits(value.gradient.values[0])}` : `‖∂‖ ${digits(value.gradient.norm ?? "NaN")}`;
+  return value.gradient.size === 1 ? `∂ ${digits(value.gradient.values[0], 3)}` : `‖∂‖ ${digits(value.gradient.norm ?? "NaN", 3)}`;
 }
 
 function setRole(node, role) {
@@ -135,7 +136,7 @@ function backwardWords(operation, p) {
 }
 
 function wordsAt(p) {
-  if (p === 0) return `${count(LAST, "step")}: ${count(operations.length, "operation")} forward, then the chain rule back through them.`;
+  if (p === 0) return `${count(LAST, "step")}: ${count(operations.length, "operation")} forward, then the chain rule back through ${count(backwards.length, "operation")}.`;
   const { operation, backward } = stepAt(p);
   const where = `Step ${p} of ${LAST}, ${backward ? "backward" : "forward"}. `;
   return where + (backward ? backwardWords(operation, p) : forwardWords(operation));
