@@ -269,6 +269,18 @@ def test_the_walk_lights_up_what_each_step_reads_and_writes(browser):
     assert browser.console() == []
 
 
+def test_the_walk_back_gives_nothing_to_constants(browser):
+    net, J = network()
+    written = page.render(J, model=net)
+    browser.open(written)
+    browser.press("END")
+    (first,) = data_of(written)["operations"][0]["outputs"]
+    weight, bias = key_of(written, "0.weight"), key_of(written, "0.bias")
+    assert roles(browser) == {"o0": "current", first: "read", weight: "written", bias: "written"}
+    assert "ahead" in browser.find(node(key_of(written, "X"))).get_attribute("class")
+    assert len(browser.find_all(".edge.written")) == 2
+
+
 def test_home_end_back_and_escape(browser):
     browser.open(page.render(scalar()))
     for key, words in (("END", "Step 6 of 6"), ("ARROW_LEFT", "Step 5 of 6"), ("HOME", "Step 1 of 6"),
