@@ -2,6 +2,7 @@
 
 from . import datasets, functional, nn, optim, plots
 from . import rules as rules  # fills the table of derivatives
+from .anomaly import AnomalyError, detect_anomaly
 from .callbacks import Callback, EarlyStopping, History
 from .compiled import compile_step
 from .data import Batches, Standardizer, one_hot
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SGD",
     "Adam",
+    "AnomalyError",
     "Batches",
     "Callback",
     "Dense",
@@ -70,6 +72,7 @@ __all__ = [
     "cross_entropy",
     "datasets",
     "derive",
+    "detect_anomaly",
     "draw_graph",
     "dropout",
     "explain",

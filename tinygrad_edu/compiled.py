@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from .anomaly import check_compiled
 from .optim import Optimizer
 from .program import Program
+from .recording import gradient_check
 from .tensor import Tensor
 from .tracing import Derivation
 
@@ -50,6 +52,8 @@ class CompiledStep:
                 )
             program = self._programs[key] = Program(Derivation(self._loss, arrays, self._parameters))
         value, *gradients = program.run(*arrays, *parameters)
+        if gradient_check() is not None:
+            check_compiled(value, gradients)
         self._gradients, self._own = tuple(gradients), program.own
         return float(value.item())
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy import ndarray
 
 from .primitives import Options, Primitive, primitive, rule
+from .recording import gradient_check
 
 Node = Any  # a `Record`, or the leaf tensor at which the record ends
 
@@ -38,6 +39,7 @@ class Record:
         "constants",
         "kind",
         "left",
+        "module",
         "name",
         "nodes",
         "options",
@@ -62,6 +64,7 @@ class Record:
     name: str | None
     # Unset unless there is something to say:
     calls: tuple[Any, ...]  # of modules that returned it
+    module: str  # the path of the one that asked for it
     position: tuple[str, int]  # the file and the line that asked for it
 
     @property
@@ -202,6 +205,10 @@ def pullback(
     With `targets`, only what leads to those nodes is visited, and theirs are the gradients. `seen` is told the gradient
     of each record that is visited.
     """
+    checking = gradient_check()
+    check = None if checking is None or seen is not None else checking()
+    if check is not None:
+        seen = check
     wanted = None if targets is None else _leading_to(targets, root)
     gradients: dict[Node, Any] = {root: seed}
     results: dict[Node, Any] = {}
@@ -274,4 +281,7 @@ def pullback(
                 gradients[node] = held + gx
             if applied.adds is not None and type(gradients[node]) is ndarray and gradients[node].ndim:
                 owned.add(node)
+    if check is not None:
+        for leaf, g in gradients.items():
+            check(leaf, g)
     return gradients | results

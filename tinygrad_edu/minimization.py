@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from .anomaly import check_compiled
 from .program import Program
 from .progress import progress_bar
+from .recording import gradient_check
 from .tensor import Tensor
 from .tracing import Derivation
 
@@ -88,6 +90,8 @@ def minimize(
         put_back(x)
         cost, *gradients = recorded() if program is None else program.run(*(p.data for p in parameters))
         cost = float(np.asarray(cost).item())
+        if program is not None and gradient_check() is not None:
+            check_compiled(cost, gradients)
         state.evaluations += 1
         if state.evaluations == 1:
             if not math.isfinite(cost):

@@ -14,6 +14,10 @@ _recording: ContextVar[bool | Watcher] = ContextVar("tinygrad_edu.recording", de
 _watcher: ContextVar[Watcher | None] = ContextVar("tinygrad_edu.watcher", default=None)
 is_recording = _recording.get
 
+# Who checks the gradients of backward passes: makes what a pass tells each gradient, see `engine.pullback`.
+_gradient_check: ContextVar[Callable[[], Any] | None] = ContextVar("tinygrad_edu.gradient_check", default=None)
+gradient_check = _gradient_check.get
+
 
 class no_grad(ContextDecorator):
     """Inside it, or in a function decorated with it, nothing is recorded, in this thread."""
@@ -46,8 +50,11 @@ def recording() -> Iterator[None]:
 
 
 @contextmanager
-def watching(watcher: Watcher) -> Iterator[None]:
-    """Inside it, `watcher` is told of every operation that is recorded in this thread, after those outside are."""
+def watching(watcher: Watcher, check: Callable[[], Any] | None = None) -> Iterator[None]:
+    """Inside it, `watcher` is told of every operation that is recorded in this thread, after those outside are.
+
+    Every backward pass calls `check`, if it is given, and tells what it gets the gradient of each record and leaf.
+    """
     outer = _watcher.get()
 
     def both(record: Any, output: Any, values: Sequence[Any]) -> None:
@@ -57,8 +64,10 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
     told = watcher if outer is None else both
     tokens = _watcher.set(told), _recording.set(told if _recording.get() else False)
+    checked = _gradient_check.set(check or _gradient_check.get())
     try:
         yield
     finally:
         _watcher.reset(tokens[0])
         _recording.reset(tokens[1])
+        _gradient_check.reset(checked)
