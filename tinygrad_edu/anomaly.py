@@ -87,7 +87,7 @@ def _check_output(record: Record, y: Any, values: Sequence[Any]) -> None:
         k = bad[0]
         raise AnomalyError(
             f"{found}, because its argument {k}{_named(record, k)} already holds {_counted(*given[k])}: look at where "
-            f"that comes from, in the data or outside detect_anomaly(){inputs}"
+            f"that comes from, the data or what was computed without being checked{inputs}"
         )
     raise AnomalyError(
         f"{found} from finite inputs{inputs}\n"
