@@ -286,7 +286,7 @@ class TestShapesAndLabels:
             F.binary_cross_entropy(np.array([0.5, 1.5]), [0, 1])
         with pytest.raises(ValueError, match="contains NaN"):
             F.mse_loss(np.zeros(1), [np.nan])
-        with pytest.raises(TypeError, match="must be numbers"):
+        with pytest.raises(TypeError, match="must be real numbers"):
             F.mse_loss(np.zeros(1), ["1"])
 
     @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ class TestShapesAndLabels:
             ([0, 1, 2], r"need labels of shape \(2,\), \(2, 1\) or \(2, 10\), got \(3,\)"),
             (np.full((2, 10), 0.2), r"row 0 is .*sums to 2"),
             (np.eye(10)[:2] * 3 - 2, "rows of probabilities"),
-            (["0", "1"], "must be numbers"),
+            (["0", "1"], "must be real numbers"),
         ],
     )
     def test_labels_that_cannot_be_right(self, labels, message):

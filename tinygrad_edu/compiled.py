@@ -50,7 +50,9 @@ class CompiledStep:
                     f"compile_step: {MOST_SHAPES} programs were made for batches of as many shapes, and here is "
                     f"another one, {[a.shape for a in arrays]}. Cut batches to one shape (drop_last), or do not compile"
                 )
-            program = self._programs[key] = Program(Derivation(self._loss, arrays, self._parameters))
+            derivation = Derivation(self._loss, arrays, self._parameters)
+            program = self._programs[key] = Program(derivation)
+            self._optimizer.report_unreached([g is not None for g in derivation.gradients])
         value, *gradients = program.run(*arrays, *parameters)
         if gradient_check() is not None:
             check_compiled(value, gradients)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .functional import one_hot as one_hot
 from .random import generator
+from .values import as_array
 
 
 class Batches:
@@ -69,7 +70,7 @@ class Standardizer:
         self.deviation: NDArray[Any] | None = None
 
     def fit(self, X: ArrayLike) -> Self:
-        X = np.asarray(X, dtype=np.result_type(np.asarray(X), np.float32))
+        X = as_array(X, dtype=np.result_type(as_array(X), np.float32))
         if X.ndim != 2 or not len(X):
             raise ValueError(f"Standardizer: expected rows of samples (m, features), got shape {X.shape}")
         # Sums of many float32 numbers are not exact enough.

@@ -13,7 +13,7 @@ from .data import Batches
 from .nn import Module
 from .recording import no_grad
 from .tensor import Tensor
-from .values import widened
+from .values import numbers, widened
 
 Loss = Callable[[Any, Any], Any]
 Metric = Callable[[Any, Any], float]
@@ -26,8 +26,12 @@ def accuracy(prediction: Any, target: Any) -> float:
     (m,): predicted labels, if they are integers, or probabilities of class 1, against 0 and 1. Raises `ValueError` for
     numbers that are no probabilities (such as logits: apply `sigmoid`), and for impossible labels.
     """
-    p, t = np.asarray(prediction), np.asarray(target)
+    p, t = numbers("accuracy: predictions are", prediction), numbers("accuracy: targets are", target)
+    if not p.size:
+        raise ValueError("accuracy: there are no samples")
     if p.ndim == 2 and p.shape[1] > 1:
+        if t.ndim == 2 and t.shape[1] > 1 and t.shape != p.shape:
+            raise ValueError(f"accuracy: one-hot rows of shape {t.shape} for predictions of shape {p.shape}")
         labels = np.argmax(t, axis=1) if t.shape == p.shape else t.reshape(-1)
         if labels.size and not 0 <= labels.min() <= labels.max() < p.shape[1]:
             raise ValueError(f"accuracy: labels from {labels.min()} to {labels.max()} for {p.shape[1]} classes")

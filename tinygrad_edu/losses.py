@@ -1,6 +1,7 @@
 """Losses: a prediction and a target to one number, each one fused, stable step with its derivative rule.
 
-For finite inputs all are finite and warn of nothing. Shapes must be equal, and labels must be possible.
+For finite inputs all are finite and warn of nothing. Shapes must be equal, and labels must be possible. In half
+precision sums over a batch overflow, so of float16 predictions they are taken, and given, in float32.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from .activations import Scratch, _softmax, as_floats, log_softmax, sigmoid, unl
 from .operand import on_values
 from .primitives import primitive, rule
 from .tensor import Tensor
-from .values import shape_of
+from .values import numbers, shape_of
 
 
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """Σ (prediction − target)², divided as `reduction` says: by the number of elements ("mean"), by that of rows
     ("batchmean"), or not at all ("sum")."""
-    prediction = as_floats(prediction)
+    prediction = _single(as_floats(prediction))
     target = _target("mse_loss", prediction, target)
     return _mse_loss(prediction, target, count=_count("mse_loss", reduction, shape_of(prediction)))
 
@@ -53,12 +54,13 @@ def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean")
     input: the gradient is p − y and no logarithm of 0 is ever taken. Otherwise probabilities below the
     smallest normal number count as that number, which keeps loss and gradient finite.
     """
-    probability = as_floats(probability)
+    given = as_floats(probability)
+    logits = given.argument_of(sigmoid) if isinstance(given, Tensor) else None
+    probability = _single(given)
     target = _target("binary_cross_entropy", probability, target, low=0, high=1)
     count = _count("binary_cross_entropy", reduction, shape_of(probability))
-    logits = probability.argument_of(sigmoid) if isinstance(probability, Tensor) else None
     if logits is not None:
-        return _binary_cross_entropy(logits, probability, target, count=count)
+        return _binary_cross_entropy(_single(logits), probability, target, count=count)
     _check_probabilities(probability)
     return _cross_entropy_of_probabilities(probability, target, count=count)
 
@@ -68,7 +70,7 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = 
 
     Computed as z (1[z > 0] − y) + log(1 + e^−|z|), in which nothing cancels. The gradient is h − y.
     """
-    logits = as_floats(logits)
+    logits = _logits("binary_cross_entropy_with_logits", logits, "binary_cross_entropy")
     target = _target("binary_cross_entropy_with_logits", logits, target, low=0, high=1)
     count = _count("binary_cross_entropy_with_logits", reduction, shape_of(logits))
     return _binary_cross_entropy(logits, sigmoid(logits), target, count=count)
@@ -131,15 +133,13 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
     `labels` are integers 0 … k − 1 of shape (m,) or (m, 1), or rows of probabilities (m, k), such as one-hot rows.
     "mean" and "batchmean" both divide by m, "sum" does not.
     """
-    logits = as_floats(logits)
     shape = shape_of(logits)
     if len(shape) != 2:
-        raise ValueError(f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}")
-    if isinstance(logits, Tensor) and logits.argument_of(_softmax) is not None:
         raise ValueError(
-            "cross_entropy got the output of softmax, and would apply it once more. Pass the logits: take the Softmax "
-            "layer out of the model while it learns"
+            f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}. For one score of each "
+            "sample use binary_cross_entropy_with_logits"
         )
+    logits = _logits("cross_entropy", logits, "binary_cross_entropy, if classes do not exclude each other")
     if isinstance(labels, Tensor) and labels.requires_grad:
         raise TypeError("cross_entropy: the target requires grad, but the loss has no gradient for it; use .detach()")
     rows = _rows_of(labels, shape=shape, dtype=logits.dtype)
@@ -157,6 +157,25 @@ def cross_entropy_into(out: None, scratch: Scratch, z: Any, q: Any, t: Any, *, c
         np.copyto(products, 0, where=t == 0)
         total = np.add.reduce(products, axis=None)
     return -total / count
+
+
+def _logits(loss: str, x: Any, instead: str) -> Any:
+    """`x` as logits; what is seen to be probabilities is refused."""
+    x = as_floats(x)
+    if isinstance(x, Tensor) and getattr(x, "_origin", None) is not None:
+        for activation, name in ((sigmoid, "sigmoid"), (_softmax, "softmax")):
+            if x.argument_of(activation) is not None:
+                raise ValueError(
+                    f"{loss} got the output of {name}, and would squash it once more. Pass the logits: take the "
+                    f"{name.capitalize()} layer out of the model while it learns"
+                    + (f", or use {instead}" if name == "sigmoid" else "")
+                )
+    return _single(x)
+
+
+def _single(x: Any) -> Any:
+    """float16 as float32."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 @primitive
@@ -195,9 +214,12 @@ def rows_into(out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...]
         np.copyto(out, given, casting="unsafe")
         return
     if given.shape not in ((m,), (m, 1)):
+        advice = f"; use labels.reshape({m})" if given.size == m else ""
+        if given.shape[:1] == (m,) and given.ndim == 2:
+            advice = f"; one-hot rows have a column for each of the model's {k} outputs"
         raise ValueError(
             f"cross_entropy: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
-            f"got {given.shape}"
+            f"got {given.shape}{advice}"
         )
     classes = _classes(given, k)
     out.fill(0)
@@ -216,7 +238,8 @@ def one_hot(labels: Any, num_classes: int, dtype: Any = np.float64) -> Any:
     """
     given = _values_of("one_hot", labels)
     if given.ndim != 1 and given.shape[1:] != (1,):
-        raise ValueError(f"one_hot: labels must have shape (m,) or (m, 1), got {given.shape}")
+        advice = "; rows that are one-hot already have labels rows.argmax(axis=1)" if given.ndim == 2 else ""
+        raise ValueError(f"one_hot: labels must have shape (m,) or (m, 1), got {given.shape}{advice}")
     classes = _classes(given, num_classes)
     rows = np.zeros((len(classes), num_classes), dtype)
     rows[np.arange(len(classes)), classes] = 1
@@ -230,11 +253,23 @@ def _classes(labels: Any, num_classes: int) -> Any:
     if classes.dtype.kind == "f" or np.maximum.reduce(unsigned, initial=0) >= num_classes:
         wrong = classes[~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes)))]
         if len(wrong):
-            hint = " ex4's files store the digit 0 as 10: use y % 10." if num_classes == 10 and wrong[0] == 10 else ""
             raise ValueError(
-                f"labels contain {wrong[0]}, but there are {num_classes} classes (0 to {num_classes - 1}).{hint}"
+                f"labels contain {wrong[0]}, but there are {num_classes} classes (0 to {num_classes - 1})."
+                + _advice_on(wrong, num_classes)
             )
     return classes if classes.dtype.kind in "iu" else classes.astype(np.intp)
+
+
+def _advice_on(wrong: Any, num_classes: int) -> str:
+    if num_classes == 10 and wrong[0] == 10:
+        return " ex4's files store the digit 0 as 10: use y % 10."
+    if num_classes == 1:
+        return " For two classes and one score use binary_cross_entropy_with_logits."
+    if not np.array_equal(wrong, np.floor(wrong)):
+        return " Labels are whole numbers."
+    if np.all(wrong == num_classes):
+        return f" If they count from 1, use labels - 1. For {num_classes + 1} classes the model needs as many outputs."
+    return " Number the classes from 0: np.unique(labels, return_inverse=True)[1]."
 
 
 def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
@@ -255,10 +290,7 @@ def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
 
 
 def _values_of(loss: str, target: Any) -> Any:
-    values = np.asarray(target)
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"{loss}: targets must be numbers, got dtype {values.dtype}")
-    return values
+    return numbers(f"{loss}: targets must be", target)
 
 
 def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high: float = np.inf) -> Any:
@@ -271,9 +303,17 @@ def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high:
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"{loss}: prediction {shapes[0]} and target {shapes[1]} must have the same shape"
-            + (f"; use target.reshape{shapes[0]}" if math.prod(shapes[0]) == math.prod(shapes[1]) else "")
+            + _advice_on_shapes(*shapes)
         )
     return target
+
+
+def _advice_on_shapes(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+    if math.prod(prediction) == math.prod(target):
+        return f"; use target.reshape{prediction}"
+    if len(prediction) == 2 and target in ((prediction[0],), (prediction[0], 1)):
+        return f"; if these are labels, use one_hot(target, {prediction[1]}) or cross_entropy"
+    return ""
 
 
 @on_values
@@ -283,7 +323,10 @@ def _checked(target: Any, *, loss: str, low: float, high: float, dtype: Any) -> 
     if values.size and not (np.min(values) >= low and np.max(values) <= high):
         if np.isfinite(low):
             span = f"{np.min(values):.4g} to {np.max(values):.4g}"
-            raise ValueError(f"{loss}: targets must lie in [{low:g}, {high:g}], got {span}")
+            advice = (
+                "labels -1 and 1 become (y + 1) / 2" if np.min(values) < 0 else "labels of classes go to cross_entropy"
+            )
+            raise ValueError(f"{loss}: targets must lie in [{low:g}, {high:g}], got {span}; {advice}")
         raise ValueError(f"{loss}: the target contains NaN")
     return values.astype(dtype, copy=False)
 

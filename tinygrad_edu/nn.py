@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, overload
 from weakref import ref
@@ -11,8 +12,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import functional as F
 from .engine import next_order
+from .positions import warn_user
 from .random import generator
-from .recording import no_grad
+from .recording import is_recording, no_grad
 from .tensor import Tensor
 from .values import shape_of
 
@@ -260,6 +262,11 @@ class Dropout(Module):
         self.rng = None if rng is None else generator(rng)
 
     def forward(self, x: Any) -> Any:
+        if self.training and self.p and not is_recording():
+            warn_user(
+                f"Dropout(p={self.p}) drops at random in what is not recorded: call model.eval() before evaluating "
+                "(and model.train() after), or use predict(model, X), which does"
+            )
         return F.dropout(x, self.p, self.training, self.rng)
 
     def _describe(self) -> str:
@@ -371,8 +378,14 @@ class Sequential(Module):
         return self
 
     def forward(self, x: Any) -> Any:
-        for layer in self.layers:
-            x = layer(x)
+        layers = iter(self.layers)
+        try:
+            for layer in layers:
+                x = layer(x)
+        except Exception as error:
+            k = len(self.layers) - operator.length_hint(layers) - 1
+            error.add_note(f"in layer {k} of {type(self).__name__}, {_name_of(layer)}")
+            raise
         return x
 
     def _members(self) -> list[tuple[str, Any]]:

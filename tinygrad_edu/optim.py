@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .accumulation import first_summand, sums
 from .memory import keep_freed_memory
 from .minimization import minimize as minimize
+from .positions import warn_user
 from .tensor import Tensor
 
 Group = dict[str, Any]
@@ -55,6 +57,9 @@ class Optimizer:
         self._state: dict[Tensor, State] = {}
         self._spare: dict[np.dtype[Any], Array] = {}
         self._work: dict[Tensor, tuple[Array, Array, State]] = {}
+        self._reached = len(seen)  # how many parameters had a gradient in the last step
+        self._used: Array | None = None  # the gradient of the last of them
+        self._told: set[str] = set()  # what was warned of: once is enough
 
     # The numbers among the settings: the bounds between which they are meant, the upper one excluded
     _bounds: ClassVar[dict[str, tuple[float, float]]] = {"lr": (0, math.inf), "weight_decay": (0, math.inf)}
@@ -67,6 +72,12 @@ class Optimizer:
             if not all(isinstance(v, int | float | np.number) and low <= float(v) < high for v in numbers):
                 wanted = f"a finite number of at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g})"
                 raise ValueError(f"{type(self).__name__}: {name} must be {wanted}, not {value!r}")
+            for p in group["params"] if name == "eps" and value else ():
+                if not p.dtype.type(value):
+                    raise ValueError(
+                        f"{type(self).__name__}: eps={value!r} is 0 in {p.dtype}, and a gradient of 0 would be divided "
+                        "by it. Use eps=1e-4, or parameters in float32"
+                    )
             # A NumPy scalar would turn float32 parameters into float64.
             group[name] = float(value) if numbers[0] is value else tuple(float(v) for v in numbers)
 
@@ -94,9 +105,45 @@ class Optimizer:
         """Updates every parameter that has a gradient. Raises `RuntimeError` if none has."""
         with_gradient = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
         if not with_gradient:
-            raise RuntimeError(f"{type(self).__name__}.step(): no parameter has a gradient; call loss.backward() first")
+            raise RuntimeError(
+                f"{type(self).__name__}.step(): no parameter has a gradient; call loss.backward() first. If that was "
+                "done, the loss does not depend on these parameters: make the optimiser of those that the model has "
+                f"now, {type(self).__name__}(model.parameters(), …)"
+            )
+        if len(with_gradient) != self._reached:
+            self._reached = len(with_gradient)
+            self.report_unreached([p._grad is not None for p in self.parameters()])
+        last = with_gradient[-1][0]._grad
+        if sums and first_summand(last) == id(self._used):
+            self._tell(
+                "the gradients were added to those that the last step() had used already. Call optimizer.zero_grad() "
+                "before backward() in each step; where several backward() shall be summed, before the first of them"
+            )
+        self._used = last
         for p, group in with_gradient:
             self.advance(p, p.grad, group)
+
+    def report_unreached(self, reached: Sequence[bool]) -> None:
+        """Warns of the parameters that the loss does not depend on, given for each whether it has a gradient."""
+        parameters = self.parameters()
+        unreached = [
+            f"number {k}, {repr(p.name) + ' ' if p.name else ''}of shape {p.shape}"
+            for k, (p, has) in enumerate(zip(parameters, reached, strict=True))
+            if not has and p.requires_grad
+        ]
+        if unreached:
+            self._tell(
+                f"no gradient reached {len(unreached)} of {len(parameters)} parameters: {'; '.join(unreached)}. Is a "
+                "layer left out of forward(), or was one replaced after the optimiser was made? Then make it of the "
+                f"finished model: {type(self).__name__}(model.parameters(), …). What shall not learn is frozen by "
+                "requires_grad = False"
+            )
+
+    def _tell(self, message: str) -> None:
+        kind = message.partition(" ")[0]
+        if kind not in self._told:
+            self._told.add(kind)
+            warn_user(f"{type(self).__name__}.step(): {message}")
 
     def advance(self, p: Tensor, g: Any, group: Group, spare: Array | None = None) -> None:
         """Updates one parameter of `group`, given its gradient. `spare` is an array of its shape to work in; it may be

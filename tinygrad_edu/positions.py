@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,15 @@ def caller() -> tuple[str, int]:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
+
+
+_shown: dict[str, Any] = {}  # so that Python shows each warning once for each line
+
+
+def warn_user(message: str) -> None:
+    """A `UserWarning` at the user's line."""
+    file, line = caller()
+    warnings.warn_explicit(message, UserWarning, file, line, registry=_shown)  # type: ignore[arg-type]
 
 
 @contextmanager

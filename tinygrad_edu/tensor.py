@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike as ArrayConvertible
 from numpy.typing import DTypeLike, NDArray
 
+from .accumulation import note_sum
 from .engine import Node, Record, changed_since, mark_changed, next_order, pullback
 from .operand import ArrayLike
 from .primitives import Options, Primitive
@@ -168,7 +169,12 @@ class Tensor(ArrayLike):
             if not isinstance(g, np.ndarray) or id(g) in seen or not (g.base is None or _is_all_of_its_base(g)):
                 g = np.array(g)  # a leaf's gradient is an array of its own
             seen.add(id(g))
-            leaf._grad = g if leaf._grad is None else np.asarray(leaf._grad + g)
+            if leaf._grad is None:
+                leaf._grad = g
+            else:
+                total = np.asarray(leaf._grad + g)
+                note_sum(total, leaf._grad)
+                leaf._grad = total
 
     def _seed(self, gradient: ArrayConvertible | None) -> Any:
         if gradient is None:

@@ -24,7 +24,7 @@ from .progress import progress_bar
 from .random import generator
 from .storage import PathLike
 from .tensor import Tensor
-from .values import widened
+from .values import as_array, widened
 
 
 def fit(
@@ -78,8 +78,9 @@ def fit(
     held_out = None if validation is None else (_as_given(validation[0], dtype), _as_given(validation[1], dtype))
     named = dict(metrics) if isinstance(metrics, Mapping) else {m.__name__: m for m in metrics}
     rows = len(X)
-    if not rows:
-        raise ValueError("fit: there are no samples")
+    if not rows or (held_out is not None and not len(held_out[0])):
+        raise ValueError(f"fit: there are no samples{' for validation' if rows else ''}")
+    _check_parameters(model, optimizer)
     rng = generator(rng)
     batches = Batches(
         X, y, batch_size=rows if batch_size is None else batch_size, shuffle=batch_size is not None, rng=rng
@@ -154,6 +155,21 @@ def fit(
     return history
 
 
+def _check_parameters(model: Module, optimizer: Optimizer) -> None:
+    """Refuses an optimiser that was made for another model, or before a layer of this one was replaced."""
+    held = optimizer.parameters()
+    own = {id(p) for p in model.parameters()}
+    lacking = [name for name, p in model.named_parameters() if all(p is not q for q in held)]
+    foreign = sum(id(p) not in own for p in held)
+    if lacking and foreign:
+        raise ValueError(
+            f"fit: the optimiser lacks {', '.join(lacking)} of the model, and holds {foreign} parameters that are not "
+            "the model's. Was a layer replaced after the optimiser was made? Make it of the finished model: "
+            f"{type(optimizer).__name__}(model.parameters(), …). What shall not learn is frozen by "
+            "requires_grad = False"
+        )
+
+
 class _Interrupt:
     """Ctrl-C, held back until a step is complete; pressed twice, it interrupts at once."""
 
@@ -186,7 +202,7 @@ def _scheduled(schedule: Schedule, t: float) -> float:
 
 
 def _as_given(values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    array = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = values.numpy() if isinstance(values, Tensor) else as_array(values)
     return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
 
 
@@ -203,7 +219,8 @@ def _finite(value: float, epoch: int, step: int) -> float:
     if not math.isfinite(value):
         raise FloatingPointError(
             f"fit: the loss became {value} in epoch {epoch + 1}, step {step + 1}. Is the learning rate too large, "
-            "or is there NaN in the data? The parameters are those from before this step"
+            "or is there NaN in the data? Inside detect_anomaly() the operation where it began is named. The "
+            "parameters are those from before this step"
         )
     return value
 

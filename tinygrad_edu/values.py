@@ -5,16 +5,49 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
+
+# What to do with arrays that are not of real numbers, by the kind of their dtype
+_ADVICE = {
+    "O": "convert objects with .astype(float), a sparse matrix with .toarray()",
+    "U": "numbers written as text are read by .astype(float), names of classes are numbered by "
+    "np.unique(names, return_inverse=True)[1]",
+    "c": "pass the .real and the .imag part, or abs(z)",
+}
+_ADVICE["S"] = _ADVICE["U"]
+
+
+def as_array(values: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """`np.asarray(values)`, without the kinds of arrays that mean something else by it."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            "a masked array would lose its mask here; fill it first (.filled(value)), or leave out the rows with holes"
+        )
+    if isinstance(values, np.matrix):
+        raise TypeError(
+            "a np.matrix takes * for the matrix product, unlike all other arrays; pass np.asarray(m), and write @ for "
+            "matrix products"
+        )
+    return np.asarray(values, dtype=dtype)
+
+
+def numbers(who: str, values: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """`values` as an array; refuses what is not real numbers."""
+    try:
+        array = as_array(values, dtype)
+    except ValueError as error:
+        raise ValueError(
+            f"{who} real numbers, in rows of the same length; got {type(values).__name__}: {error}"
+        ) from None
+    if array.dtype.kind not in "fiub":
+        advice = _ADVICE.get(array.dtype.kind, "convert them to floats")
+        raise TypeError(f"{who} real numbers; got {type(values).__name__} of dtype {array.dtype}: {advice}")
+    return array
 
 
 def numeric(data: Any, dtype: DTypeLike | None) -> Any:
     """`data` as an array (a single Python or NumPy number as a NumPy scalar); refuses what is not numbers."""
-    if isinstance(data, np.ma.MaskedArray):
-        raise TypeError("a masked array would lose its mask in a Tensor; fill it first (.filled(value))")
-    array = np.asarray(data, dtype=dtype)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"a Tensor holds real numbers; got {type(data).__name__} of dtype {array.dtype}")
+    array = numbers("a Tensor holds", data, dtype)
     return array if isinstance(data, np.ndarray) else array[()]
 
 
@@ -22,8 +55,8 @@ def constant_value(value: Any) -> Any:
     """An operand that is no tensor, checked; Python numbers stay as they are, since they leave float32 alone."""
     if value.__class__ is float or value.__class__ is int or value is None:
         return value
-    if isinstance(value, np.ndarray | np.generic):
-        if value.dtype.kind in "fiub" and not isinstance(value, np.ma.MaskedArray):
+    if value.__class__ is np.ndarray or isinstance(value, np.generic):
+        if value.dtype.kind in "fiub":
             return value
     elif isinstance(value, bool | int | float):
         return value

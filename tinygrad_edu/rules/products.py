@@ -24,11 +24,21 @@ def is_tall(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 @primitive
 def product(a: Any, b: Any) -> Any:
     """The product of (stacks of) matrices: both arguments have two axes at least."""
-    if is_tall(a.shape, b.shape):
-        multiply = np.multiply if a.shape[1] == 1 else operator.matmul
-        y: Any = multiply(b.T, a.T).T
-        return y
-    return operator.matmul(a, b)
+    try:
+        if is_tall(a.shape, b.shape):
+            multiply = np.multiply if a.shape[1] == 1 else operator.matmul
+            y: Any = multiply(b.T, a.T).T
+            return y
+        return operator.matmul(a, b)
+    except ValueError as error:
+        if a.shape[-1] == b.shape[-2]:
+            raise
+        raise ValueError(_mismatch(a.shape, b.shape)) from error
+
+
+def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
+    rows = b[-2] if len(b) > 1 else b[0]
+    return f"matmul: shapes {a} and {b} do not fit: {a[-1]} columns on the left meet {rows} rows on the right"
 
 
 def product_into(out: Any, scratch: Any, a: Any, b: Any) -> None:
@@ -50,6 +60,8 @@ def matmul(a: Any, b: Any) -> Any:
         raise ValueError(f"matmul: shapes {np.shape(a)} and {np.shape(b)}: use * to multiply by a single number")
     if dims[0] > 1 and dims[1] > 1:
         return product(a, b)
+    if shape_of(a)[-1] != shape_of(b)[-2 if dims[1] > 1 else 0]:
+        raise ValueError(_mismatch(shape_of(a), shape_of(b)))
     rows = np.reshape(a, (1, -1)) if dims[0] == 1 else a
     columns = np.reshape(b, (-1, 1)) if dims[1] == 1 else b
     y = product(rows, columns)
