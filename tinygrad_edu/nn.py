@@ -384,7 +384,7 @@ class Sequential(Module):
                 x = layer(x)
         except Exception as error:
             k = len(self.layers) - operator.length_hint(layers) - 1
-            error.add_note(f"in layer {k} of {type(self).__name__}, {_name_of(layer)}")
+            error.add_note(f"in layer {k} of {type(self).__name__}, {_name_of(layer).rstrip('(')}")
             raise
         return x
 
