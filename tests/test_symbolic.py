@@ -47,8 +47,8 @@ def problems(draw, dtypes=(np.float64, np.float32)):
         first = next(layer for layer in layers if isinstance(layer, tg.Dense))
         layers.append(first)  # a shared layer
         sizes.append(sizes[1])
-    if not isinstance(layers[-1], tg.Dense) and loss in LOSSES[:3]:
-        layers = layers[:-1] if isinstance(layers[-1], tg.Softmax) else layers
+    if loss in (*LOSSES[:3], "with_logits") and isinstance(layers[-1], tg.Softmax | tg.Sigmoid):
+        del layers[-1]  # those losses take logits
     net = tg.Sequential(*layers)
     X = rng.normal(size=(m, sizes[0])).astype(dtype)
     k = sizes[-1]
