@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import threading
 import weakref
 from collections.abc import Iterable
@@ -109,8 +110,8 @@ class Lock:
     __del__ = release
 
 
-def _fingerprint(array: NDArray[Any]) -> int:
-    return hash(array.tobytes())
+def _fingerprint(array: Any) -> int:
+    return binascii.crc32(np.ascontiguousarray(array))
 
 
 class Held(tuple[Any, ...]):
