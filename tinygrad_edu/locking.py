@@ -110,8 +110,9 @@ class Lock:
     __del__ = release
 
 
-def _fingerprint(array: Any) -> int:
-    return binascii.crc32(np.ascontiguousarray(array))
+def _fingerprint(array: NDArray[Any]) -> int:
+    contiguous: Any = np.ascontiguousarray(array)
+    return binascii.crc32(contiguous)
 
 
 class Held(tuple[Any, ...]):
