@@ -95,6 +95,8 @@ def test_infinities_that_were_given_may_pass():
         np.where(np.array([True, False, True]), x, -np.inf)
         with pytest.raises(AnomalyError, match="gave 1 NaN, because its argument 0 already holds 1 infinity"):
             masked - np.array([0.0, -np.inf, 0.0])
+        with pytest.raises(AnomalyError, match="gave 1 NaN and 1 infinity, because"):
+            masked * np.array([1.0, 0.0, np.inf])
 
 
 def test_integers_scalars_and_no_gradient_pass():
