@@ -165,6 +165,21 @@ def test_a_graph_from_outside_is_checked_too():
         loss.backward()
 
 
+def test_a_gradient_that_overflows_in_the_precision_of_its_argument():
+    x = parameter(1, 1, dtype=np.float32)
+    with (
+        detect_anomaly(),
+        pytest.raises(AnomalyError, match=r"backward of 'multiply' .* gave 2 infinities for its arg"),
+    ):
+        (x * np.array([1e300, 1e300])).sum().backward()
+    y = Tensor(np.float16(1), requires_grad=True)
+    with (
+        detect_anomaly(),
+        pytest.raises(AnomalyError, match=r"backward of 'add' .* gave 1 infinity for its argument 0"),
+    ):
+        ((y + np.zeros((2, 2), np.float16)) * np.float16(3e4) - np.float16(3e4)).sum().backward()
+
+
 def test_sums_and_seeds():
     x = parameter(1, dtype=np.float16)
     with detect_anomaly():

@@ -322,21 +322,22 @@ def test_masked_arrays():
     uses = [
         lambda: Tensor(masked),
         lambda: z * masked,
-        lambda: masked * z,
-        lambda: np.ma.add(masked, z),
         lambda: network()(masked),
         lambda: F.mse_loss(z, masked),
         lambda: F.cross_entropy(z, np.ma.array(LABELS, mask=[0, 0, 0, 1])),
         lambda: tg.accuracy(masked, LABELS),
         lambda: tg.Standardizer().fit(masked),
         lambda: tg.predict(network(), masked),
-        lambda: tg.fit(network(), masked, LABELS, loss=F.cross_entropy, optimizer=SGD([z], 0.1), epochs=1),
     ]
-    for use in uses[:-1]:
+    for use in uses:
         with pytest.raises(
             TypeError, match=r"a masked array would lose its mask .*; fill it first \(\.filled\(value\)\)"
         ):
             use()
+    for use in (lambda t: masked * t, lambda t: np.ma.add(masked, t), np.ma.array):
+        with pytest.raises(TypeError, match=r"would drop its gradient\. .* for the values \.numpy\(\) or \.detach\(\)"):
+            use(z)
+    np.testing.assert_array_equal(np.ma.add(masked, z.detach()), np.ma.add(masked, z.numpy()))
     net = network()
     with pytest.raises(TypeError, match="a masked array would lose its mask"):
         tg.fit(net, masked, LABELS, loss=F.cross_entropy, optimizer=SGD(net.parameters(), 0.1), epochs=1)

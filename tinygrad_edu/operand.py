@@ -140,11 +140,6 @@ class ArrayLike(Operand):
     ) -> Any:
         return look_up(function)(*args, **options)
 
-    @property
-    def _mask(self) -> Any:
-        """Asked for by functions of masked arrays, which would otherwise drop the gradient."""
-        raise TypeError("a masked array would lose its mask with a Tensor; fill it first (.filled(value))")
-
     # Arithmetic
 
     def __add__(self, other: Any) -> Self:

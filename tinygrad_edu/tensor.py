@@ -229,6 +229,12 @@ class Tensor(ArrayLike):
             )
         return np.array(self._data, dtype=dtype, copy=copy)
 
+    @property
+    def _mask(self) -> Any:
+        """What functions of masked arrays ask for after they have helped themselves to `_data`."""
+        self.__array__()  # refuses where that would drop a gradient
+        raise AttributeError("_mask")
+
     def __float__(self) -> float:
         return float(self.item())
 
