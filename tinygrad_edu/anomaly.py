@@ -214,7 +214,7 @@ def describe(value: Any) -> str:
     """Shape, dtype, and the statistics of the finite elements."""
     array = np.asarray(value)
     text = f"shape {array.shape}, {array.dtype}"
-    if array.dtype.kind not in "fiub" or not array.size:
+    if array.dtype.kind not in "fiub":
         return text
     finite = array[np.isfinite(array)]
     if finite.size:
