@@ -396,12 +396,14 @@ def test_views_taken_of_locked_memory_are_writeable_afterwards():
         shown = np.broadcast_to(t, (4, 2, 3))
         needed_by_nobody = t.reshape(3, 2)
         z = flat * flat
-        assert not flat.data.flags.writeable
-        del y
+        mine = x[0]
+        w = t[0] * mine
+        assert not flat.data.flags.writeable and not mine.flags.writeable
+        del y, w
         assert not x.flags.writeable  # z still holds its memory
         z.sum().backward()
         assert x.flags.writeable and flat.data.flags.writeable and not shown.data.flags.writeable
-        assert needed_by_nobody.data.flags.writeable
+        assert needed_by_nobody.data.flags.writeable and mine.flags.writeable
 
 
 @pytest.mark.parametrize("how", ["dropped", "released", "exception", "the end"])

@@ -102,7 +102,10 @@ class Optimizer:
             p.zero_grad()
 
     def step(self) -> None:
-        """Updates every parameter that has a gradient. Raises `RuntimeError` if none has."""
+        """Updates every parameter that has a gradient. Raises `RuntimeError` if none has.
+
+        Warns, once, of parameters that no gradient reached, and of gradients that were not zeroed since the last step.
+        """
         with_gradient = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
         if not with_gradient:
             raise RuntimeError(
