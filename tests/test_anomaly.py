@@ -150,7 +150,8 @@ def test_in_the_middle_and_with_several_users():
 def test_among_several_users_the_guilty_one_is_named():
     x = parameter(0, 1)
     with detect_anomaly(), pytest.raises(AnomalyError, match=r"^the backward of 'sqrt' .* gave 1 infinity"):
-        (np.sqrt(x).sum() + np.sum(x, axis=0, keepdims=True) + F.logsumexp(x, axis=0) + (x * 3.0).sum()).sum().backward()
+        others = np.sum(x, axis=0, keepdims=True) + F.logsumexp(x, axis=0) + (x * 3.0).sum()
+        (np.sqrt(x).sum() + others).sum().backward()
 
 
 def test_the_double_where_of_the_documentation():
@@ -404,6 +405,17 @@ def test_views_taken_of_locked_memory_are_writeable_afterwards():
         z.sum().backward()
         assert x.flags.writeable and flat.data.flags.writeable and not shown.data.flags.writeable
         assert needed_by_nobody.data.flags.writeable and mine.flags.writeable
+
+
+def test_views_of_read_only_memory_stay_read_only():
+    x = np.ones((2, 3))
+    x.flags.writeable = False
+    t = Tensor(x, requires_grad=True)
+    with detect_anomaly():
+        y = t * t
+        flat = t.reshape(-1)
+        (y.sum() + (flat * flat).sum()).backward()
+    assert not x.flags.writeable and not flat.data.flags.writeable
 
 
 @pytest.mark.parametrize("how", ["dropped", "released", "exception", "the end"])
