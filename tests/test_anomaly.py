@@ -150,8 +150,9 @@ def test_in_the_middle_and_with_several_users():
 def test_among_several_users_the_guilty_one_is_named():
     x = parameter(0, 1)
     with detect_anomaly(), pytest.raises(AnomalyError, match=r"^the backward of 'sqrt' .* gave 1 infinity"):
+        guilty = np.sqrt(x).sum()  # the oldest: its rule is the last one to be suspected
         others = np.sum(x, axis=0, keepdims=True) + F.logsumexp(x, axis=0) + (x * 3.0).sum()
-        (np.sqrt(x).sum() + others).sum().backward()
+        (guilty + others).sum().backward()
 
 
 def test_the_double_where_of_the_documentation():
