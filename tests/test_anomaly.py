@@ -299,6 +299,15 @@ def test_as_a_decorator_and_nested():
         assert x.data.flags.writeable
 
 
+def test_other_watchers_inside():
+    x = parameter(0, 1)
+    with detect_anomaly():
+        with tg.record_positions(), pytest.raises(AnomalyError, match="the backward of 'sqrt'"):
+            np.sqrt(x).sum().backward()
+        with pytest.raises(AnomalyError, match="the backward of 'sqrt'"):
+            np.sqrt(x).sum().backward()
+
+
 def test_threads_are_independent():
     inside, finish = threading.Event(), threading.Event()
     errors = []

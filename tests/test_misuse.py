@@ -378,6 +378,7 @@ def test_an_eps_that_is_0_in_half_precision(make):
     message = rf"{make.__name__}: eps=1e-08 is 0 in float16, .* Use eps=1e-4, or parameters in float32"
     with pytest.raises(ValueError, match=message):
         make([p])
+    make([p], eps=0)  # this one is meant
     optimizer = make([p], lr=0.01, eps=1e-4)
     (p * np.array([1.0, 0.0], np.float16)).sum().backward()
     optimizer.step()
