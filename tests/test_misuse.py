@@ -256,7 +256,13 @@ def test_dropout_left_on_in_evaluation():
         assert here(caught[0], -1)
     with no_grad():
         net.eval()(X)
+        Dropout(0)(X)
     net.train()(X)
+    with no_grad(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            net(X)
+    assert len(caught) == 1  # as Python shows warnings: once for each line
 
 
 def test_dropout_is_off_where_we_evaluate():
@@ -499,10 +505,14 @@ def test_sums_are_forgotten_with_their_gradients():
 
 def test_parts_of_a_model_trained_on_purpose():
     net = network()
-    for p in net[0].parameters():
-        p.requires_grad = False
     optimizer = SGD(net[2].parameters(), lr=0.1)
     tg.fit(net, X, LABELS, loss=F.cross_entropy, optimizer=optimizer, epochs=2)
+    optimizer = SGD(net.parameters(), lr=0.1)
+    for p in net[0].parameters():
+        p.requires_grad = False
+    tg.fit(net, X, LABELS, loss=F.cross_entropy, optimizer=optimizer, epochs=2)
+    for p in net[0].parameters():
+        p.requires_grad = True
     scale = parameter(1.0)  # learned by the loss alone
     own = SGD([*net.parameters(), scale], lr=0.1)
     tg.fit(net, X, LABELS, loss=lambda z, y: F.cross_entropy(z * scale, y), optimizer=own, epochs=2)
