@@ -446,6 +446,8 @@ def test_shapes_that_do_not_fit_in_a_model():
         w @ np.ones(2)
     with pytest.raises(ValueError, match=r"matmul: shapes \(2, 3\) and \(2, 3\) do not fit"):
         F.linear(w, w, np.ones(3))
+    with pytest.raises(ValueError, match=r"could not be broadcast .*\(2,3,4\).*\(5,4,2\)"):
+        np.ones((2, 3, 4)) @ Tensor(np.ones((5, 4, 2)), requires_grad=True)
 
 
 # Programs that are right
