@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from .callbacks import Callback, History
 from .nn import Module
 from .optim import Optimizer
 from .random import generator
-from .storage import PathLike, load_arrays, save_arrays
+from .storage import PathLike, Refused, load_arrays, save_arrays
 
 
 def generators_of(model: Module, rng: np.random.Generator) -> list[np.random.Generator]:
@@ -50,33 +52,53 @@ def resume(
     generators: Sequence[np.random.Generator],
     noted: set[str],
 ) -> None:
-    wanted = {f"model/{name}": array.shape for name, array in model.state_dict().items()}
+    model_now = model.state_dict()
+    left = Path(path).stat().st_size  # of what the file may hold: its arrays are not compressed
 
     def check(name: str, shape: tuple[int, ...]) -> None:
-        if shape != wanted.get(name, shape):
-            raise ValueError(f"{path}: {name} is {shape}, the model wants {wanted[name]}")
+        nonlocal left
+        left -= math.prod(shape)
+        if left < 0:
+            raise Refused(f"its arrays are larger than the file. {ANEW}")
+        part, _, entry = name.partition("/")
+        if part == "model" and entry in model_now and shape != model_now[entry].shape:
+            raise Refused(f"{entry} is {shape}, the model wants {model_now[entry].shape}. {ANEW}")
 
     parts: dict[str, dict[str, NDArray[Any]]] = {}
     for name, value in load_arrays(path, check).items():
         part, _, entry = name.partition("/")
         parts.setdefault(part, {})[entry] = value
-    before = model.state_dict(), optimizer.state_dict()
+    optimizer_now = optimizer.state_dict()
+    hooks_now = [hook.state_dict() for hook in hooks]
+    states_now = [g.bit_generator.state for g in generators]
     try:
+        if missing := sorted({"history", "model", "optimizer", "random"} - parts.keys()):
+            raise ValueError(f"it has no {', no '.join(missing)}")
+        for name, values in parts["model"].items():
+            if name in model_now and values.dtype != model_now[name].dtype:
+                raise ValueError(f"{name} is {values.dtype}, the model's is {model_now[name].dtype}")
         states = json.loads(parts["random"]["states"].tobytes())
         if len(states) != len(generators):
             raise ValueError(f"it has the states of {len(states)} generators, here are {len(generators)}")
+        seconds = float(parts["history"].pop("seconds"))
+        if parts["history"].keys() != noted:
+            raise ValueError(f"it measured {', '.join(parts['history'])}, this training {', '.join(sorted(noted))}")
         model.load_state_dict(parts["model"])
         optimizer.load_state_dict(parts["optimizer"])
         for i, hook in enumerate(hooks):
             hook.load_state_dict(parts.get(f"callback{i}", {}))
         for g, state in zip(generators, states, strict=True):
             g.bit_generator.state = state
-        seconds = float(parts["history"].pop("seconds"))
-        if parts["history"].keys() != noted:
-            raise ValueError(f"it measured {', '.join(parts['history'])}, this training {', '.join(sorted(noted))}")
-        history.update({name: values.tolist() for name, values in parts["history"].items()})
-        history.seconds = seconds
-    except (ValueError, KeyError, TypeError) as error:
-        model.load_state_dict(before[0])
-        optimizer.load_state_dict(before[1])
-        raise ValueError(f"{path} is no checkpoint of this training: {error}. Delete it to start anew") from None
+    except Exception as error:  # a callback's own among them
+        model.load_state_dict(model_now)
+        optimizer.load_state_dict(optimizer_now)
+        for hook, state in zip(hooks, hooks_now, strict=True):
+            hook.load_state_dict(state)
+        for g, state in zip(generators, states_now, strict=True):
+            g.bit_generator.state = state
+        raise ValueError(f"{path} is no checkpoint of this training: {error}. {ANEW}") from None
+    history.update({name: values.tolist() for name, values in parts["history"].items()})
+    history.seconds = seconds
+
+
+ANEW = "Delete it to start anew"

@@ -105,7 +105,7 @@ class Module:
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Copies of the parameters' arrays under their names, frozen ones and other tensors that are kept included."""
-        return {name: t.data.copy() for name, t in self._stored().items()}
+        return {name: t.data.copy(order="K") for name, t in self._stored().items()}
 
     def _stored(self) -> dict[str, Tensor]:
         """All leaf tensors by name, each once."""
@@ -122,15 +122,25 @@ class Module:
         missing, unknown = own.keys() - arrays.keys(), arrays.keys() - own.keys()
         problems = [f"missing: {', '.join(sorted(missing))}"] if missing else []
         problems += [f"unknown: {', '.join(sorted(unknown))}"] if unknown else []
+        fitted: dict[str, NDArray[Any]] = {}
         for name in own.keys() & arrays.keys():
-            if arrays[name].shape != own[name].shape:
-                problems.append(f"{name} is {arrays[name].shape}, the model wants {own[name].shape}")
+            p = own[name]
+            if arrays[name].shape != p.shape:
+                problems.append(f"{name} is {arrays[name].shape}, the model wants {p.shape}")
             elif arrays[name].dtype.kind not in "fiu":
                 problems.append(f"{name} has dtype {arrays[name].dtype}, the model wants real numbers")
+            elif not np.can_cast(arrays[name].dtype, p.dtype, "same_kind" if p.dtype.kind == "f" else "safe"):
+                problems.append(f"{name} has dtype {arrays[name].dtype}, which {p.dtype} cannot hold")
+            else:
+                try:
+                    with np.errstate(over="raise"):
+                        fitted[name] = arrays[name].astype(p.dtype)  # a copy: the caller keeps theirs
+                except FloatingPointError:
+                    problems.append(f"{name} has numbers that are too large for {p.dtype}")
         if problems:
             raise ValueError(f"load_state_dict: {'; '.join(sorted(problems))}")
         for name, p in own.items():
-            p.data = arrays[name].astype(p.dtype)  # a copy: the caller keeps theirs
+            p.data = fitted[name]
 
     def summary(self, input_shape: int | tuple[int, ...] | None = None) -> str:
         """A table of the layers with their parameters, and with their output shapes for one sample of `input_shape`,
