@@ -27,6 +27,7 @@ from .functional import (
 )
 from .gradcheck import GradientMismatch, gradcheck, numerical_gradient
 from .graph import draw_graph, render_graph
+from .interchange import from_torch_state_dict, to_torch_state_dict
 from .nn import Dense, Dropout, Flatten, Identity, LeakyReLU, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
 from .optim import SGD, Adam, RMSprop, minimize
 from .positions import record_positions
@@ -77,6 +78,7 @@ __all__ = [
     "dropout",
     "explain",
     "fit",
+    "from_torch_state_dict",
     "functional",
     "grad",
     "gradcheck",
@@ -109,6 +111,7 @@ __all__ = [
     "sigmoid",
     "softmax",
     "softplus",
+    "to_torch_state_dict",
     "value_and_grad",
     "vjp",
 ]

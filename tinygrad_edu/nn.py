@@ -105,10 +105,10 @@ class Module:
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Copies of the parameters' arrays under their names, frozen ones and other tensors that are kept included."""
-        return {name: t.data.copy(order="K") for name, t in self._stored().items()}
+        return {name: t.data.copy(order="K") for name, t in self.named_tensors().items()}
 
-    def _stored(self) -> dict[str, Tensor]:
-        """All leaf tensors by name, each once."""
+    def named_tensors(self) -> dict[str, Tensor]:
+        """All leaf tensors by name, each once: the parameters, frozen ones, and others that are kept."""
         found: dict[int, tuple[str, Tensor]] = {}
         for name, value in self._walk():
             if isinstance(value, Tensor) and value.is_leaf:
@@ -117,7 +117,7 @@ class Module:
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Sets every parameter from `state`. Raises `ValueError` and changes nothing if a name or shape is wrong."""
-        own = self._stored()
+        own = self.named_tensors()
         arrays = {n: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in state.items()}
         missing, unknown = own.keys() - arrays.keys(), arrays.keys() - own.keys()
         problems = [f"missing: {', '.join(sorted(missing))}"] if missing else []

@@ -52,7 +52,7 @@ def load(model: Module, path: PathLike) -> None:
     damaged, holds anything but arrays of numbers, or other names or shapes than the model's. Files of PyTorch's hold
     weights transposed: `from_torch_state_dict` reads those.
     """
-    wanted = {name: array.shape for name, array in model.state_dict().items()}
+    wanted = {name: t.shape for name, t in model.named_tensors().items()}
 
     def check(name: str, shape: tuple[int, ...]) -> None:
         if name not in wanted:
