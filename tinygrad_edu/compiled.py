@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -30,11 +31,19 @@ class CompiledStep:
         self._programs: dict[Any, Program] = {}
         self._gradients: tuple[Any, ...] | None = None
         self._own: list[bool] = []  # which of them are memory that may be written over
+        self._lock = threading.Lock()
 
     def __call__(self, *batch: Any) -> float:
-        value = self.evaluate(*batch)
-        self.update()
+        with self._lock:  # its programs have one memory
+            value = self.evaluate(*batch)
+            self.update()
         return value
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "a compiled step is not copied or pickled: its loss belongs to one model. Copy the model and its optimizer "
+            "together, copy.deepcopy((model, optimizer)), and make a step of them with compile_step"
+        )
 
     def evaluate(self, *batch: Any) -> float:
         """The loss of the batch; the gradients are kept for `update`. The parameters' `.grad` stays as it is."""
@@ -53,6 +62,7 @@ class CompiledStep:
             derivation = Derivation(self._loss, arrays, self._parameters)
             program = self._programs[key] = Program(derivation)
             self._optimizer.report_unreached([g is not None for g in derivation.gradients])
+        self._gradients = None  # the same memory
         value, *gradients = program.run(*arrays, *parameters)
         if gradient_check() is not None:
             check_compiled(value, gradients)

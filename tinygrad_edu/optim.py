@@ -61,6 +61,10 @@ class Optimizer:
         self._used: Array | None = None  # the gradient of the last of them
         self._told: set[str] = set()  # what was warned of: once is enough
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For `copy.deepcopy((model, optimizer))` and pickles: without the arrays to work in."""
+        return vars(self) | {"_spare": {}, "_work": {}}
+
     # The numbers among the settings: the bounds between which they are meant, the upper one excluded
     _bounds: ClassVar[dict[str, tuple[float, float]]] = {"lr": (0, math.inf), "weight_decay": (0, math.inf)}
 

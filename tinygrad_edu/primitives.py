@@ -9,6 +9,7 @@ import dis
 import functools
 import inspect
 import itertools
+import threading
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -20,6 +21,7 @@ _PLAIN = {bool, float, int, str, tuple, type(None)}  # options that need no seco
 Options = dict[str, Any]
 
 
+_growing = threading.Lock()
 tracing = 0  # how many traces are being made: then there are operands that write down what is done to them
 
 
@@ -82,6 +84,10 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
 
+    def __reduce__(self) -> str:
+        """Copied and pickled as what it is, a name in its module: rules are found by identity."""
+        return getattr(self.function, "__qualname__", self.function.__name__)
+
     def set_rules(self, vjps: tuple[Vjp | None, ...], each: Callable[[int], Vjp] | None) -> None:
         self.vjps, self.each = vjps, each
         rules = [vjp for vjp in (*vjps, each and each(0)) if vjp is not None]
@@ -93,7 +99,8 @@ class Primitive:
     def vjps_for(self, count: int) -> tuple[Vjp | None, ...]:
         """The rules for a call with `count` arguments."""
         if self.each is not None and count > len(self.vjps):
-            self.vjps += tuple(self.each(i) for i in range(len(self.vjps), count))
+            with _growing:  # or another thread might number the same arguments, or take back what this one added
+                self.vjps += tuple(self.each(i) for i in range(len(self.vjps), count))
         return self.vjps if self.each is None else self.vjps[:count]
 
     def bind(self, args: tuple[Any, ...], options: Options) -> tuple[tuple[Any, ...], Options]:

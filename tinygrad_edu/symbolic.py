@@ -87,6 +87,12 @@ class Derived:
             value, *gradients = program.run(*arrays, *(p.data for p in self._parameters))
             return np.array(value)[()], [None if g is None else np.array(g) for g in gradients]
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "a derivation is not copied or pickled: it belongs to one function and its parameters. Keep its .source, "
+            "or derive the copy"
+        )
+
     def __repr__(self) -> str:
         return f"Derived({', '.join(self._names)})"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sys import getrefcount
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike as ArrayConvertible
@@ -234,6 +234,16 @@ class Tensor(ArrayLike):
         """What functions of masked arrays ask for after they have helped themselves to `_data`."""
         self.__array__()  # refuses where that would drop a gradient
         raise AttributeError("_mask")
+
+    def __getstate__(self) -> object:
+        """For `copy.deepcopy` and pickles, of leaves only. Raises `TypeError` for a recorded tensor."""
+        if self.record is not None:
+            raise TypeError(
+                f"a tensor of shape {self.shape} that '{self.record.primitive.name}' computed is copied or pickled: "
+                "its record stays here, and its gradient would be lost. Take .detach(), or drop it from what is copied"
+            )
+        attributes, slots = cast(tuple[Any, dict[str, Any]], super().__getstate__())
+        return attributes, slots | {"_origin": None}
 
     def __float__(self) -> float:
         return float(self.item())

@@ -8,6 +8,7 @@ that is allocated once (`program.py`).
 from __future__ import annotations
 
 import contextlib
+import functools
 import linecache
 import operator
 import sys
@@ -118,7 +119,8 @@ class Trace:
 
 
 _traces: list[Trace] = []  # of this process …
-_one_at_a_time = threading.RLock()  # … and of one thread
+_one_at_a_time = threading.RLock()  # … and of one thread:
+_tracer: int | None = None
 
 
 SIZES_FROM_DATA = {np.nonzero, np.flatnonzero, np.argwhere}
@@ -188,16 +190,41 @@ def _refusal(what: str) -> TypeError:
     )
 
 
+def _to_its_thread(method: Callable[..., Any]) -> Any:
+    """A parameter is a symbol only to the thread that traces: others wait until it is a tensor again."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        if _tracer == threading.get_ident():
+            return method(self, *args, **options)
+        with _one_at_a_time:
+            if isinstance(self, Symbol):
+                raise _refusal("a symbol is used after the function that it was made for")
+            return getattr(self, method.__name__)(*args, **options)
+
+    return call
+
+
+def _refuses(name: str, what: str) -> Any:
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        raise _refusal(what)
+
+    method.__name__ = name
+    return _to_its_thread(method)
+
+
 class Symbol(Tensor):
     """A tensor that writes down what is done to it. It has a shape and a dtype, but no values to look at."""
 
     __slots__ = ()
     writes = True
 
+    @_to_its_thread
     def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         args, options = primitive.bind(args, options)
         return self._written(primitive, args, options)
 
+    @_to_its_thread
     def _binary(self, primitive: Primitive, a: Any, b: Any) -> Any:
         return self._written(primitive, (a, b), {})
 
@@ -233,17 +260,21 @@ class Symbol(Tensor):
             _traces[-1].records[y._origin] = record
         return y
 
+    @_to_its_thread
     def _write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
         if function in METADATA:
             return function(*map(_example, args), **options)
         return _traces[-1].write(function, args, options)
 
+    @_to_its_thread
     def _value(self) -> Any:
         return _symbol(self._origin)  # type: ignore[arg-type]
 
+    @_to_its_thread
     def detach(self) -> Any:
         return self._value()
 
+    @_to_its_thread
     def argument_of(self, primitive: Primitive) -> Any:
         line: Any = self._origin
         node: Any = self.record
@@ -265,37 +296,19 @@ class Symbol(Tensor):
 
     @property  # type: ignore[misc]
     def data(self) -> Any:
-        raise _refusal("the values of a symbol are asked for")
+        return self.numpy()
 
-    def numpy(self) -> Any:
-        raise _refusal("the values of a symbol are asked for")
-
-    def item(self) -> Any:
-        raise _refusal("the value of a symbol is asked for")
-
-    def tolist(self) -> Any:
-        raise _refusal("the values of a symbol are asked for")
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise _refusal("a plain array is made of a symbol")
-
-    def __float__(self) -> float:
-        raise _refusal("the value of a symbol is asked for")
-
-    def __int__(self) -> int:
-        raise _refusal("the value of a symbol is asked for")
-
-    def __bool__(self) -> bool:
-        raise _refusal("a Python branch depends on the data")
-
-    def __index__(self) -> int:
-        raise _refusal("an index depends on the data")
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise _refusal("a symbol is assigned into")
-
-    def backward(self, gradient: Any = None, *, retain_graph: bool = False) -> None:
-        raise _refusal("backward() is called on a symbol")
+    numpy = _refuses("numpy", "the values of a symbol are asked for")
+    item = _refuses("item", "the value of a symbol is asked for")
+    tolist = _refuses("tolist", "the values of a symbol are asked for")
+    __array__ = _refuses("__array__", "a plain array is made of a symbol")
+    __float__ = _refuses("__float__", "the value of a symbol is asked for")
+    __int__ = _refuses("__int__", "the value of a symbol is asked for")
+    __bool__ = _refuses("__bool__", "a Python branch depends on the data")
+    __index__ = _refuses("__index__", "an index depends on the data")
+    __setitem__ = _refuses("__setitem__", "a symbol is assigned into")
+    __getstate__ = _refuses("__getstate__", "a symbol is copied")
+    backward = _refuses("backward", "backward() is called on a symbol")
 
     def __repr__(self) -> str:
         return f"Symbol({self._origin!r})"
@@ -372,10 +385,13 @@ def _widened(value: Any) -> Any:
 @contextlib.contextmanager
 def _tracing(trace: Trace, parameters: Iterable[Tensor]) -> Iterator[None]:
     """Inside it, the parameters are symbols, wherever they are held."""
+    global _tracer
+    outer = _tracer
     held = [(p, p.__class__, p._origin if hasattr(p, "_origin") else None) for p in parameters]
     primitives.tracing += 1
     _traces.append(trace)
     try:
+        _tracer = threading.get_ident()
         for p, _, _ in held:
             p._origin = Line(None, (), {}, p._data)  # type: ignore[assignment]
             p.__class__ = Symbol
@@ -386,6 +402,7 @@ def _tracing(trace: Trace, parameters: Iterable[Tensor]) -> Iterator[None]:
             p.__class__ = kind
             p._origin = origin
         _traces.pop()
+        _tracer = outer
         primitives.tracing -= 1
 
 
