@@ -84,7 +84,7 @@ def test_the_rules_of_many_arguments_are_numbered_once(switching):
     own = threading.local()
 
     def each(i):
-        time.sleep(own.delay)
+        time.sleep(getattr(own, "delay", 0))
         return lambda g, y, *arrays: i
 
     def work(k):  # the one that needs fewest is the last to be done
