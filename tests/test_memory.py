@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import tracemalloc
 import weakref
@@ -9,8 +10,9 @@ import weakref
 import numpy as np
 import pytest
 
-from tinygrad_edu import SGD, Dense, Sequential, Sigmoid, Tensor
+from tinygrad_edu import SGD, Adam, Dense, Sequential, Sigmoid, Tensor, compile_step, fit, primitive, rule
 from tinygrad_edu import functional as F
+from tinygrad_edu.recording import is_recording
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +88,122 @@ def test_2000_steps_leave_memory_where_it_was(keep_losses):
         tracemalloc.stop()
     # A kept loss costs its own value and the structure of its graph, a few kilobytes, but no arrays.
     assert late - early < (2_000 if not keep_losses else 1800 * 4_000)
+
+
+class Trap:
+    """A function and its rule, of which one raises when told."""
+
+    def __init__(self):
+        self.armed = None
+
+    def spring(self, where, error):
+        if self.armed == where:
+            self.armed = None
+            raise error
+
+    def primitive(self, error):
+        @primitive
+        def trapped(x):
+            self.spring("forward", error)
+            return x * 1
+
+        def back(g, y, x):
+            self.spring("backward", error)
+            return g * 1
+
+        rule(trapped, back)
+        return trapped
+
+
+@pytest.mark.parametrize("error", [ValueError("trap"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+@pytest.mark.parametrize(
+    ("compiled", "where"),  # the rules of a compiled step are read while it is traced, and not again
+    [(False, "forward"), (False, "backward"), (False, "update"), (False, "traced"), (True, "forward"),
+     (True, "update"), (True, "traced")],
+)  # fmt: skip
+def test_a_step_left_in_the_middle_leaves_nothing(where, error, compiled):
+    trap = Trap()
+    trapped = trap.primitive(error)
+
+    class Trapped(Adam):
+        def _update(self, p, *rest):
+            if p.shape == (1,):
+                trap.spring("update", error)
+            super()._update(p, *rest)
+
+    net = Sequential(Dense(4, 8, rng=0), trapped, Sigmoid(), Dense(8, 1, rng=1))
+    X, y = np.ones((16, 4)), np.ones((16, 1))
+
+    def loss(X, y):
+        J = F.binary_cross_entropy_with_logits(net(X), y)
+        trap.spring("traced", error)
+        return J
+
+    optimizer = Trapped(net.parameters(), lr=0.01)
+    step = compile_step(loss, optimizer)
+
+    def go():
+        if compiled:
+            step(X, y)
+        else:
+            optimizer.zero_grad()
+            loss(X, y).backward()
+            optimizer.step()
+
+    def fail():
+        nonlocal step
+        trap.armed = where
+        if where == "traced":
+            step = compile_step(loss, optimizer)
+        with contextlib.suppress(type(error)):
+            go()
+            pytest.fail("the trap did not spring")
+        error.__traceback__ = error.__context__ = None
+        error.__dict__.pop("__notes__", None)
+
+    for _ in range(3):
+        go()
+    fail()
+    gc.collect()  # what was looked up once
+    before = [p.data.copy() for p in net.parameters()]
+    tracemalloc.start()
+    try:
+        sizes = []
+        for k in range(60):
+            fail()
+            if k in (19, 59):
+                assert gc.collect() == 0
+                sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 20_000  # free lists; a record with its arrays, each time, would be far more
+    assert all(type(p) is Tensor and p.is_leaf for p in net.parameters())
+    assert is_recording()
+    if where != "update":  # that stops between parameters
+        assert all(np.array_equal(p.data, b) for p, b in zip(net.parameters(), before, strict=True))
+    value = loss(X, y).item()
+    for _ in range(20):
+        go()
+    assert loss(X, y).item() < value and np.isfinite(value)
+
+
+def test_training_leaves_nothing_behind():
+    """Everything is dropped: the memory of the beginning is free again, and the collector finds nothing."""
+
+    def train():
+        net = Sequential(Dense(50, 80, rng=0), Sigmoid(), Dense(80, 1, rng=1))
+        X, y = np.ones((64, 50)), np.ones((64, 1))
+        for compiled in (False, True):
+            fit(net, X, y, loss=F.binary_cross_entropy_with_logits, optimizer=Adam(net.parameters()), epochs=2,
+                compiled=compiled, progress=False)  # fmt: skip
+
+    train()  # what is imported and looked up once stays
+    gc.collect()
+    tracemalloc.start()
+    try:
+        train()
+        assert gc.collect() == 0
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 5_000  # one array of it has 32,000 bytes

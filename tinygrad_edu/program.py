@@ -71,7 +71,7 @@ class Program:
         body = "\n    ".join([*self._code, f"return {returned},"])
         self.code = f"def run({arguments}):\n    {body}\n"
         exec(compile(self.code, "<derivation>", "exec"), self._namespace)
-        self._run: Callable[..., tuple[Any, ...]] = self._namespace["run"]
+        self._run: Callable[..., tuple[Any, ...]] = self._namespace.pop("run")  # or they would hold each other
         self._captured = list(derivation.captured)
 
     def run(self, *arrays: Any) -> tuple[Any, ...]:
