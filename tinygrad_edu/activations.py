@@ -38,7 +38,11 @@ def relu_into(out: Any, scratch: Scratch, x: Any) -> None:
 
 @primitive
 def relu(x: Any) -> Any:
-    """max(x, 0); the derivative at 0 is 0."""
+    """max(x, 0); the derivative at 0 is 0.
+
+    >>> tg.relu(np.array([-2.0, 0.0, 3.0]))
+    array([0., 0., 3.])
+    """
     return np.maximum(x, 0)
 
 
@@ -77,7 +81,11 @@ rule(_leaky_relu, lambda g, y, x, *, negative_slope: np.where(x > 0, g, negative
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """x where x > 0, negative_slope · x elsewhere."""
+    """x where x > 0, negative_slope · x elsewhere.
+
+    >>> tg.leaky_relu(np.array([-2.0, 3.0]), 0.5)
+    array([-1.,  3.])
+    """
     return _leaky_relu(x, negative_slope=negative_slope)
 
 
@@ -93,7 +101,11 @@ def sigmoid_into(out: Any, scratch: Scratch, x: Any) -> None:
 
 @primitive
 def sigmoid(x: Any) -> Any:
-    """The logistic function 1 / (1 + e⁻ˣ)."""
+    """The logistic function 1 / (1 + e⁻ˣ).
+
+    >>> tg.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
+    """
     x = floating(x)
     y = np.empty_like(x)
     sigmoid_into(y, unlimited, x)
@@ -107,7 +119,11 @@ sigmoid.marks_origin = True  # binary_cross_entropy looks for the logits
 
 @primitive
 def softplus(x: Any) -> Any:
-    """log(1 + eˣ)."""
+    """log(1 + eˣ).
+
+    >>> tg.softplus(np.array([-1000.0, 1000.0]))
+    array([   0., 1000.])
+    """
     return np.logaddexp(floating(x), 0)
 
 
@@ -116,7 +132,11 @@ rule(softplus, lambda g, y, x: g * sigmoid(x))
 
 @primitive
 def log_sigmoid(x: Any) -> Any:
-    """log(1 / (1 + e⁻ˣ)) = −softplus(−x)."""
+    """log(1 / (1 + e⁻ˣ)) = −softplus(−x).
+
+    >>> tg.log_sigmoid(np.array([-1000.0]))
+    array([-1000.])
+    """
     return -np.logaddexp(-floating(x), 0)
 
 
@@ -167,7 +187,11 @@ rule(
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """log Σ eˣ over `axis` (an int, a tuple, or None for all)."""
+    """log Σ eˣ over `axis` (an int, a tuple, or None for all).
+
+    >>> float(tg.logsumexp(np.array([1000.0, -1000.0])))
+    1000.0
+    """
     return _logsumexp(x, axis=axis, keepdims=keepdims)
 
 
@@ -193,7 +217,12 @@ _softmax.marks_origin = True  # cross_entropy, which takes logits, refuses its o
 
 
 def softmax(x: Any, axis: Any = -1) -> Any:
-    """eˣ / Σ eˣ along `axis`."""
+    """eˣ / Σ eˣ along `axis`.
+
+    >>> tg.softmax(np.array([[1000.0, 1000.0], [0.0, 1000.0]]))
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+    """
     return _softmax(x, axis=axis)
 
 
@@ -216,7 +245,11 @@ rule(_log_softmax, lambda g, y, x, *, axis: g - np.exp(y) * np.sum(g, axis=axis,
 
 
 def log_softmax(x: Any, axis: Any = -1) -> Any:
-    """x − log Σ eˣ along `axis`: the logarithm of softmax, also where softmax itself underflows."""
+    """x − log Σ eˣ along `axis`: the logarithm of softmax, also where softmax itself underflows.
+
+    >>> tg.log_softmax(np.array([[0.0, 1000.0]]))
+    array([[-1000.,     0.]])
+    """
     return _log_softmax(x, axis=axis)
 
 
@@ -247,7 +280,11 @@ rule(
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """x @ weight + bias: x of shape (…, n), weight (n, k), bias (k,), the result (…, k)."""
+    """x @ weight + bias: x of shape (…, n), weight (n, k), bias (k,), the result (…, k).
+
+    >>> tg.linear(np.ones((1, 2)), np.array([[1.0], [2.0]]), np.array([10.0]))
+    array([[13.]])
+    """
     if bias is None:
         return x @ weight
     return _linear(x, weight, bias) if len(shape_of(x)) > 1 else x @ weight + bias
@@ -257,6 +294,11 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, rng: np.random.Genera
     """Sets each element to 0 with probability `p` and divides the others by 1 − p; x itself outside training.
 
     (Srivastava et al., "Dropout", JMLR 15, 2014; scaled in training, so that evaluation needs no change.)
+
+    >>> tg.dropout(np.ones(4), 0.5, rng=0)
+    array([2., 0., 0., 0.])
+    >>> tg.dropout(np.ones(4), 0.5, training=False)
+    array([1., 1., 1., 1.])
     """
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p is a probability, not {p}")
