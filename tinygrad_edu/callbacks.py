@@ -18,6 +18,10 @@ class History(dict[str, list[float]]):
     """What `fit` measured after each epoch: `history["loss"]`, "val_loss", and each metric, as lists of floats.
 
     `stopped` says why training ended, `seconds` how long it took. `plot()` draws it.
+
+    >>> history = tg.History(loss=[0.5, 0.25])
+    >>> history.epochs
+    2
     """
 
     stopped: str = ""
@@ -50,6 +54,16 @@ class Callback:
     """Called by `fit`; either method may be left out. A plain function serves as `after_epoch`.
 
     Raising `StopIteration` in `after_epoch` ends the training. What `state_dict` gives is stored in checkpoints.
+
+    >>> class Shout(tg.Callback):
+    ...     def after_epoch(self, training):
+    ...         print(training.epoch, training.history["loss"])
+    ...
+    >>> net, x = tg.Dense(1, 1, init="zeros"), np.ones((1, 1))
+    >>> optimizer = tg.SGD(net.parameters(), lr=0.25)
+    >>> history = tg.fit(net, x, x, loss=tg.mse_loss, optimizer=optimizer, epochs=2, callbacks=[Shout()])
+    1 [1.0]
+    2 [1.0, 0.0]
     """
 
     def before_training(self) -> None:
@@ -74,6 +88,13 @@ class EarlyStopping(Callback):
 
     What ends in "accuracy" is to go up, everything else down, unless `mode` says "max" or "min". Note that "loss" is
     measured while an epoch learns, "val_loss" and metrics after it.
+
+    >>> net, x = tg.Dense(1, 1, init="zeros"), np.ones((1, 1))
+    >>> optimizer = tg.SGD(net.parameters(), lr=0.25)
+    >>> stopping = tg.EarlyStopping(patience=2, monitor="loss", min_delta=0.1)
+    >>> history = tg.fit(net, x, x, loss=tg.mse_loss, optimizer=optimizer, epochs=9, callbacks=[stopping])
+    >>> history.stopped
+    'loss did not improve after epoch 2'
     """
 
     def __init__(
