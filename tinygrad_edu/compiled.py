@@ -94,5 +94,11 @@ def compile_step(loss: Callable[..., Any], optimizer: Optimizer) -> CompiledStep
 
     Raises `TypeError`, with the line of code, where the function looks at values: in a Python branch, an index, by
     `float()` or `.data`.
+
+    >>> net = tg.Dense(2, 1, init="zeros")
+    >>> step = tg.compile_step(lambda X, y: tg.mse_loss(net(X), y), tg.SGD(net.parameters(), lr=0.25))
+    >>> X, y = np.ones((4, 2)), np.ones((4, 1))
+    >>> step(X, y), step(X, y)
+    (1.0, 0.25)
     """
     return CompiledStep(loss, optimizer)
