@@ -19,6 +19,13 @@ class Batches:
     Each iteration is an epoch; with `shuffle` the order is drawn anew for each, from `rng` (a Generator, a seed, or
     None for the package's own). The last batch is smaller if `batch_size` does not divide the number of rows, unless
     `drop_last`. `len()` is the number of batches. Batches without shuffling are views, not copies.
+
+    >>> for X, y in tg.Batches(np.zeros((5, 2)), np.arange(5), batch_size=2, shuffle=False):
+    ...     print(X.shape, y)
+    ...
+    (2, 2) [0 1]
+    (2, 2) [2 3]
+    (1, 2) [4]
     """
 
     def __init__(
@@ -62,6 +69,12 @@ class Standardizer:
     """(X − mean) / (deviation + epsilon) for each column, with the mean and deviation of the data it was fitted on.
 
     Fit it on the training data, and apply it to those and to all others: validation, test, a single new sample.
+
+    >>> X = np.array([[1.0, 10.0], [3.0, 30.0]])
+    >>> normal = tg.Standardizer().fit(X)
+    >>> normal(X).round(6)
+    array([[-1., -1.],
+           [ 1.,  1.]])
     """
 
     def __init__(self, epsilon: float = 1e-9) -> None:
