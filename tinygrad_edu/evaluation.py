@@ -25,6 +25,9 @@ def accuracy(prediction: Any, target: Any) -> float:
     `prediction` (m, k): the largest score against labels (m,), (m, 1) or one-hot rows (m, k). `prediction` (m, 1) or
     (m,): predicted labels, if they are integers, or probabilities of class 1, against 0 and 1. Raises `ValueError` for
     numbers that are no probabilities (such as logits: apply `sigmoid`), and for impossible labels.
+
+    >>> tg.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
+    0.5
     """
     p, t = numbers("accuracy: predictions are", prediction), numbers("accuracy: targets are", target)
     if not p.size:
@@ -56,7 +59,11 @@ def _share(guesses: Any, labels: Any) -> float:
 
 
 def predict(model: Any, X: Any, *, batch_size: int = 1000) -> NDArray[Any]:
-    """The model's output for all rows of `X`, in evaluation mode and without recording."""
+    """The model's output for all rows of `X`, in evaluation mode and without recording.
+
+    >>> tg.predict(tg.Sequential(tg.Dense(2, 1), tg.Dropout()), np.ones((5, 2))).shape
+    (5, 1)
+    """
     with evaluating(model):
         pieces = [model(widened(x)) for (x,) in Batches(X, batch_size=batch_size, shuffle=False)]
     if not pieces:
