@@ -24,7 +24,17 @@ MACHINE_EPSILON = float(np.finfo(np.float64).eps)
 
 
 class GradientMismatch(AssertionError):
-    """Autograd's gradient differs from the numerical one; the message is a table of where."""
+    """Autograd's gradient differs from the numerical one; the message is a table of where.
+
+    >>> double = tg.primitive(lambda x: 2 * x)
+    >>> tg.rule(double, lambda g, y, x: 3 * g)
+    >>> try:
+    ...     tg.gradcheck(double, np.array([1.0]))
+    ... except tg.GradientMismatch as error:
+    ...     print(str(error).splitlines()[0])
+    ...
+    gradcheck FAILED: 1 of 1 entries are wrong, 0 skipped at a kink
+    """
 
 
 def numerical_gradient(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-4) -> tuple[Array, ...]:
@@ -34,6 +44,10 @@ def numerical_gradient(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-4)
     the caller's own where it passed tensors, so `fun` may also reach them in another way (a model's parameters).
     Everything else is passed on as it is and gets no array. The step is `eps · max(1, |x|)`. Raises `ValueError` if
     `fun` gives more than one number.
+
+    >>> (g,) = tg.numerical_gradient(lambda x: np.sum(x**2), np.array([1.0, 2.0]))
+    >>> g.round(6)
+    array([2., 4.])
     """
     with _float64_leaves(inputs) as (arguments, leaves):
         value = _Value(lambda: fun(*arguments))
@@ -63,6 +77,9 @@ def gradcheck(
     Raises `ValueError` if `fun` is not deterministic.
     The message lists the worst entries with the relative difference `|num − ana| / |num + ana|`, and for each input
     `‖num − ana‖ / ‖num + ana‖` as in the course's exercise 4.
+
+    >>> tg.gradcheck(lambda w, x: np.tanh(x @ w), np.ones(2), np.ones((3, 2)))
+    True
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order must be 1 or 2, not {order!r}")
