@@ -23,7 +23,11 @@ from .values import numbers, shape_of
 
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """Σ (prediction − target)², divided as `reduction` says: by the number of elements ("mean"), by that of rows
-    ("batchmean"), or not at all ("sum")."""
+    ("batchmean"), or not at all ("sum").
+
+    >>> tg.mse_loss(np.array([[1.0], [4.0]]), np.array([[1.0], [2.0]]))
+    np.float64(2.0)
+    """
     prediction = _single(as_floats(prediction))
     target = _target("mse_loss", prediction, target)
     return _mse_loss(prediction, target, count=_count("mse_loss", reduction, shape_of(prediction)))
@@ -53,6 +57,10 @@ def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean")
     Where `probability` is a tensor made by `sigmoid`, this is `binary_cross_entropy_with_logits` of the sigmoid's
     input: the gradient is p − y and no logarithm of 0 is ever taken. Otherwise probabilities below the
     smallest normal number count as that number, which keeps loss and gradient finite.
+
+    >>> z = tg.Tensor([[1000.0]], requires_grad=True)
+    >>> tg.binary_cross_entropy(tg.sigmoid(z), [[0.0]]).item()
+    1000.0
     """
     given = as_floats(probability)
     logits = given.argument_of(sigmoid) if isinstance(given, Tensor) else None
@@ -69,6 +77,9 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = 
     """−Σ [y log h + (1 − y) log(1 − h)] with h = sigmoid(logits), divided as `reduction` says (see `mse_loss`).
 
     Computed as z (1[z > 0] − y) + log(1 + e^−|z|), in which nothing cancels. The gradient is h − y.
+
+    >>> tg.binary_cross_entropy_with_logits(np.array([[1000.0], [-1000.0]]), np.array([[0.0], [0.0]]))
+    np.float64(500.0)
     """
     logits = _logits("binary_cross_entropy_with_logits", logits, "binary_cross_entropy")
     target = _target("binary_cross_entropy_with_logits", logits, target, low=0, high=1)
@@ -132,6 +143,9 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
 
     `labels` are integers 0 … k − 1 of shape (m,) or (m, 1), or rows of probabilities (m, k), such as one-hot rows.
     "mean" and "batchmean" both divide by m, "sum" does not.
+
+    >>> tg.cross_entropy(np.array([[1000.0, 0.0], [1000.0, 0.0]]), [0, 1])
+    np.float64(500.0)
     """
     shape = shape_of(logits)
     if len(shape) != 2:
@@ -235,6 +249,10 @@ def one_hot(labels: Any, num_classes: int, dtype: Any = np.float64) -> Any:
     """Integer labels of shape (m,) or (m, 1) to an array (m, num_classes) with a 1 at each label.
 
     Raises `ValueError` for labels that are not integers from 0 to num_classes − 1.
+
+    >>> tg.one_hot([2, 0], 3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
     """
     given = _values_of("one_hot", labels)
     if given.ndim != 1 and given.shape[1:] != (1,):
@@ -276,6 +294,9 @@ def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
     """λ/(2m) Σ w²: the regularisation of the course's exercise 4, to be added to a cost of m samples.
 
     Takes a model, of which the weights count and the biases (parameters of one axis) never do, or the weights.
+
+    >>> tg.l2_penalty(tg.Dense(2, 1, init=lambda shape, rng: np.ones(shape)), 3.0, 6).item()
+    0.5
     """
     if m <= 0 or not lam >= 0:
         raise ValueError(f"l2_penalty: λ must be at least 0 and the number of samples m positive, got {lam=}, {m=}")
