@@ -53,6 +53,11 @@ def minimize(
 
     Raises `ValueError` for an unknown method, or if the cost is not finite at the start, `ImportError` without SciPy
     (extra `examples`).
+
+    >>> w = tg.Tensor([0.0, 0.0], requires_grad=True)
+    >>> end = tg.minimize([w], lambda: np.sum((w - [3.0, 4.0]) ** 2), "L-BFGS-B")
+    >>> w.data.round(4)
+    array([3., 4.])
     """
     try:
         from scipy import optimize
