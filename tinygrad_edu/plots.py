@@ -36,6 +36,9 @@ def image_grid(
 
     `order="F"` for those unrolled column by column (ex4's). `titles` stand above the images, in red where `wrong`.
     `symmetric` puts 0 at mid grey, the same scale for all: for weights.
+
+    >>> figure = tg.plots.image_grid(np.zeros((4, 8, 8)), columns=2, titles=list("abcd"))
+    >>> figure.savefig("images.png")
     """
     shown = _squares(np.asarray(images), order)
     n = len(shown)
@@ -64,12 +67,18 @@ def _squares(images: Any, order: Order) -> Any:
 
 
 def digit_grid(X: ArrayLike, *, columns: int = 10, order: Order = "C") -> Any:
-    """Digits, one beside the other: the picture with which the exercises begin."""
+    """Digits, one beside the other: the picture with which the exercises begin.
+
+    >>> figure = tg.plots.digit_grid(np.zeros((20, 784)))
+    """
     return image_grid(X, columns=columns, order=order)
 
 
 def hidden_units(model: Any, *, columns: int | None = None, order: Order = "C") -> Any:
-    """What each unit of the first layer looks for: its weights as an image (black −, white +, mid grey 0)."""
+    """What each unit of the first layer looks for: its weights as an image (black −, white +, mid grey 0).
+
+    >>> figure = tg.plots.hidden_units(tg.Sequential(tg.Dense(784, 6), tg.Sigmoid()))
+    """
     weight = next((p for p in model.parameters() if p.ndim == 2), None)
     if weight is None:
         raise ValueError("hidden_units: the model has no layer with weights")
@@ -79,7 +88,10 @@ def hidden_units(model: Any, *, columns: int | None = None, order: Order = "C") 
 def predictions(
     X: ArrayLike, truth: ArrayLike, guess: ArrayLike, *, columns: int = 10, order: Order = "C", most: int = 100
 ) -> Any:
-    """Images with their label and what was predicted, "4 → 9"; the wrong ones in red."""
+    """Images with their label and what was predicted, "4 → 9"; the wrong ones in red.
+
+    >>> figure = tg.plots.predictions(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
+    """
     t, g = np.asarray(truth).reshape(-1)[:most], np.asarray(guess).reshape(-1)[:most]
     titles = [f"{a} → {b}" for a, b in zip(t, g, strict=True)]
     return image_grid(np.asarray(X)[:most], columns=columns, titles=titles, wrong=list(t != g), order=order)
@@ -88,7 +100,10 @@ def predictions(
 def misclassified(
     X: ArrayLike, truth: ArrayLike, guess: ArrayLike, *, columns: int = 10, order: Order = "C", most: int = 100
 ) -> Any:
-    """The samples that were predicted wrongly, each with its position, its label and the prediction."""
+    """The samples that were predicted wrongly, each with its position, its label and the prediction.
+
+    >>> figure = tg.plots.misclassified(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
+    """
     t, g = np.asarray(truth).reshape(-1), np.asarray(guess).reshape(-1)
     places = np.flatnonzero(t != g)[:most]
     if not len(places):
@@ -103,6 +118,8 @@ def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", tit
     """Curves over epochs or iterations: costs above each other, and what is measured otherwise below.
 
     Names that differ in "val_" share a colour; validation is dashed.
+
+    >>> figure = tg.plots.curves({"loss": [2.0, 1.0], "val_loss": [2.5, 1.5], "accuracy": [0.5, 0.9]})
     """
     costs = [name for name in history if name.endswith(("loss", "cost"))]
     others = [name for name in history if name not in costs]
@@ -135,6 +152,8 @@ def decision_regions(model: Any, X: ArrayLike, y: ArrayLike, *, axes: Any = None
 
     The model's output is the probability of class 1 (m, 1), or a score for each class (m, k). Draws into `axes`, if
     given, and returns its figure.
+
+    >>> figure = tg.plots.decision_regions(tg.Sequential(tg.Dense(2, 1), tg.Sigmoid()), *tg.datasets.rose())
     """
     points, labels = np.asarray(X), np.asarray(y).reshape(-1)
     if points.ndim != 2 or points.shape[1] != 2:
@@ -160,7 +179,10 @@ def decision_regions(model: Any, X: ArrayLike, y: ArrayLike, *, axes: Any = None
 
 
 def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = False) -> Any:
-    """How often each label (rows) was predicted as each class (columns); with `normalize`, as parts of the row."""
+    """How often each label (rows) was predicted as each class (columns); with `normalize`, as parts of the row.
+
+    >>> figure = tg.plots.confusion_matrix([0, 1, 1], [0, 1, 0])
+    """
     try:
         from sklearn.metrics import confusion_matrix as count
     except ImportError:
@@ -183,7 +205,11 @@ def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = Fa
 
 def drawn(model: Any, height: int, width: int) -> Any:
     """The picture (height, width) or, in colour, (height, width, 3) that a model of coordinates paints, at any
-    resolution: values from 0 to 1 at the points of `datasets.grid_points`."""
+    resolution: values from 0 to 1 at the points of `datasets.grid_points`.
+
+    >>> tg.plots.drawn(tg.Sequential(tg.Dense(2, 3), tg.Sigmoid()), 4, 5).shape
+    (4, 5, 3)
+    """
     values = np.clip(predict(model, grid_points(height, width), batch_size=20_000), 0, 1)
     if values.shape[1] not in (1, 3):
         raise ValueError(f"drawn: the model must give 1 or 3 values for a point, it gives {values.shape[1]}")
@@ -191,7 +217,10 @@ def drawn(model: Any, height: int, width: int) -> Any:
 
 
 def pictures(images: Mapping[str, ArrayLike], *, height: float = 3.0) -> Any:
-    """Pictures, grey or in colour and of any sizes, one beside the other under their titles."""
+    """Pictures, grey or in colour and of any sizes, one beside the other under their titles.
+
+    >>> figure = tg.plots.pictures({"black": np.zeros((4, 4)), "white": np.ones((4, 4))})
+    """
     arrays = {name: np.asarray(image) for name, image in images.items()}
     widths = [array.shape[1] / array.shape[0] for array in arrays.values()]
     figure = _figure(height * sum(widths) + 0.2 * len(widths), height + 0.4)
