@@ -214,7 +214,16 @@ def primitive_of(function: Callable[..., Any], forward: Callable[..., Any] | Non
 
 
 def primitive(function: Callable[..., Any]) -> Primitive:
-    """Makes a plain function of arrays one step of the record; give it its derivative with `rule`."""
+    """Makes a plain function of arrays one step of the record; give it its derivative with `rule`.
+
+    >>> @tg.primitive
+    ... def square(x):
+    ...     return x * x
+    ...
+    >>> tg.rule(square, lambda g, y, x: g * 2 * x)
+    >>> tg.grad(square)(3.0)
+    np.float64(6.0)
+    """
     return Primitive(function)
 
 
@@ -227,6 +236,11 @@ def rule(function: Callable[..., Any], *vjps: Vjp | None, each: Callable[[int], 
     constant. `each` makes the rule for argument i, for functions that take any number of arrays.
 
     Rules are written with NumPy functions and operators that have rules themselves, so they hold for tensors too.
+
+    >>> product = tg.primitive(lambda a, b: a * b)
+    >>> tg.rule(product, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
+    >>> tg.grad(product, argnums=(0, 1))(3.0, 5.0)
+    (np.float64(5.0), np.float64(3.0))
     """
     if not vjps and each is None:
         raise TypeError(f"rule({getattr(function, '__name__', function)}): give one rule for each array argument")
