@@ -8,7 +8,17 @@ _default = np.random.default_rng()
 
 
 def manual_seed(seed: int) -> None:
-    """Seeds the default generator, which initialisers, dropout and shuffling use when they are given no `rng`."""
+    """Seeds the default generator, which initialisers, dropout and shuffling use when they are given no `rng`.
+
+    All threads draw from it, in the order in which they come: for the same numbers each time, give each thread an `rng`
+    of its own.
+
+    >>> tg.manual_seed(1)
+    >>> a = tg.Dense(2, 2).weight.data
+    >>> tg.manual_seed(1)
+    >>> bool(np.all(a == tg.Dense(2, 2).weight.data))
+    True
+    """
     global _default
     _default = np.random.default_rng(seed)
 
