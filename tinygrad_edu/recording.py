@@ -20,7 +20,15 @@ gradient_check = _gradient_check.get
 
 
 class no_grad(ContextDecorator):
-    """Inside it, or in a function decorated with it, nothing is recorded, in this thread."""
+    """Inside it, or in a function decorated with it, nothing is recorded, in this thread.
+
+    >>> x = tg.Tensor([1.0], requires_grad=True)
+    >>> with tg.no_grad():
+    ...     y = x * 2
+    ...
+    >>> y.requires_grad
+    False
+    """
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         """`@no_grad` decorates as `@no_grad()` does."""
