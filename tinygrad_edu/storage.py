@@ -41,6 +41,11 @@ def save(model: Module, path: PathLike) -> None:
     The file appears under its name only when it is complete, so that an interrupted save leaves an older one whole.
     Raises `ValueError` for another ending, `ImportError` if `.safetensors` is asked for without that package (extra
     `examples`).
+
+    >>> net = tg.Dense(2, 1)
+    >>> tg.save(net, "net.npz")
+    >>> np.load("net.npz")["weight"].shape
+    (2, 1)
     """
     save_arrays(model.state_dict(), path)
 
@@ -51,6 +56,12 @@ def load(model: Module, path: PathLike) -> None:
     Raises `FileNotFoundError` if there is none, and `ValueError`, with the model left as it was, if the file is
     damaged, holds anything but arrays of numbers, or other names or shapes than the model's. Files of PyTorch's hold
     weights transposed: `from_torch_state_dict` reads those.
+
+    >>> net, other = tg.Dense(2, 1), tg.Dense(2, 1)
+    >>> tg.save(net, "net.npz")
+    >>> tg.load(other, "net.npz")
+    >>> bool(np.all(net.weight.data == other.weight.data))
+    True
     """
     wanted = {name: t.shape for name, t in model.named_tensors().items()}
 
