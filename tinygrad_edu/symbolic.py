@@ -110,6 +110,17 @@ def derive(fun: Callable[..., Any], *examples: Any, parameters: Any = ()) -> Der
 
     Raises `TypeError`, with the line of code, where the function looks at values (a Python branch on data, `float()`),
     uses tensors that require grad and are not among the parameters, or does not return a scalar.
+
+    >>> derived = tg.derive(lambda x: np.sum(x**2), np.ones(2))
+    >>> derived(np.array([1.0, 3.0]))
+    (np.float64(10.0), [array([2., 6.])])
+    >>> print(derived.source[derived.source.index("def value") :].rstrip())
+    def value_and_gradients(x):
+        # forward
+        J = np.sum(x ** 2)
+        # backward
+        dx = 2 * x          # (2,)
+        return J, (dx,)
     """
     return Derived(fun, examples, parameters)
 
