@@ -39,6 +39,14 @@ class Tensor(ArrayLike):
     float32 stays float32. With `requires_grad=True`, what is computed from the tensor is recorded, and `backward()`
     on a result adds its gradient to `.grad`. Raises `TypeError` for data that is not numeric, and for
     `requires_grad=True` on integer, boolean or complex data, which have no gradient.
+
+    >>> x = tg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> y = np.sum(x**2)
+    >>> y.backward()
+    >>> x.grad
+    array([2., 4., 6.])
+    >>> x * 2
+    Tensor([2., 4., 6.], record=multiply)
     """
 
     __slots__ = ("__weakref__", "_data", "_grad", "_name", "_origin", "_requires_grad", "record")
