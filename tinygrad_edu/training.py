@@ -66,6 +66,13 @@ def fit(
     installed). Ctrl-C ends the training when the step is complete (pressed twice, at once), and what was learned stays.
 
     Raises `FloatingPointError` when the loss is not finite, with the parameters from before that step.
+
+    >>> net = tg.Dense(2, 1, rng=0)
+    >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> optimizer = tg.SGD(net.parameters(), lr=0.3)
+    >>> history = tg.fit(net, X, X[:, :1], loss=tg.mse_loss, optimizer=optimizer, epochs=200, rng=0)
+    >>> history["loss"][-1] < 1e-6, history.stopped
+    (True, 'all epochs done')
     """
     if epochs < 0:
         raise ValueError(f"fit: epochs must not be negative, got {epochs}")
