@@ -33,6 +33,11 @@ def grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
     shapes and dtypes; where `fun` ignores it, the gradient is 0. With `has_aux`, `fun` returns `(number, anything)`
     and the function `(gradient, anything)`. Raises `TypeError` for arguments that are not floats, `ValueError` if
     `fun` gives more than one number.
+
+    >>> tg.grad(lambda x: np.sum(x**3))(np.array([1.0, 2.0]))
+    array([ 3., 12.])
+    >>> tg.grad(tg.grad(lambda x: x**3))(2.0)
+    np.float64(12.0)
     """
 
     def gradient(*args: Any, **options: Any) -> Any:
@@ -43,7 +48,11 @@ def grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
 
 
 def value_and_grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False) -> Callable[..., Any]:
-    """As `grad`, but gives `(value, gradient)`, with `has_aux` `((value, anything), gradient)`."""
+    """As `grad`, but gives `(value, gradient)`, with `has_aux` `((value, anything), gradient)`.
+
+    >>> tg.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    (np.float64(5.0), array([2., 4.]))
+    """
 
     def value_and_gradient(*args: Any, **options: Any) -> Any:
         call = _Call(fun, argnums, args, options)
@@ -64,7 +73,12 @@ def value_and_grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bo
 
 def jacobian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     """The function that gives all first derivatives: for an output of shape `(…out)` and an argument of shape
-    `(…in)` an array `(…out, …in)`; for an output with a structure, that structure of those."""
+    `(…in)` an array `(…out, …in)`; for an output with a structure, that structure of those.
+
+    >>> tg.jacobian(lambda x: x**2)(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [0., 4.]])
+    """
 
     def jacobian_at(*args: Any, **options: Any) -> Any:
         call = _Call(fun, argnums, args, options)
@@ -91,13 +105,23 @@ def _unit(k: int, shape: tuple[int, ...]) -> Any:
 
 def hessian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     """The function that gives all second derivatives of `fun`, which gives a single number: for an argument of shape
-    `(…in)` an array `(…in, …in)`; for one with a structure, that structure of that structure of such arrays."""
+    `(…in)` an array `(…in, …in)`; for one with a structure, that structure of that structure of such arrays.
+
+    >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 2.0]))
+    array([[4., 2.],
+           [2., 0.]])
+    """
     return jacobian(grad(fun, argnums), argnums)
 
 
 def vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """`fun(*args)`, and the function that takes a gradient of its output (of its shape) to those of all arguments:
-    the vector–Jacobian product."""
+    the vector–Jacobian product.
+
+    >>> y, pull = tg.vjp(lambda x: x**2, np.array([1.0, 2.0]))
+    >>> pull(np.array([1.0, 10.0]))
+    (array([ 2., 40.]),)
+    """
     kept = _map(lambda x: x.copy() if isinstance(x, np.ndarray) else x, args)  # the caller may change theirs
     call = _Call(fun, tuple(range(len(args))), kept, {})
 
@@ -112,7 +136,11 @@ def vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple
 
 
 def hvp(fun: Callable[..., Any], x: Any, vector: Any) -> Any:
-    """The Hessian of `fun` at `x` times `vector` (of the structure of `x`), without forming the Hessian."""
+    """The Hessian of `fun` at `x` times `vector` (of the structure of `x`), without forming the Hessian.
+
+    >>> tg.hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 0.0]))
+    array([6., 0.])
+    """
 
     def product(g: Any, v: Any) -> Any:
         if np.shape(_array_of(g)) != np.shape(_array_of(v)):
