@@ -151,6 +151,13 @@ def test_what_belongs_to_one_model_is_refused(duplicate):
         tg.derive(lambda X: np.mean(duplicate(net)(X)), X, parameters=net)
 
 
+def test_a_transformed_function_is_the_same_one():
+    slope = tg.grad(np.sum)
+    assert copy.deepcopy(slope) is slope
+    with pytest.raises((pickle.PicklingError, AttributeError), match=r"Can't (pickle|get) local object .*grad"):
+        pickle.dumps(slope)
+
+
 def test_what_else_trains(duplicate):
     """Batches, callbacks, histories and standardisers are plain data."""
     batches = tg.Batches(X, Y, batch_size=2, rng=np.random.default_rng(1))

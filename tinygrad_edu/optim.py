@@ -29,6 +29,10 @@ class Optimizer:
     `params` is the parameters, or groups: `[{"params": weights, "weight_decay": 1e-4}, {"params": biases}]`, where
     what a group does not say is taken from the optimiser's own arguments.
 
+    Arrays are updated in place, so a model is trained by one thread at a time, and others that use it meanwhile may
+    find it half updated; different models are trained in as many threads as you like. `copy.deepcopy((model,
+    optimizer))` copies both together; a copy of the optimiser alone has parameters of its own.
+
     >>> net = tg.Dense(2, 1)
     >>> optimizer = tg.Adam([{"params": net.weight, "weight_decay": 1e-4}, {"params": net.bias}], lr=0.01)
     >>> [group["weight_decay"] for group in optimizer.param_groups]

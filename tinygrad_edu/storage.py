@@ -211,8 +211,8 @@ def _read_array(file: IO[bytes], name: str, size: int, check: Check) -> NDArray[
             "it is damaged, or made to do damage"
         )
     content = head.read()
-    content += file.read(wanted - len(content))
-    if len(content) != wanted or file.read(1):  # reading to the end also compares the checksum
+    content += file.read(wanted - len(content))  # with the last byte, the checksum is compared
+    if len(content) != wanted:
         raise Refused(f"{name}: its numbers are not all there. The file is damaged: take an older copy")
     array = np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")
     return array.astype(dtype.newbyteorder("="))  # also a copy that can be written to
