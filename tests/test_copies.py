@@ -59,6 +59,7 @@ def test_tensors(duplicate):
     assert other.grad.tolist() == [[5, 7]] and t.grad.tolist() == [[3, 3]]
     for plain in (tg.Tensor([1, 2]), tg.Tensor(np.float32(3)), tg.Tensor([True]), np.exp(tg.Tensor([1.0]))):
         assert np.array_equal(duplicate(plain).data, plain.data) and duplicate(plain).dtype == plain.dtype
+    assert duplicate(F.sigmoid(tg.Tensor([0.0])).reshape(1, 1)).tolist() == [[0.5]]
 
 
 def test_a_shallow_copy_shares_its_array():
@@ -111,7 +112,7 @@ def test_a_model_with_its_optimizer(duplicate, kind):
     assert repr(duplicate(its).state_dict()) == repr(its.state_dict()) == repr(optimizer.state_dict())
     step = tg.compile_step(lambda X, y: F.cross_entropy(other(X), y), its)
     step(X, Y)
-    assert len(pickle.dumps(its)) < 5_000  # the arrays to work in are left out
+    assert its._work and not duplicate(its)._work  # the arrays to work in are left out
 
 
 def test_functions_are_the_same_ones(duplicate):

@@ -187,6 +187,21 @@ def test_a_step_left_in_the_middle_leaves_nothing(where, error, compiled):
     assert loss(X, y).item() < value and np.isfinite(value)
 
 
+def test_an_evaluation_that_fails_leaves_no_gradients():
+    """They would lie in memory that is half written over."""
+    error, trap = ValueError("trap"), Trap()
+    w = Tensor([3.0, 4.0], requires_grad=True)
+    trapped = trap.primitive(error)
+    step = compile_step(lambda: trapped(w * w).sum(), SGD([w], lr=0.1))
+    step.evaluate()
+    trap.armed = "forward"
+    with pytest.raises(ValueError, match="trap"):
+        step.evaluate()
+    with pytest.raises(RuntimeError, match=r"update\(\) without evaluate\(\)"):
+        step.update()
+    assert step() == 25 and np.allclose(w.data, [2.4, 3.2])
+
+
 def test_training_leaves_nothing_behind():
     """Everything is dropped: the memory of the beginning is free again, and the collector finds nothing."""
 

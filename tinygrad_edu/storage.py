@@ -201,8 +201,6 @@ def _read_array(file: IO[bytes], name: str, size: int, check: Check) -> NDArray[
     shape, in_columns, dtype = header(head)
     if dtype.kind not in "fiub":
         raise Refused(f"{name} is of dtype {dtype}: only arrays of real numbers are read, never pickled objects")
-    if any(n < 0 for n in shape):
-        raise Refused(f"{name} is of shape {shape}: the file is damaged, or made to do damage")
     check(name, shape)
     wanted = math.prod(shape) * dtype.itemsize
     if size != head.tell() + wanted:
