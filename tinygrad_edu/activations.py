@@ -20,13 +20,13 @@ from .tensor import Tensor
 from .values import floating, shape_of
 
 # A primitive's `into` does its work in given memory: in `out`, and in what `scratch(k, x)` gives it for its k-th
-# intermediate result, an array like `x` (and of another dtype, if one is given), in a compiled step always the same.
-# Otherwise that is None, with which as `out=` NumPy makes a new array.
+# intermediate result: an array laid out like `x` (of another dtype, if one is given), always the same in a compiled step.
 Scratch = Callable[..., Any]
 
 
-def unlimited(k: int, x: Any, dtype: Any = None) -> None:
+def new_array(k: int, x: Any, dtype: Any = None) -> Any:
     """The scratch memory of a call outside compiled steps."""
+    return np.empty_like(x, dtype)
 
 
 # Activations
@@ -108,7 +108,7 @@ def sigmoid(x: Any) -> Any:
     """
     x = floating(x)
     y = np.empty_like(x)
-    sigmoid_into(y, unlimited, x)
+    sigmoid_into(y, new_array, x)
     return y if y.ndim else y[()]
 
 
@@ -175,7 +175,7 @@ def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
 
 @primitive
 def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
-    largest, _, excess = _log_sum(floating(x), axis, unlimited)
+    largest, _, excess = _log_sum(floating(x), axis, new_array)
     total = largest + excess
     return total if keepdims else np.squeeze(total, axis=axis)[()]
 
@@ -207,7 +207,7 @@ def softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
 def _softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
     y = np.empty_like(x)
-    softmax_into(y, unlimited, x, axis=axis)
+    softmax_into(y, new_array, x, axis=axis)
     return y
 
 
@@ -236,7 +236,7 @@ def log_softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
 def _log_softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
     y = np.empty_like(x)
-    log_softmax_into(y, unlimited, x, axis=axis)
+    log_softmax_into(y, new_array, x, axis=axis)
     return y
 
 

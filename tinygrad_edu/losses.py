@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .activations import Scratch, _softmax, as_floats, log_softmax, sigmoid, unlimited
+from .activations import Scratch, _softmax, as_floats, log_softmax, new_array, sigmoid
 from .operand import on_values
 from .primitives import primitive, rule
 from .tensor import Tensor
@@ -40,7 +40,7 @@ def mse_loss_into(out: None, scratch: Scratch, p: Any, t: Any, *, count: int) ->
 
 @primitive
 def _mse_loss(p: Any, t: Any, *, count: int) -> Any:
-    return mse_loss_into(None, unlimited, p, t, count=count)
+    return mse_loss_into(None, new_array, p, t, count=count)
 
 
 _mse_loss.into = mse_loss_into
@@ -110,7 +110,7 @@ def binary_cross_entropy_into(out: None, scratch: Scratch, z: Any, h: Any, t: An
 @primitive
 def _binary_cross_entropy(z: Any, h: Any, t: Any, *, count: int) -> Any:
     """From the logits z; their sigmoid h comes along because the gradient is made of it."""
-    return binary_cross_entropy_into(None, unlimited, z, h, t, count=count)
+    return binary_cross_entropy_into(None, new_array, z, h, t, count=count)
 
 
 _binary_cross_entropy.into = binary_cross_entropy_into
@@ -195,7 +195,7 @@ def _single(x: Any) -> Any:
 @primitive
 def _cross_entropy(z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
     """From the logits z and their log_softmax q; `totals` are the sums of the rows of t."""
-    return cross_entropy_into(None, unlimited, z, q, t, count=count, totals=totals)
+    return cross_entropy_into(None, new_array, z, q, t, count=count, totals=totals)
 
 
 _cross_entropy.into = cross_entropy_into
@@ -210,7 +210,7 @@ rule(
 def _rows_of_labels(labels: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
     """Labels as rows of probabilities, checked."""
     rows = np.empty(shape, dtype)
-    rows_into(rows, unlimited, labels, shape=shape, dtype=dtype)
+    rows_into(rows, new_array, labels, shape=shape, dtype=dtype)
     return rows
 
 
