@@ -140,7 +140,7 @@ def sort(a: Any, axis: int | None = -1, kind: Any = None, order: None = None, *,
 
 def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    return np.take_along_axis(a, np.argpartition(plain(a), kth, axis, kind=kind, order=order), axis)
+    return np.take_along_axis(a, on_values(np.argpartition)(a, kth, axis, kind=kind, order=order), axis)
 
 
 FUNCTIONS[np.sort] = sort

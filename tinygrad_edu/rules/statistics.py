@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import option, plain, refuse
+from ..operand import on_values, option, plain, refuse
 from ..primitives import FUNCTIONS
 
 _GIVEN = np._NoValue
@@ -56,7 +56,7 @@ def _extreme(function: Callable[..., Any], reduce: Callable[..., Any], neutral: 
     def ignore(a: Any, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
         refuse(function, {"out": out}, "out")
         keepdims = _keep(keepdims)
-        none = np.isnan(function(plain(a), axis=axis, keepdims=keepdims))  # NumPy warns of slices without a number
+        none = np.isnan(on_values(function)(a, axis=axis, keepdims=keepdims))  # NumPy warns of slices without a number
         best = reduce(np.where(np.isnan(a), neutral, a), axis=axis, keepdims=keepdims)
         return np.where(none, np.nan, best) if np.any(none) else best
 

@@ -1,0 +1,33 @@
+"""`python -m tests.fuzz --programs 100000 --seed 0 --workers 2`: random programs, and a report of what was found."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from collections import Counter
+
+from .runs import coverage, fuzz
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0, help="of the first program; the others count on from it")
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    start, counts, reports = time.perf_counter(), Counter[str](), list[str]()
+    parts = [range(k, min(k + 250, options.seed + options.programs))
+             for k in range(options.seed, options.seed + options.programs, 250)]  # fmt: skip
+    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+        for found, wrong in pool.imap_unordered(fuzz, parts):
+            counts += found
+            reports += wrong
+            print(*wrong, sep="\n", end="", flush=True)
+    seconds = time.perf_counter() - start
+    print(f"{options.programs} programs from seed {options.seed} in {seconds:.0f} s; {len(reports)} failed")
+    print(coverage(counts))
+    raise SystemExit(bool(reports))
+
+
+if __name__ == "__main__":
+    main()

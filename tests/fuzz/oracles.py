@@ -1,0 +1,306 @@
+"""What a program's value and gradients are judged by."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import tinygrad_edu as tg
+from tinygrad_edu.recording import watching
+
+from .generation import random_array
+from .programs import Program
+
+try:
+    from . import pytorch
+except ImportError:
+    pytorch = None  # type: ignore[assignment]
+
+
+class Disagreement(AssertionError):
+    """Two ways to compute the same thing gave different numbers."""
+
+
+NO_DERIVATIVE = (  # the engine's documented refusals, where a derivative does not exist or has no rule
+    "two values are equal (to rounding)",
+    "a singular value is 0, and the gradient",
+    "the third derivative of a determinant has no rule",
+)
+Gradients = list[Any]
+
+
+class Run:
+    """One program with everything that is computed of it once."""
+
+    def __init__(self, program: Program, seed: int, counts: Counter[str]) -> None:
+        self.program, self.rng, self.counts = program, random.Random(seed), counts
+        self.arrays = list(program.leaves.values())
+        self.plain = program.plain()
+        self.tensors = program.function()
+        self.expected = float(self.plain(*self.arrays))
+
+    def leaves(self, dtype: Any = np.float64) -> list[tg.Tensor]:
+        return [tg.Tensor(np.array(x, dtype)[()], requires_grad=True) for x in self.arrays]
+
+    def constants(self) -> list[Any]:
+        return [tg.Tensor(k.copy()) if i % 2 else k.copy() for i, k in enumerate(self.program.constants.values())]
+
+    def recorded(self, function: Callable[..., Any] | None = None, constants: list[Any] | None = None) -> Any:
+        leaves = self.leaves()
+        loss = (function or self.tensors)(*leaves, *(self.constants() if constants is None else constants))
+        return leaves, loss
+
+    def same_value(self, value: Any, what: str, tolerance: float = 1e-9) -> None:
+        if not abs(float(value) - self.expected) <= tolerance * max(1.0, self.scale, abs(self.expected)):
+            raise Disagreement(f"{what}: the value is {float(value)!r}, NumPy's is {self.expected!r}")
+
+    def same_gradients(self, found: Gradients, what: str, tolerance: float = 1e-8, factor: float = 1.0) -> None:
+        for name, g, wanted in zip(self.program.leaves, found, self.gradients, strict=True):
+            if np.shape(g) != np.shape(wanted) or not np.all(np.abs(g - factor * wanted) <= tolerance * self.scale):
+                raise Disagreement(f"{what}: the gradient of {name} is {g!r}, not {factor} * {wanted!r}")
+
+    def check(self) -> None:
+        """All oracles; the first disagreement is raised."""
+        self.scale = 1.0
+        try:
+            with watching(lambda record, y, values: self.counts.update((record.primitive.name,))):
+                leaves, loss = self.recorded()
+            self.same_value(loss.item(), "recorded", 1e-8)
+            if not loss.requires_grad:
+                self.counts["(everything held)"] += 1
+                return
+            loss.backward()
+        except (ValueError, NotImplementedError) as error:
+            if not any(text in str(error) for text in NO_DERIVATIVE):
+                raise
+            self.counts["(refused: no derivative)"] += 1
+            return
+        self.gradients = gradients_of(leaves)
+        self.scale = max(1.0, *(float(np.abs(g).max(initial=0)) for g in self.gradients))
+        for leaf in leaves:
+            if leaf.grad is not None and (leaf.grad.shape != leaf.shape or leaf.grad.dtype != leaf.dtype):
+                raise Disagreement(f"a gradient of shape {leaf.grad.shape}, {leaf.grad.dtype} for a leaf {leaf!r}")
+        self.numerical()
+        order = self.program.function(statements=self.program.shuffled(self.rng))
+        leaves, loss = self.recorded(order)
+        loss.backward()
+        self.same_value(loss.item(), "in another order")
+        self.same_gradients(gradients_of(leaves), "in another order")
+        if pytorch and pytorch.comparable(self.program.source()):
+            self.with_pytorch()
+        self.rng.choice(ENDINGS)(self)
+
+    def numerical(self) -> None:
+        """The slope along random directions against differences; what differs is looked at entry by entry, because only
+        then a kink can be told from a wrong rule."""
+        for _ in range(2):
+            along = [random_array(self.rng, np.shape(x)) for x in self.arrays]
+            analytic = sum(float(np.sum(d * g)) for d, g in zip(along, self.gradients, strict=True))
+            numeric = slope(self.plain, self.arrays, along)
+            if not abs(analytic - numeric) <= 1e-6 * max(self.scale, abs(self.expected)):
+                self.counts["(looked at entry by entry)"] += 1
+                self.entry_by_entry(1)
+                return
+
+    def entry_by_entry(self, order: int) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="gradcheck is vacuous")
+            tg.gradcheck(self.plain, *map(np.asarray, self.arrays), order=order, rtol=1e-5, atol=1e-7 * self.scale)
+
+    def ill_conditioned(self) -> bool:
+        """Whether changes as small as the rounding of float32 move the gradients that far: a kink or a jump is near."""
+        for size in (1e-6, 1e-5, 1e-4):
+            moved = [x + size * random_array(self.rng, np.shape(x)) for x in self.arrays]
+            found = tg.grad(self.plain, tuple(range(len(moved))))(*moved)
+            pairs = zip(found, self.gradients, strict=True)
+            if any(np.any(np.abs(g - wanted) > 1e-4 * self.scale) for g, wanted in pairs):
+                self.counts["(ill-conditioned in single precision)"] += 1
+                return True
+        return False
+
+    def with_pytorch(self) -> None:
+        self.counts["(compared with PyTorch)"] += 1
+        program = self.program.function("torch", pytorch.NAMES)
+        value, found = pytorch.gradients(program, self.arrays, list(self.program.constants.values()))
+        self.same_value(value, "PyTorch", 1e-8)
+        self.same_gradients(found, "PyTorch", 1e-7)
+
+
+def gradients_of(leaves: list[tg.Tensor]) -> Gradients:
+    return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+
+def slope(function: Callable[..., Any], arrays: list[Any], along: list[Any], h: float = 1e-3) -> float:
+    """The derivative of the number `function(*arrays)` along a direction, by two central differences."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            at = {k: float(function(*(x + k * h * d for x, d in zip(arrays, along, strict=True)))) for k in (-1, -0.5, 0.5, 1)}
+        except (ValueError, np.linalg.LinAlgError):
+            return float("nan")
+    return float((8 * (at[0.5] - at[-0.5]) - (at[1] - at[-1])) / (6 * h))
+
+
+# Ways to end: of these one is drawn for each program.
+
+
+def twice(run: Run) -> None:
+    """`retain_graph` adds the same gradients again; without it the graph is released."""
+    leaves, loss = run.recorded()
+    loss.backward(retain_graph=True)
+    loss.backward()
+    run.same_gradients(gradients_of(leaves), "backward() twice", factor=2.0)
+    try:
+        loss.backward()
+    except RuntimeError as error:
+        assert "released" in str(error), error
+    else:
+        raise Disagreement("a third backward() over a released graph did not raise")
+
+
+def in_parts(run: Run) -> None:
+    """The backward passes of the loss's terms, which share their graph, add up to that of the loss."""
+    terms = run.program.loss.split(" + ")
+    leaves, parts = run.recorded(run.program.function(loss=f"[{', '.join(terms)}]"))
+    run.rng.shuffle(parts)
+    for part in parts:
+        if isinstance(part, tg.Tensor) and part.requires_grad:
+            part.backward(retain_graph=True)
+    run.same_gradients(gradients_of(leaves), "term by term")
+
+
+def transformed(run: Run) -> None:
+    numbers = tuple(range(len(run.arrays)))
+    value, found = tg.value_and_grad(lambda *leaves: run.tensors(*leaves, *run.constants()), numbers)(*run.arrays)
+    run.same_value(value, "value_and_grad")
+    run.same_gradients(list(found), "value_and_grad")
+
+
+def second_order(run: Run) -> None:
+    """The gradient of the slope along one direction, along another."""
+    first, other = ([random_array(run.rng, np.shape(x)) for x in run.arrays] for _ in range(2))
+    numbers = tuple(range(len(run.arrays)))
+    gradient = tg.grad(run.plain, numbers)
+    along = lambda *leaves: sum(np.sum(d * g) for d, g in zip(first, gradient(*leaves), strict=True))
+    try:
+        analytic = sum(float(np.sum(d * g)) for d, g in zip(other, tg.grad(along, numbers)(*run.arrays), strict=True))
+    except (ValueError, NotImplementedError, TypeError) as error:
+        if any(text in str(error) for text in (*NO_DERIVATIVE, "must give a real number to have a gradient")):
+            return
+        raise
+    numeric = slope(along, run.arrays, other)
+    if not abs(analytic - numeric) <= 1e-5 * max(run.scale, abs(analytic)):
+        run.counts["(second order, entry by entry)"] += 1
+        run.entry_by_entry(2)
+
+
+def derived(run: Run) -> None:
+    """What `derive` writes down once gives the same when it is run."""
+    try:
+        program = tg.derive(run.plain, *map(np.asarray, run.arrays))
+    except TypeError as error:
+        run.counts[f"(derive refused)"] += 1
+        if not any(text in str(error) for text in DERIVE_REFUSES):
+            raise
+        return
+    value, found = program(*map(np.asarray, run.arrays))
+    run.counts["(derived)"] += 1
+    run.same_value(value, "derive")
+    zeros = [np.zeros(np.shape(x)) if g is None else g for g, x in zip(found, run.arrays, strict=True)]
+    run.same_gradients(zeros, "derive")
+
+
+DERIVE_REFUSES = ("look", "value")
+
+
+def in_single_precision(run: Run) -> None:
+    """Some leaves as float32: each gradient comes in its leaf's precision, and is the same to that."""
+    leaves = [tg.Tensor(np.array(x, run.rng.choice([np.float32, np.float64])), requires_grad=True) for x in run.arrays]
+    run.tensors(*leaves, *run.constants()).backward()
+    for leaf in leaves:
+        if leaf.grad is not None and leaf.grad.dtype != leaf.dtype:
+            raise Disagreement(f"a gradient of {leaf.grad.dtype} for a leaf of {leaf.dtype}")
+    try:
+        run.same_gradients(gradients_of(leaves), "in single precision", 1e-3)
+    except Disagreement:
+        if not run.ill_conditioned():
+            raise
+
+
+def changed_in_place(run: Run) -> None:
+    """Whatever happens to the data between recording and backward(): the gradients are right, or it raises."""
+    program = run.program
+    inner = run.rng.choice(["None", *(s.target for s in program.statements)])
+    constants = [tg.Tensor(k.copy()) for k in program.constants.values()]
+    leaves, (loss, inner) = run.recorded(program.function(loss=f"({program.loss}, {inner})"), constants)
+    leaf = run.rng.choice(leaves)
+    for change in run.rng.sample(CHANGES, 2):
+        change(leaves, leaf, inner, constants)
+    for leaf in leaves:
+        leaf.zero_grad()
+    try:
+        loss.backward()
+    except RuntimeError as error:
+        if "was changed in place" not in str(error):
+            raise
+        run.counts["(refused: changed in place)"] += 1
+    else:
+        run.same_gradients(gradients_of(leaves), "after changes of the data")
+
+
+def _subtract(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
+    leaf.data -= 0.3
+
+
+def _subtract_inside(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
+    if isinstance(inner, tg.Tensor) and inner.data.flags.writeable:
+        inner.data *= 1.5
+
+
+def _subtract_from_a_view(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
+    view = leaf.detach().T
+    view.data -= 0.5
+
+
+def _rebind(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
+    leaf.data = leaf.data + 1.0
+
+
+def _assign(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
+    for target in (leaf, inner):
+        if isinstance(target, tg.Tensor) and target.requires_grad:
+            before = target.numpy().copy()
+            try:
+                target[...] = 7.0
+            except TypeError as error:
+                assert "np.where" in str(error), error
+                np.testing.assert_array_equal(target.numpy(), before)
+            else:
+                raise Disagreement("assigning into a recorded tensor did not raise")
+
+
+def _assign_constant(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
+    for constant in constants:
+        constant[...] = 1
+
+
+def _optimise(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
+    for t in leaves:
+        t.grad = np.ones(t.shape)
+    tg.SGD(leaves, lr=0.1, momentum=0.5).step()
+    tg.Adam(leaves, lr=0.1).step()
+
+
+def _add_to_name(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
+    leaf += 1.0  # a new tensor, which only this name is bound to
+
+
+CHANGES = [_subtract, _subtract_inside, _subtract_from_a_view, _rebind, _assign, _assign_constant, _optimise, _add_to_name]
+ENDINGS: list[Callable[[Run], None]] = [
+    twice, in_parts, transformed, second_order, second_order, derived, in_single_precision, changed_in_place,
+    changed_in_place]  # fmt: skip
