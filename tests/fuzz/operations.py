@@ -306,7 +306,7 @@ operations(
     at=lambda d: "{} @ {}".format(*d.pair(_INNER)),
     gram=lambda d: f"{(x := d.array(2))} @ {x}.mT",
     linalg_matmul=lambda d: f"np.linalg.matmul({(x := d.array(2))}.mT, {x})",
-    dot_method=lambda d: f"{d.array()}.dot({d.exactly(0)})",
+    dot_number=lambda d: f"np.dot({d.array()}, {d.exactly(0)})",
     vdot=lambda d: f"np.vdot({(x := d.array())}, {d.like(x)})",
     matvec=lambda d: "np.matvec({}, {})".format(*d.pair(lambda a, b: len(a) > 1 and len(b) == 1 and a[-1] == b[0])),
     vecmat=lambda d: "np.vecmat({}, {})".format(*d.pair(lambda a, b: len(a) == 1 and len(b) > 1 and a[0] == b[-2])),

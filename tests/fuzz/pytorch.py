@@ -16,7 +16,7 @@ from torch.nn import functional
 OWN = """absolute add arctan arctan2 arcsin arccos arcsinh arccosh arctanh ceil copysign cos cosh deg2rad rad2deg diag
 diagflat exp exp2 expm1 fabs fliplr flipud floor fmax fmin hypot kron log log10 log1p log2 logaddexp logaddexp2
 maximum minimum moveaxis multiply divide negative positive ravel reciprocal rint sign sin sinc sinh sqrt square squeeze
-subtract swapaxes tan tanh tril triu trunc power float_power remainder fmod inner vdot trapezoid matmul""".split()
+subtract swapaxes tan tanh tril triu trunc power float_power remainder fmod inner trapezoid matmul""".split()
 LINALG = "inv det solve cholesky eigvalsh svdvals slogdet pinv".split()
 
 
@@ -63,6 +63,12 @@ def _loss(function: Any) -> Any:
     return loss
 
 
+def _clip(x: Any, low: Any, high: Any) -> Any:
+    tensors = [tensor(b) for b in (low, high) if b is not None]
+    wide = iter(torch.broadcast_tensors(tensor(x), *tensors))
+    return torch.clamp(next(wide), *(None if b is None else next(wide) for b in (low, high)))
+
+
 def _where(condition: Any, a: Any, b: Any) -> Any:
     return torch.where(torch.as_tensor(condition), tensor(a), tensor(b))
 
@@ -71,13 +77,13 @@ NP: dict[str, Any] = {name: _own(name) for name in OWN} | {
     "sum": _reduction(torch.sum), "mean": _reduction(torch.mean), "max": _reduction(torch.amax),
     "min": _reduction(torch.amin), "amax": _reduction(torch.amax), "amin": _reduction(torch.amin), "prod": _prod,
     "cumsum": _running(torch.cumsum), "cumprod": _running(torch.cumprod), "var": _variance(torch.var),
-    "std": _variance(torch.std), "where": _where, "clip": lambda x, a, b: torch.clamp(x, a, b),
+    "std": _variance(torch.std), "where": _where, "clip": _clip,
     "transpose": lambda x: x.permute(*reversed(range(x.ndim))),
     "concatenate": lambda xs, axis=0: torch.cat([x.ravel() for x in xs] if axis is None else list(xs), axis or 0),
     "stack": lambda xs, axis=0: torch.stack(xs, axis), "hstack": lambda xs: torch.hstack(xs),
     "vstack": lambda xs: torch.vstack(xs), "dstack": lambda xs: torch.dstack(xs),
     "column_stack": lambda xs: torch.column_stack(xs), "broadcast_to": torch.broadcast_to,
-    "append": lambda a, b: torch.cat([a.ravel(), b.ravel()]), "diff": lambda x, n, axis: torch.diff(x, n, axis),
+    "vdot": lambda a, b: (a * b).sum(), "append": lambda a, b: torch.cat([a.ravel(), b.ravel()]), "diff": lambda x, n, axis: torch.diff(x, n, axis),
     "roll": lambda x, n, axis: torch.roll(x, n, axis), "tile": lambda x, n: torch.tile(x, (n,) if type(n) is int else n),
     "repeat": lambda x, n, axis: torch.repeat_interleave(x, n, axis), "trace": lambda x, k: x.diagonal(k).sum(-1),
     "take": lambda x, i, axis=None: (x.ravel() if axis is None else x)[torch.tensor(i)],
@@ -105,7 +111,7 @@ NAMES = {"np": SimpleNamespace(**NP, linalg=SimpleNamespace(**LIN)), "F": Simple
          "tg": SimpleNamespace(no_grad=torch.no_grad)}  # fmt: skip
 KNOWN = {f"np.{n}" for n in NP} | {f"np.linalg.{n}" for n in LIN} | {f"F.{n}" for n in OF} | {"tg.no_grad", "np.linalg"}
 CALLED = re.compile(r"\b(?:np|F|tg)\.[\w.]+|\bdense\b")
-METHODS = re.compile(r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|\.ravel\('")
+METHODS = re.compile(r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|//|\.T\b|\.ravel\('")
 METHODS_OF_BOTH = {"reshape", "flatten", "sum", "mean"}
 
 
@@ -119,7 +125,7 @@ def comparable(source: str) -> bool:
 
 def gradients(program: Any, leaves: list[Any], constants: list[Any]) -> tuple[float, list[Any]]:
     tensors = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in leaves]
-    value = program(*tensors, *(torch.as_tensor(np.asarray(k)) for k in constants))
+    value = program(*tensors, *(tensor(k) for k in constants))
     found = torch.autograd.grad(value, tensors, allow_unused=True)
     zero = [np.zeros(np.shape(x)) if g is None else g.numpy() for x, g in zip(leaves, found, strict=True)]
     return value.item(), zero

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import constant, plain, refuse
+from ..operand import constant, on_values, refuse
 from ..primitives import FUNCTIONS, primitive, primitive_of, rule
 
 # Arithmetic
@@ -201,8 +201,13 @@ def modf(x: Any) -> tuple[Any, Any]:
     return x - whole, whole
 
 
+@on_values
+def _exponent(x: Any) -> Any:
+    return np.frexp(x)[1]
+
+
 def frexp(x: Any) -> tuple[Any, Any]:
-    _, exponent = np.frexp(plain(x))
+    exponent = _exponent(x)
     return np.ldexp(x, -exponent), exponent
 
 

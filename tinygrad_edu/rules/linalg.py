@@ -164,18 +164,25 @@ def _eigh(a: Any) -> Any:
     return np.concatenate((w[..., None], v), axis=-1)
 
 
-def _inverse_gaps(function: str, values: Any, used: Any) -> Any:
-    """1 / (v_j − v_i) off the diagonal, 0 on it. The vectors of equal values have no derivative of their own: where a
-    gradient arrives at them (`used` is not 0), there is no right answer."""
+@on_values
+def _equal_values(values: Any, used: Any, function: str) -> Any:
+    """Which pairs of values are equal. Their vectors have no derivative of their own: where a gradient arrives at them
+    (`used` is not 0), there is no right answer."""
     gaps = values[..., None, :] - values[..., :, None]
-    equal = abs(plain(gaps)) <= 1e-10 * np.max(abs(plain(values)), axis=-1, initial=0)[..., None, None]
+    equal = abs(gaps) <= 1e-10 * np.max(abs(values), axis=-1, initial=0)[..., None, None]
     off = ~np.eye(values.shape[-1], dtype=bool)
-    if np.any(equal & off & (abs(plain(used)) > 1e-12 * np.max(abs(plain(used)), initial=0))):
+    if np.any(equal & off & (abs(used) > 1e-12 * np.max(abs(used), initial=0))):
         raise ValueError(
             f"{function}: two values are equal (to rounding), and the gradient depends on their vectors, which then "
             "have no derivative. The values alone can be differentiated once"
         )
-    return np.where(equal, 0, 1 / np.where(equal, 1, gaps))
+    return equal
+
+
+def _inverse_gaps(function: str, values: Any, used: Any) -> Any:
+    """1 / (v_j − v_i) off the diagonal, 0 on it."""
+    equal = _equal_values(values, used, function)
+    return np.where(equal, 0, 1 / np.where(equal, 1, values[..., None, :] - values[..., :, None]))
 
 
 rule(
@@ -211,16 +218,22 @@ def _svd(a: Any) -> Any:
     return np.concatenate((u.mT, s[..., None], vt), axis=-1)
 
 
+@on_values
+def _no_values(s: Any, gu: Any, gv: Any) -> Any:
+    """Which singular values are 0; those have no vectors, so no gradient must arrive at them."""
+    tiny = s <= 1e-13 * np.max(s, axis=-1, keepdims=True, initial=0)
+    if np.any(tiny & (np.any(gu != 0, axis=-2) | np.any(gv != 0, axis=-2))):
+        raise ValueError("svd: a singular value is 0, and the gradient depends on its vectors, which then have none")
+    return tiny
+
+
 def _svd_rule(g: Any, y: Any, a: Any) -> Any:
     m = a.shape[-2]
     u, s, v = y[..., :m].mT, y[..., m], y[..., m + 1 :].mT
     gu, gs, gv = g[..., :m].mT, g[..., m], g[..., m + 1 :].mT
     skew_u, skew_v = u.mT @ gu, v.mT @ gv
     f = _inverse_gaps("svd", s**2, abs(plain(skew_u)) + abs(plain(skew_v)))
-    tiny = plain(s) <= 1e-13 * np.max(plain(s), axis=-1, keepdims=True, initial=0)
-    used = np.any(plain(gu) != 0, axis=-2) | np.any(plain(gv) != 0, axis=-2)
-    if np.any(tiny & used):
-        raise ValueError("svd: a singular value is 0, and the gradient depends on its vectors, which then have none")
+    tiny = _no_values(s, gu, gv)
     over_s = (np.where(tiny, 0, 1) / np.where(tiny, 1, s))[..., None, :]
     middle = _diagonal(gs) + (f * (skew_u - skew_u.mT)) * s[..., None, :] + s[..., :, None] * (f * (skew_v - skew_v.mT))
     outside_u, outside_v = gu - u @ skew_u, gv - v @ skew_v

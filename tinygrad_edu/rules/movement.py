@@ -90,7 +90,7 @@ def unique(
 ) -> Any:
     refuse(np.unique, {"axis": axis}, "axis")
     flags: Any = (True, return_inverse, return_counts)
-    _, first, *others = np.unique(plain(ar), *flags)
+    _, first, *others = np.unique(np.asarray(plain(ar)), *flags)  # a symbol has no values, and says so
     values = np.ravel(ar)[first]
     rest = [first] * return_index + others
     return (values, *rest) if rest else values

@@ -33,7 +33,7 @@ rule(_reshape, lambda g, y, x, *, shape, order: np.reshape(g, x.shape, order=ord
 def reshape(a: Any, shape: Any = None, order: Any = "C", *, copy: bool | None = None) -> Any:
     refuse(np.reshape, {"copy": copy}, "copy")
     if order == "A":  # Fortran's order where the values lie in it
-        values = plain(a)
+        values = np.asarray(plain(a))  # a symbol has no layout, and says so
         order = "F" if values.flags.fnc else "C"
     if order not in ("C", "F"):
         raise ValueError(f"reshape: order must be 'C', 'F' or 'A', not {order!r}")
@@ -42,7 +42,7 @@ def reshape(a: Any, shape: Any = None, order: Any = "C", *, copy: bool | None = 
 
 def ravel(a: Any, order: Any = "C") -> Any:
     if order == "K":  # in the order of memory
-        a, order = np.transpose(a, np.argsort([-abs(stride) for stride in plain(a).strides], kind="stable")), "C"
+        a, order = np.transpose(a, np.argsort([-abs(stride) for stride in np.asarray(plain(a)).strides], kind="stable")), "C"
     return reshape(a, -1, order)
 
 
