@@ -35,7 +35,7 @@ def add_statement(program: Program, operation: str, rng: random.Random) -> bool:
     try:
         text = OPERATIONS[operation](draw)
         kind = rng.random()
-        extra = draw.any() if kind < 0.05 else None
+        extra = draw.any() if kind < 0.05 and not text.startswith("tg.") else None  # those may give arrays
     except Unfit:
         return False
     return program.add(text, held=0.05 < kind < 0.1, extra=extra)

@@ -66,10 +66,13 @@ class Run:
 
     def check(self) -> None:
         """All oracles; the first disagreement is raised."""
+        with watching(lambda record, y, values: self.counts.update((record.primitive.name,))):
+            self._check()
+
+    def _check(self) -> None:
         self.scale = 1.0
         try:
-            with watching(lambda record, y, values: self.counts.update((record.primitive.name,))):
-                leaves, loss = self.recorded()
+            leaves, loss = self.recorded()
             self.same_value(loss.item(), "recorded", 1e-8)
             if not loss.requires_grad:
                 self.counts["(everything held)"] += 1
@@ -91,7 +94,8 @@ class Run:
         loss.backward()
         self.same_value(loss.item(), "in another order")
         self.same_gradients(gradients_of(leaves), "in another order")
-        if pytorch and pytorch.comparable(self.program.source()):
+        doubles = all(k.dtype != np.float32 for k in self.program.constants.values())
+        if pytorch and doubles and pytorch.comparable(self.program.source()):
             self.with_pytorch()
         self.rng.choice(ENDINGS)(self)
 
@@ -101,8 +105,7 @@ class Run:
         for _ in range(2):
             along = [random_array(self.rng, np.shape(x)) for x in self.arrays]
             analytic = sum(float(np.sum(d * g)) for d, g in zip(along, self.gradients, strict=True))
-            numeric = slope(self.plain, self.arrays, along)
-            if not abs(analytic - numeric) <= 1e-6 * max(self.scale, abs(self.expected)):
+            if not slopes_agree(self.plain, self.arrays, along, analytic, 1e-6 * max(self.scale, abs(self.expected))):
                 self.counts["(looked at entry by entry)"] += 1
                 self.entry_by_entry(1)
                 return
@@ -135,7 +138,12 @@ def gradients_of(leaves: list[tg.Tensor]) -> Gradients:
     return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad for leaf in leaves]
 
 
-def slope(function: Callable[..., Any], arrays: list[Any], along: list[Any], h: float = 1e-3) -> float:
+def slopes_agree(function: Any, arrays: list[Any], along: list[Any], analytic: float, tolerance: float) -> bool:
+    """Whether differences at some step, small enough to get away from a kink, give that derivative."""
+    return any(abs(analytic - slope(function, arrays, along, h)) <= tolerance for h in (1e-3, 1e-4, 1e-5))
+
+
+def slope(function: Callable[..., Any], arrays: list[Any], along: list[Any], h: float) -> float:
     """The derivative of the number `function(*arrays)` along a direction, by two central differences."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -193,8 +201,7 @@ def second_order(run: Run) -> None:
         if any(text in str(error) for text in (*NO_DERIVATIVE, "must give a real number to have a gradient")):
             return
         raise
-    numeric = slope(along, run.arrays, other)
-    if not abs(analytic - numeric) <= 1e-5 * max(run.scale, abs(analytic)):
+    if not slopes_agree(along, run.arrays, other, analytic, 1e-5 * max(run.scale, abs(analytic))):
         run.counts["(second order, entry by entry)"] += 1
         run.entry_by_entry(2)
 
@@ -212,7 +219,10 @@ def derived(run: Run) -> None:
     run.counts["(derived)"] += 1
     names: dict[str, Any] = {}
     exec(program.source, names)
-    for what, (value, found) in {"derive": program(*arrays), "its source": names["value_and_gradients"](*arrays)}.items():
+    results = {"derive": program(*arrays)}
+    if "ropout(" not in run.program.source():  # its source draws by itself
+        results["its source"] = names["value_and_gradients"](*arrays)
+    for what, (value, found) in results.items():
         run.same_value(value, what)
         pairs = zip(found, run.arrays, strict=True)
         run.same_gradients([np.zeros(np.shape(x)) if g is None else g for g, x in pairs], what)

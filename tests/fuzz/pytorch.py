@@ -15,7 +15,7 @@ from torch.nn import functional
 
 OWN = """absolute add arctan arctan2 arcsin arccos arcsinh arccosh arctanh ceil copysign cos cosh deg2rad rad2deg diag
 diagflat exp exp2 expm1 fabs fliplr flipud floor fmax fmin hypot kron log log10 log1p log2 logaddexp logaddexp2
-maximum minimum moveaxis multiply divide negative positive ravel reciprocal rint sign sin sinc sinh sqrt square squeeze
+maximum minimum moveaxis multiply divide negative ravel reciprocal rint sign sin sinc sinh sqrt square squeeze
 subtract swapaxes tan tanh tril triu trunc power float_power remainder fmod inner trapezoid matmul""".split()
 LINALG = "inv det solve cholesky eigvalsh svdvals slogdet pinv".split()
 
@@ -111,7 +111,7 @@ NAMES = {"np": SimpleNamespace(**NP, linalg=SimpleNamespace(**LIN)), "F": Simple
          "tg": SimpleNamespace(no_grad=torch.no_grad)}  # fmt: skip
 KNOWN = {f"np.{n}" for n in NP} | {f"np.linalg.{n}" for n in LIN} | {f"F.{n}" for n in OF} | {"tg.no_grad", "np.linalg"}
 CALLED = re.compile(r"\b(?:np|F|tg)\.[\w.]+|\bdense\b")
-METHODS = re.compile(r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|//|\.T\b|\.ravel\('")
+METHODS = re.compile(r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|//|\+\(|\.T\b|\.ravel\('")
 METHODS_OF_BOTH = {"reshape", "flatten", "sum", "mean"}
 
 

@@ -247,5 +247,9 @@ constant(
     np.logical_or,
     np.logical_not,
     np.logical_xor,
+    np.bitwise_and,
+    np.bitwise_or,
+    np.bitwise_xor,
+    np.invert,
 )
 constant(np.isclose, np.allclose, np.array_equal, np.array_equiv)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -96,7 +97,8 @@ def quantile(
     a = a if a.dtype.kind == "f" else a.astype(np.float64)
     axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
     rest = [k for k in range(a.ndim) if k not in axes]
-    rows = np.reshape(np.transpose(a, [*rest, *axes]), (*(a.shape[k] for k in rest), -1))
+    together = math.prod(a.shape[k] for k in axes)
+    rows = np.reshape(np.transpose(a, [*rest, *axes]), (*(a.shape[k] for k in rest), together))
     # The quantile of 0, 1, 2, … is the place itself.
     place = np.quantile(np.arange(rows.shape[-1], dtype=np.float64), option(q), method=method)
     below = np.floor(place).astype(int)

@@ -1,0 +1,137 @@
+"""The fuzzer of the engine: a few of its programs in every run, and the proof that it finds what is wrong."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tests.fuzz.generation import NAMES, add_statement, random_program, start
+from tests.fuzz.operations import OPERATIONS
+from tests.fuzz.programs import Program
+from tests.fuzz.runs import CALLED, failure, fuzz, smallest
+from tinygrad_edu import engine, tensor
+from tinygrad_edu.primitives import FUNCTIONS, Primitive
+
+PRIMITIVES = {p.name: p for p in FUNCTIONS.values() if isinstance(p, Primitive)}
+
+
+class Programs(RuleBasedStateMachine):
+    """A program grows statement by statement, and is judged as it stands from time to time and at the end."""
+
+    @initialize(seed=st.integers(0, 2**32))
+    def begin(self, seed: int) -> None:
+        self.program, self.checked = Program(), 0
+        start(self.program, random.Random(seed))
+
+    @rule(operation=st.sampled_from(NAMES), seed=st.integers(0, 2**32))
+    def compute(self, operation: str, seed: int) -> None:
+        add_statement(self.program, operation, random.Random(seed))
+
+    @precondition(lambda self: len(self.program.statements) > self.checked)
+    @rule(seed=st.integers(0, 2**32))
+    def judge(self, seed: int) -> None:
+        self.checked = len(self.program.statements)
+        message = failure(self.program, seed, Counter())
+        assert message is None, f"{message}\n\n{self.program.reproducer()}"
+
+    def teardown(self) -> None:
+        if len(self.program.statements) > self.checked:
+            self.judge(0)
+
+
+Programs.TestCase.settings = settings(max_examples=40, stateful_step_count=12)
+TestPrograms = Programs.TestCase
+
+
+def test_random_programs():
+    counts, reports = fuzz(range(200))
+    assert not reports, "\n".join(reports)
+    assert {"(derived)", "(refused: changed in place)"} <= counts.keys()
+
+
+def test_every_primitive_is_drawn():
+    """What is called by the operations, over enough draws, is every function of the table that has a rule."""
+    called: Counter[str] = Counter()
+    for seed in range(300):
+        rng = random.Random(seed)
+        program = Program()
+        start(program, rng)
+        for name in rng.sample(NAMES, 40):
+            add_statement(program, name, rng)
+        called.update(name for s in program.statements for name in CALLED.findall(s.text))
+    composed = {f for f in FUNCTIONS if getattr(f, "__name__", "") in dir(np) and f in vars(np).values()}
+    missing = {f.__name__ for f in composed if not any(c.rpartition(".")[2] == f.__name__ for c in called)}
+    assert missing <= GIVE_PLAIN_ARRAYS | AS_OPERATORS
+
+
+GIVE_PLAIN_ARRAYS = {f.__name__ for f, handler in FUNCTIONS.items() if getattr(handler, "__code__", None)
+                     is FUNCTIONS[np.equal].__code__}  # fmt: skip
+AS_OPERATORS = set()
+
+
+class TestPlantedFaults:
+    """With a fault in the engine, one of a few hundred programs fails."""
+
+    def finds(self, seeds: int = 400) -> str:
+        for seed in range(seeds):
+            program = random_program(random.Random(seed))
+            message = failure(program, seed, Counter())
+            if message:
+                assert len(smallest(program, seed).statements) <= len(program.statements)
+                return message
+        pytest.fail(f"none of {seeds} programs noticed")
+
+    @pytest.mark.parametrize("name", ["multiply", "sum", "getitem", "tanh", "product", "where", "concatenate"])
+    def test_a_flipped_sign(self, name, monkeypatch):
+        primitive = PRIMITIVES[name]
+        flip = lambda vjp: lambda g, *rest, **options: -vjp(g, *rest, **options)
+        if primitive.each is None:
+            monkeypatch.setattr(primitive, "vjps", tuple(vjp and flip(vjp) for vjp in primitive.vjps))
+        else:
+            each = primitive.each
+            monkeypatch.setattr(primitive, "vjps", ())
+            monkeypatch.setattr(primitive, "each", lambda i: flip(each(i)))
+        monkeypatch.setattr(primitive, "reads_metadata", True)
+        kept = dict(primitive.kept)
+        primitive.kept.clear()
+        try:
+            self.finds()
+        finally:
+            primitive.kept.clear()
+            primitive.kept.update(kept)
+
+    def test_a_sum_that_is_not_undone(self, monkeypatch):
+        """Broadcasting undone by taking one of the stretched entries instead of the sum."""
+        right = engine.unbroadcast
+
+        def wrong(g, shape):
+            exact = right(g, shape)
+            return exact if g.size <= exact.size else exact / 2
+
+        monkeypatch.setattr(engine, "unbroadcast", wrong)
+        self.finds()
+
+    def test_a_change_in_place_that_is_not_noticed(self, monkeypatch):
+        monkeypatch.setattr(tensor, "mark_changed", lambda array: None)
+        assert "after changes of the data" in self.finds(2000)
+
+    def test_a_second_use_that_is_dropped(self, monkeypatch):
+        """A rule whose second argument gets nothing, as if the gradient had been assigned instead of added."""
+        primitive = PRIMITIVES["add"]
+        monkeypatch.setattr(primitive, "vjps", (primitive.vjps[0], lambda g, y, a, b: 0 * g))
+        self.finds()
+
+    def test_a_warning(self, monkeypatch):
+        sinus = PRIMITIVES["sin"]
+        monkeypatch.setattr(sinus, "vjps", (lambda g, y, x: g * np.cos(x) + 0 * np.log(np.zeros(())),))
+        assert "RuntimeWarning" in self.finds()
+
+
+def test_the_operations_have_distinct_names():
+    assert len(NAMES) == len(OPERATIONS) > 200
