@@ -11,8 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.fuzz.generation import NAMES, add_statement, random_program, start
-from tests.fuzz.operations import OPERATIONS
+from tests.fuzz.generation import NAMES, add_statement, random_array, random_program, start
+from tests.fuzz.operations import OPERATIONS, Draw
 from tests.fuzz.programs import Program
 from tests.fuzz.runs import CALLED, failure, fuzz, smallest
 from tinygrad_edu import engine, tensor
@@ -45,34 +45,35 @@ class Programs(RuleBasedStateMachine):
             self.judge(0)
 
 
-Programs.TestCase.settings = settings(max_examples=40, stateful_step_count=12)
+Programs.TestCase.settings = settings(max_examples=30, stateful_step_count=12)
 TestPrograms = Programs.TestCase
 
 
 def test_random_programs():
-    counts, reports = fuzz(range(200))
+    counts, reports = fuzz(range(120))
     assert not reports, "\n".join(reports)
     assert {"(derived)", "(refused: changed in place)"} <= counts.keys()
 
 
-def test_every_primitive_is_drawn():
-    """What is called by the operations, over enough draws, is every function of the table that has a rule."""
-    called: Counter[str] = Counter()
-    for seed in range(300):
-        rng = random.Random(seed)
-        program = Program()
-        start(program, rng)
-        for name in rng.sample(NAMES, 40):
-            add_statement(program, name, rng)
-        called.update(name for s in program.statements for name in CALLED.findall(s.text))
-    composed = {f for f in FUNCTIONS if getattr(f, "__name__", "") in dir(np) and f in vars(np).values()}
-    missing = {f.__name__ for f in composed if not any(c.rpartition(".")[2] == f.__name__ for c in called)}
-    assert missing <= GIVE_PLAIN_ARRAYS | AS_OPERATORS
+def test_every_function_of_the_table_is_drawn():
+    """What the operations' texts call, over some draws of each, is all that has a rule."""
+    rng = random.Random(0)
+    program = Program()
+    for shape in ((), (3,), (2,), (2, 2), (2, 2), (3, 3), (2, 3), (3, 2), (2, 2, 2)):
+        program.add_leaf(random_array(rng, shape)[()])
+    draw = Draw(rng, program.values, program.constants)
+    texts = [OPERATIONS[name](draw) for name in NAMES for _ in range(4)]
+    called = {name.rpartition(".")[2] for text in texts for name in CALLED.findall(text)}
+    plain = FUNCTIONS[np.equal].__code__  # of those through which no gradient flows
+    table = {f.__name__ for f, handler in FUNCTIONS.items() if getattr(handler, "__code__", None) is not plain}
+    own = {p.name for p in PRIMITIVES.values()}
+    assert {name for name in table - called if name.lstrip("_") not in own} == set()
+    assert own - {"getitem"} <= called | UNDER_OTHER_NAMES
 
 
-GIVE_PLAIN_ARRAYS = {f.__name__ for f, handler in FUNCTIONS.items() if getattr(handler, "__code__", None)
-                     is FUNCTIONS[np.equal].__code__}  # fmt: skip
-AS_OPERATORS = set()
+# Primitives of our own that functions of other names are made of, or rules.
+UNDER_OTHER_NAMES = {"product", "cofactors", "cofactors_slope", "log_abs_det", "two_norm", "scatter", "sum_rows", "variable",
+                     "where_positive", "cross_entropy_of_probabilities", "sinc_derivative"}  # fmt: skip
 
 
 class TestPlantedFaults:
@@ -119,7 +120,7 @@ class TestPlantedFaults:
 
     def test_a_change_in_place_that_is_not_noticed(self, monkeypatch):
         monkeypatch.setattr(tensor, "mark_changed", lambda array: None)
-        assert "after changes of the data" in self.finds(2000)
+        assert "after changes of the data" in self.finds(600)
 
     def test_a_second_use_that_is_dropped(self, monkeypatch):
         """A rule whose second argument gets nothing, as if the gradient had been assigned instead of added."""

@@ -371,3 +371,18 @@ class TestTheArticlesCostFunctions:
 
         p = np.array([1.0, 0.1])
         np.testing.assert_allclose(grad(swing)(p), numerical(swing, p), rtol=1e-7)
+
+
+def test_a_transform_under_no_grad_is_constant_inside_another():
+    """As it is for `backward()`: what is computed under `no_grad` has no derivative."""
+
+    def held(x):
+        with no_grad():
+            slope = grad(lambda z: np.sum(z**3))(x)
+        return np.sum(slope * x)
+
+    x = np.array([1.0, 2.0])
+    np.testing.assert_array_equal(grad(held)(x), 3 * x**2)
+    t = Tensor(x, requires_grad=True)
+    held(t).backward()
+    np.testing.assert_array_equal(t.grad, 3 * x**2)

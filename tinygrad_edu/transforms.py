@@ -182,8 +182,8 @@ class _Call:
         given = _leaves(self.chosen)
         # What comes from outside is recorded there, and its derivative must be too.
         self.may_use_others = is_recording()
-        self.nested = _inside.get() or (
-            self.may_use_others and any(isinstance(x, Tensor) and x.requires_grad for x in given)
+        self.nested = self.may_use_others and (
+            _inside.get() or any(isinstance(x, Tensor) and x.requires_grad for x in given)
         )
         token = _inside.set(True)
         try:

@@ -55,7 +55,7 @@ class Draw:
         """Something that broadcasts with the variable: another one, a number of some kind, a constant."""
         kind = self.chance()
         if kind < 0.2:
-            return self.choice(["2", "0.7", "-1.5", "np.float64(0.6)", "np.float32(0.5)", "np.int64(3)", "True", "0"])
+            return self.choice(["2", "0.7", "-1.5", "np.float64(0.6)", "np.float32(0.5)", "np.int64(3)", "np.int8(2)", "0"])
         shape = self.shape(name)
         fitting = [n for n, v in (self.constants if kind < 0.35 else self.values).items() if _fits(shape, v.shape)]
         return self.choice(fitting) if fitting else "1.25"
@@ -292,7 +292,7 @@ operations(
     meshgrid=lambda d: f"np.meshgrid({d.exactly(1, 0)}, {d.exactly(1, 0)})[{d.choice([0, 1])}]",
     sort=lambda d: f"np.sort({(x := d.array())}, axis={d.choice([None, d.axis(x)])})",
     partition=lambda d: f"np.partition({d.array(size=1)}, 0)",
-    unique=lambda d: f"np.unique({d.array()})",
+    unique=lambda d: f"np.unique({d.any(lambda v: v.ndim and np.all(np.diff(np.sort(v, axis=None)) > 1e-2))})",
 )
 
 # Products

@@ -64,9 +64,10 @@ def _loss(function: Any) -> Any:
 
 
 def _clip(x: Any, low: Any, high: Any) -> Any:
-    tensors = [tensor(b) for b in (low, high) if b is not None]
-    wide = iter(torch.broadcast_tensors(tensor(x), *tensors))
-    return torch.clamp(next(wide), *(None if b is None else next(wide) for b in (low, high)))
+    if not isinstance(low, torch.Tensor) and not isinstance(high, torch.Tensor):
+        return torch.clamp(tensor(x), low, high)
+    x = x if low is None else torch.maximum(tensor(x), tensor(low))  # clamp itself is wrong where the bounds are equal
+    return x if high is None else torch.minimum(tensor(x), tensor(high))
 
 
 def _where(condition: Any, a: Any, b: Any) -> Any:
