@@ -37,8 +37,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinygrad_edu"
 FILES = [*sorted(p for p in (PACKAGE / "rules").glob("*.py") if p.stem != "__init__"), *(
     PACKAGE / name for name in ("activations.py", "losses.py"))]  # fmt: skip
-TESTS = [f"tests/test_{name}.py" for name in
-         ("rules", "numpy", "functional", "transforms", "tensor", "engine", "symbolic")]
+TESTS = [
+    f"tests/test_{name}.py" for name in ("rules", "numpy", "functional", "transforms", "tensor", "engine", "symbolic")
+]
 EQUIVALENT = ROOT / "tests" / "mutants_equivalent.txt"
 MOST_SECONDS = 60  # of tests for one mutant
 
@@ -128,7 +129,9 @@ def sites(node: ast.AST, function: int | None, parent: Any = None, field: str = 
         inside = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
     yield node, inside, parent, field, index
     for name, value in ast.iter_fields(node):
-        if name in ("annotation", "returns", "decorator_list") or isinstance(node, ast.Raise | ast.Import | ast.ImportFrom):
+        if name in ("annotation", "returns", "decorator_list") or isinstance(
+            node, ast.Raise | ast.Import | ast.ImportFrom
+        ):
             continue
         for k, child in enumerate(value if isinstance(value, list) else [value]):
             if isinstance(child, ast.AST) and not isinstance(child, ast.JoinedStr):
@@ -236,6 +239,13 @@ def run(tests: list[str], sources: dict[Path, str], plugin: Chosen | None = None
     return pytest.main([*files, *first, "-q", "-p", "no:cacheprovider"], plugins=[plugin or Chosen(tests)])
 
 
+def record(file: str, stamp: str, known: dict[str, Any], kept: Path) -> int:
+    plugin = Chosen(None)
+    run([file], {f: instrumented(f) for f in FILES}, plugin)  # a few look at source, and fail with this one
+    kept.write_text(json.dumps(known | {file: {"stamp": stamp, "tests": plugin.entered}}))
+    return 0
+
+
 @functools.cache
 def entered_by_tests() -> dict[str, tuple[float, list[Any]]]:
     """For every test its seconds and the functions of the package that it enters; kept while nothing changes."""
@@ -245,15 +255,7 @@ def entered_by_tests() -> dict[str, tuple[float, list[Any]]]:
         stamp = hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in (*FILES, file))).hexdigest()
         if known.get(file, {}).get("stamp") == stamp:
             continue
-
-        def record(file: str = file, stamp: str = stamp) -> int:
-            plugin = Chosen(None)
-            run([file], {f: instrumented(f) for f in FILES}, plugin)  # a few look at source, and fail with this one
-            known[file] = {"stamp": stamp, "tests": plugin.entered}
-            kept.write_text(json.dumps(known))
-            return 0
-
-        os.waitpid(in_child(record, 3000), 0)
+        os.waitpid(in_child(functools.partial(record, file, stamp, known, kept), 3000), 0)
         known = json.loads(kept.read_text())
     return {name: found for file in TESTS for name, found in known[file]["tests"].items()}
 

@@ -458,3 +458,15 @@ def test_special_points():
     assert second(0.0) == pytest.approx(-(np.pi**2) / 3, rel=1e-14)
     assert slope(np.median, [3.0, 1.0, 2.0, 5.0]) == [0.5, 0, 0.5, 0]
     assert np.isnan(np.median(Tensor([1.0, np.nan], requires_grad=True)).item())
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_quantiles_where_no_element_is_left(keepdims):
+    for call, shape in ((lambda a: np.quantile(a, 0.5, axis=1, keepdims=keepdims), (0, 2)),
+                        (lambda a: np.quantile(a, [0.2, 0.5], axis=0, keepdims=keepdims), (3, 1, 0))):  # fmt: skip
+        x = np.zeros(shape)
+        t = Tensor(x, requires_grad=True)
+        y = call(t)
+        assert y.shape == call(x).shape
+        y.sum().backward()
+        assert t.grad.shape == shape

@@ -494,6 +494,30 @@ def test_sizes_that_depend_on_data_are_refused():
             derive(f, V)
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a: np.sum(np.partition(a, 1, axis=0) ** 2),
+        lambda a: np.sum(np.frexp(a)[0]),
+        lambda a: np.sum(np.linalg.eigvalsh(a @ a.T) ** 2),
+        lambda a: np.sum(np.sin(abs(np.linalg.eigh(a @ a.T)[1]))),
+        lambda a: np.sum(np.linalg.svdvals(a) ** 3),
+        lambda a: np.sum(np.clip(np.arange(3.0), a[0], a[1]) ** 2),
+    ],
+)
+def test_functions_that_look_at_values_on_the_way(f):
+    agrees(f, np.array([[0.3, -1.2, 2.1], [1.4, 0.8, -0.9], [0.2, 0.1, 1.7]]))
+
+
+def test_functions_that_must_look_at_values_say_so():
+    for f in (np.unique, lambda a: np.ravel(a, "K"), lambda a: np.reshape(a, (3,), order="A")):
+        with pytest.raises(TypeError, match="a plain array is made of a symbol"):
+            derive(lambda a, f=f: np.sum(f(a)), V)
+    for f in (np.nanmax, lambda a: np.average(a, weights=a)):
+        with pytest.raises(TypeError, match="a Python branch depends on the data"):
+            derive(lambda a, f=f: np.sum(f(a)), V)
+
+
 def test_constants_are_as_they_were():
     def changing(x):
         c, total = np.zeros(3), 0.0

@@ -9,6 +9,7 @@ from collections import Counter
 
 from .runs import coverage, fuzz
 
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=10_000)
@@ -19,10 +20,12 @@ def main() -> None:
     parts = [range(k, min(k + 250, options.seed + options.programs))
              for k in range(options.seed, options.seed + options.programs, 250)]  # fmt: skip
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        for found, wrong in pool.imap_unordered(fuzz, parts):
+        for k, (found, wrong) in enumerate(pool.imap_unordered(fuzz, parts), 1):
             counts += found
             reports += wrong
             print(*wrong, sep="\n", end="", flush=True)
+            if not k % 40:
+                print(f"{250 * k} programs, {time.perf_counter() - start:.0f} s, {len(reports)} failed", flush=True)
     seconds = time.perf_counter() - start
     print(f"{options.programs} programs from seed {options.seed} in {seconds:.0f} s; {len(reports)} failed")
     print(coverage(counts))

@@ -55,7 +55,9 @@ class Draw:
         """Something that broadcasts with the variable: another one, a number of some kind, a constant."""
         kind = self.chance()
         if kind < 0.2:
-            return self.choice(["2", "0.7", "-1.5", "np.float64(0.6)", "np.float32(0.5)", "np.int64(3)", "np.int8(2)", "0"])
+            return self.choice(
+                ["2", "0.7", "-1.5", "np.float64(0.6)", "np.float32(0.5)", "np.int64(3)", "np.int8(2)", "0"]
+            )
         shape = self.shape(name)
         fitting = [n for n, v in (self.constants if kind < 0.35 else self.values).items() if _fits(shape, v.shape)]
         return self.choice(fitting) if fitting else "1.25"
@@ -79,7 +81,8 @@ class Draw:
         return [self.rng.randrange(-length, length) for _ in range(count)]
 
     def mask(self, shape: tuple[int, ...]) -> str:
-        return f"np.array({(np.array(self.rng.choices([True, False], k=int(np.prod(shape)))).reshape(shape)).tolist()}, dtype=bool).reshape({shape})"
+        values = np.array(self.rng.choices([True, False], k=int(np.prod(shape))), bool).reshape(shape)
+        return f"np.array({values.tolist()}, dtype=bool).reshape({shape})"
 
 
 def _fits(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
@@ -104,9 +107,9 @@ def each(names: str, draw: Callable[[Draw, str], str]) -> None:
 # One argument, brought into the function's domain
 
 each(
-    "np.sin np.cos np.tanh np.arctan np.arcsinh np.square np.absolute np.fabs np.negative np.positive np.sinc np.deg2rad "
-    "np.rad2deg np.radians np.degrees np.sign np.floor np.ceil np.trunc np.rint np.fix np.nan_to_num np.copy np.real "
-    "np.conjugate np.real_if_close F.relu F.leaky_relu F.sigmoid F.softplus F.log_sigmoid - + abs",
+    "np.sin np.cos np.tanh np.arctan np.arcsinh np.square np.absolute np.fabs np.negative np.positive np.sinc "
+    "np.deg2rad np.rad2deg np.radians np.degrees np.sign np.floor np.ceil np.trunc np.rint np.fix np.nan_to_num "
+    "np.copy np.real np.conjugate np.real_if_close F.relu F.leaky_relu F.sigmoid F.softplus F.log_sigmoid - + abs",
     lambda d, f: f"{f}({d.any()})",
 )
 each("np.exp np.exp2 np.expm1 np.sinh np.cosh np.tan", lambda d, f: f"{f}(1.3 * np.tanh({d.any()}))")
@@ -191,8 +194,10 @@ operations(
     diff=lambda d: f"np.diff({(x := d.array())}, {d.choice([1, 2])}, axis={d.axis(x)})",
     trapezoid=lambda d: f"np.trapezoid({(x := d.array())}, dx=0.3, axis={d.axis(x)})",
     gradient=lambda d: f"np.gradient({(x := d.array(size=2))}, 0.5, axis={d.axis(x)})",
-    norm=lambda d: f"np.linalg.norm({(x := d.array(size=1))} + 0.1, {d.choice(['None', 2, 1, 'np.inf', '-np.inf', 3])}"
-    f", axis={d.axis(x)}, keepdims={d.chance() < 0.4})",
+    norm=lambda d: (
+        f"np.linalg.norm({(x := d.array(size=1))} + 0.1, {d.choice(['None', 2, 1, 'np.inf', '-np.inf', 3])}"
+        f", axis={d.axis(x)}, keepdims={d.chance() < 0.4})"
+    ),
     frobenius=lambda d: f"np.linalg.norm({d.array(size=1)} + 0.1)",
     matrix_norm=lambda d: f"np.linalg.norm({d.exactly(2)}, {d.choice([1, -1, 'np.inf', '-np.inf', repr('fro')])})",
 )
@@ -297,7 +302,10 @@ operations(
 
 # Products
 
-each("np.inner np.vecdot np.linalg.vecdot", lambda d, f: "{}({}, {})".format(f, *d.pair(lambda a, b: len(a) and a[-1:] == b[-1:])))
+each(
+    "np.inner np.vecdot np.linalg.vecdot",
+    lambda d, f: "{}({}, {})".format(f, *d.pair(lambda a, b: len(a) and a[-1:] == b[-1:])),
+)
 each("np.outer np.linalg.outer np.convolve np.correlate", lambda d, f: f"{f}({d.exactly(1)}, {d.exactly(1)})")
 each("np.cross np.linalg.cross", lambda d, f: f"{f}({(x := d.any(lambda v: v.shape[-1:] == (3,)))}, {d.like(x)})")
 _INNER: Callable[[Any, Any], bool] = lambda a, b: bool(a and b and a[-1] == (b[-2] if len(b) > 1 else b[0]))
@@ -374,8 +382,9 @@ _LINEAR: Callable[[Any, Any], bool] = lambda a, b: len(a) > 0 and len(b) == 2 an
 operations(
     network=_network,
     linear=lambda d: "F.linear({}, {})".format(*d.pair(_LINEAR)),
-    linear_bias=lambda d: f"F.linear({(p := d.pair(_LINEAR))[0]}, {p[1]}, "
-    f"{d.any(lambda v: v.shape == d.shape(p[1])[1:])})",
+    linear_bias=lambda d: (
+        f"F.linear({(p := d.pair(_LINEAR))[0]}, {p[1]}, {d.any(lambda v: v.shape == d.shape(p[1])[1:])})"
+    ),
     mse_loss=lambda d: _loss(d, "F.mse_loss({x}, {y}"),
     bce=lambda d: _loss(d, "F.binary_cross_entropy(F.sigmoid({x}), F.sigmoid({y})"),
     bce_plain=lambda d: _loss(d, "F.binary_cross_entropy(0.5 + 0.4 * np.tanh({x}), F.sigmoid({y})"),
@@ -401,6 +410,6 @@ operations(
     value_and_grad=lambda d: "tg.value_and_grad({})({})[{k}]".format(*_inner(d), k=d.choice([0, 1])),
     jacobian=lambda d: f"tg.jacobian(lambda x: {d.choice(INSIDE).format(x='x')})({d.any(lambda v: 1 <= v.size <= 4)})",
     hessian=lambda d: "tg.hessian({})({})".format(*_inner(d)),
-    hvp=lambda d: "tg.hvp({}, {x}, {y})".format((p := _inner(d))[0], x=p[1], y=d.like(p[1])),
+    hvp=lambda d: f"tg.hvp({(p := _inner(d))[0]}, {p[1]}, {d.like(p[1])})",
     grad_of_grad=lambda d: "tg.grad(lambda z: np.sum(tg.grad({})(z) ** 2))({})".format(*_inner(d)),
 )

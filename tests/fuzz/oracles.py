@@ -150,7 +150,10 @@ def slope(function: Callable[..., Any], arrays: list[Any], along: list[Any], h: 
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            at = {k: float(function(*(x + k * h * d for x, d in zip(arrays, along, strict=True)))) for k in (-1, -0.5, 0.5, 1)}
+            at = {
+                k: float(function(*(x + k * h * d for x, d in zip(arrays, along, strict=True))))
+                for k in (-1, -0.5, 0.5, 1)
+            }
         except (ValueError, np.linalg.LinAlgError):
             return float("nan")
     return float((8 * (at[0.5] - at[-0.5]) - (at[1] - at[-1])) / (6 * h))
@@ -316,7 +319,16 @@ def _add_to_name(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
     leaf += 1.0  # a new tensor, which only this name is bound to
 
 
-CHANGES = [_subtract, _subtract_inside, _subtract_from_a_view, _rebind, _assign, _assign_constant, _optimise, _add_to_name]
+CHANGES = [
+    _subtract,
+    _subtract_inside,
+    _subtract_from_a_view,
+    _rebind,
+    _assign,
+    _assign_constant,
+    _optimise,
+    _add_to_name,
+]
 ENDINGS: list[Callable[[Run], None]] = [
     twice, in_parts, transformed, second_order, second_order, derived, in_single_precision, changed_in_place,
     changed_in_place]  # fmt: skip

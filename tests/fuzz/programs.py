@@ -18,12 +18,12 @@ from tinygrad_edu import functional as F
 
 LARGEST, MOST_ELEMENTS = 50.0, 48  # what a value may be, and how many of them an array may hold
 WORDS = re.compile(r"[vk]\d+")
-HELPER = '''
+HELPER = """
 def dense(weight, bias):
     layer = tg.Dense(*weight.shape, init="zeros")
     layer.weight, layer.bias = weight, bias
     return layer
-'''
+"""
 NAMES: dict[str, Any] = {"np": np, "tg": tg, "F": F}
 exec(HELPER, NAMES)
 
@@ -47,12 +47,14 @@ class Statement:
         return frozenset(WORDS.findall(f"{self.text} {self.extra or ''}"))
 
     def lines(self, kind: str) -> list[str]:
-        """For "tensors"; for "arrays", where nothing is recorded and `+=` would change what others hold; for "torch"."""
+        """For "tensors"; for "arrays", where `+=` would change what others hold; for "torch"."""
         if self.held and kind == "arrays":
             return [f"{self.target} = held[{self.target!r}]"]
         if self.held:
             return ["with tg.no_grad():", f"    {self.target} = {self.text}"]
-        more = f"{self.target} += {self.extra}" if kind == "tensors" else f"{self.target} = {self.target} + {self.extra}"
+        more = (
+            f"{self.target} += {self.extra}" if kind == "tensors" else f"{self.target} = {self.target} + {self.extra}"
+        )
         return [f"{self.target} = {self.text}", *([more] if self.extra else [])]
 
 

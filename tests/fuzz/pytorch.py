@@ -13,11 +13,73 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-OWN = """absolute add arctan arctan2 arcsin arccos arcsinh arccosh arctanh ceil copysign cos cosh deg2rad rad2deg diag
-diagflat exp exp2 expm1 fabs fliplr flipud floor fmax fmin hypot kron log log10 log1p log2 logaddexp logaddexp2
-maximum minimum moveaxis multiply divide negative ravel reciprocal rint sign sin sinc sinh sqrt square squeeze
-subtract swapaxes tan tanh tril triu trunc power float_power remainder fmod inner trapezoid matmul""".split()
-LINALG = "inv det solve cholesky eigvalsh svdvals slogdet pinv".split()
+OWN = [
+    "absolute",
+    "add",
+    "arctan",
+    "arctan2",
+    "arcsin",
+    "arccos",
+    "arcsinh",
+    "arccosh",
+    "arctanh",
+    "ceil",
+    "copysign",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "rad2deg",
+    "diag",
+    "diagflat",
+    "exp",
+    "exp2",
+    "expm1",
+    "fabs",
+    "fliplr",
+    "flipud",
+    "floor",
+    "fmax",
+    "fmin",
+    "hypot",
+    "kron",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logaddexp2",
+    "maximum",
+    "minimum",
+    "moveaxis",
+    "multiply",
+    "divide",
+    "negative",
+    "ravel",
+    "reciprocal",
+    "rint",
+    "sign",
+    "sin",
+    "sinc",
+    "sinh",
+    "sqrt",
+    "square",
+    "squeeze",
+    "subtract",
+    "swapaxes",
+    "tan",
+    "tanh",
+    "tril",
+    "triu",
+    "trunc",
+    "power",
+    "float_power",
+    "remainder",
+    "fmod",
+    "inner",
+    "trapezoid",
+    "matmul",
+]
+LINALG = ["inv", "det", "cholesky", "eigvalsh", "svdvals", "slogdet", "pinv"]
 
 
 def tensor(x: Any) -> Any:
@@ -84,8 +146,10 @@ NP: dict[str, Any] = {name: _own(name) for name in OWN} | {
     "stack": lambda xs, axis=0: torch.stack(xs, axis), "hstack": lambda xs: torch.hstack(xs),
     "vstack": lambda xs: torch.vstack(xs), "dstack": lambda xs: torch.dstack(xs),
     "column_stack": lambda xs: torch.column_stack(xs), "broadcast_to": torch.broadcast_to,
-    "vdot": lambda a, b: (a * b).sum(), "append": lambda a, b: torch.cat([a.ravel(), b.ravel()]), "diff": lambda x, n, axis: torch.diff(x, n, axis),
-    "roll": lambda x, n, axis: torch.roll(x, n, axis), "tile": lambda x, n: torch.tile(x, (n,) if type(n) is int else n),
+    "vdot": lambda a, b: (a * b).sum(), "append": lambda a, b: torch.cat([a.ravel(), b.ravel()]),
+    "diff": lambda x, n, axis: torch.diff(x, n, axis),
+    "roll": lambda x, n, axis: torch.roll(x, n, axis),
+    "tile": lambda x, n: torch.tile(x, (n,) if type(n) is int else n),
     "repeat": lambda x, n, axis: torch.repeat_interleave(x, n, axis), "trace": lambda x, k: x.diagonal(k).sum(-1),
     "take": lambda x, i, axis=None: (x.ravel() if axis is None else x)[torch.tensor(i)],
     "einsum": torch.einsum, "tensordot": lambda a, b, axes: torch.tensordot(a, b, axes),
@@ -97,14 +161,14 @@ NP: dict[str, Any] = {name: _own(name) for name in OWN} | {
 }  # fmt: skip
 NP = {name: function for name, function in NP.items() if function is not None and name != "unique"}
 LIN: dict[str, Any] = {name: getattr(torch.linalg, name) for name in LINALG} | {
-    "eigh": torch.linalg.eigh, "svd": torch.linalg.svd}  # fmt: skip
+    "eigh": torch.linalg.eigh, "svd": torch.linalg.svd, "solve": lambda a, b: torch.linalg.inv(a) @ b}  # fmt: skip
 OF: dict[str, Any] = {
     "relu": torch.relu, "sigmoid": torch.sigmoid, "softplus": functional.softplus, "softmax": torch.softmax,
     "log_sigmoid": functional.logsigmoid, "leaky_relu": functional.leaky_relu, "log_softmax": torch.log_softmax,
     "logsumexp": _reduction(torch.logsumexp), "mse_loss": _loss(functional.mse_loss),
     "binary_cross_entropy": _loss(functional.binary_cross_entropy),
     "binary_cross_entropy_with_logits": _loss(functional.binary_cross_entropy_with_logits),
-    "cross_entropy": lambda x, y, reduction: functional.cross_entropy(x, torch.as_tensor(y).ravel(), reduction=reduction),
+    "cross_entropy": lambda x, y, how: functional.cross_entropy(x, torch.as_tensor(y).ravel(), reduction=how),
     "linear": lambda x, w, b=None: x @ w if b is None else x @ w + b,
     "l2_penalty": lambda xs, lam, m: sum((x * x).sum() for x in xs) * lam / (2 * m),
 }  # fmt: skip
@@ -112,7 +176,9 @@ NAMES = {"np": SimpleNamespace(**NP, linalg=SimpleNamespace(**LIN)), "F": Simple
          "tg": SimpleNamespace(no_grad=torch.no_grad)}  # fmt: skip
 KNOWN = {f"np.{n}" for n in NP} | {f"np.linalg.{n}" for n in LIN} | {f"F.{n}" for n in OF} | {"tg.no_grad", "np.linalg"}
 CALLED = re.compile(r"\b(?:np|F|tg)\.[\w.]+|\bdense\b")
-METHODS = re.compile(r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|//|\+\(|\.T\b|\.ravel\('")
+METHODS = re.compile(
+    r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|//|\+\(|\.T\b|\.ravel\('"
+)
 METHODS_OF_BOTH = {"reshape", "flatten", "sum", "mean"}
 
 

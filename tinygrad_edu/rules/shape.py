@@ -42,7 +42,8 @@ def reshape(a: Any, shape: Any = None, order: Any = "C", *, copy: bool | None = 
 
 def ravel(a: Any, order: Any = "C") -> Any:
     if order == "K":  # in the order of memory
-        a, order = np.transpose(a, np.argsort([-abs(stride) for stride in np.asarray(plain(a)).strides], kind="stable")), "C"
+        strides = np.asarray(plain(a)).strides
+        a, order = np.transpose(a, np.argsort([-abs(stride) for stride in strides], kind="stable")), "C"
     return reshape(a, -1, order)
 
 
