@@ -1,8 +1,9 @@
 """Mutation testing of the derivative rules, activations and losses: `python -m tests.mutants [--workers 2] [file …]`.
 
 Every mutant is a file of the package with one small change: a sign, an operator, a constant, a comparison, an argument.
-In a process of its own the tests that enter the changed function run, the quickest first, until one of them fails: then
-the mutant is killed. One that no test notices is printed, unless `mutants_equivalent.txt` says why nobody can notice.
+The tests are collected once; in a fork of that process the changed function gets its new code, and the tests that enter
+it run, the quickest first, until one of them fails: then the mutant is killed. One that no test notices is printed,
+unless `mutants_equivalent.txt` says why nobody can notice.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import argparse
 import ast
 import copy
 import functools
+import gc
 import hashlib
 import importlib.abc
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -22,9 +25,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 import hypothesis.extra.numpy
@@ -59,7 +63,7 @@ class Mutant:
     line: int
     function: int | None  # the first line of the function that is changed
     change: str
-    source: str
+    tree: ast.Module
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -146,32 +150,14 @@ def mutants(file: Path) -> Iterator[Mutant]:
             held = getattr(parent, field)
             new = ast.Pass() if new is None else new
             setattr(parent, field, new if index is None else [*held[:index], new, *held[index + 1 :]])
-            source = ast.unparse(ast.fix_missing_locations(tree))
+            yield Mutant(file, node.lineno, function, change, ast.fix_missing_locations(tree))  # until the next one
             setattr(parent, field, held)
-            yield Mutant(file, node.lineno, function, change, source)
-
-
-class Changed(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
-    """Imports files of the package with other source text."""
-
-    def __init__(self, sources: dict[Path, str]) -> None:
-        self.files = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in sources}
-        self.sources = {str(file): source for file, source in sources.items()}
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
-        return importlib.util.spec_from_loader(fullname, self) if fullname in self.files else None
-
-    def get_filename(self, fullname: str) -> str:
-        return str(self.files[fullname])
-
-    def get_data(self, path: Any) -> bytes:
-        return self.sources[path].encode()
 
 
 entered: set[tuple[str, int]] = set()  # the functions that a test entered, by file and first line
 
 
-def instrumented(file: Path) -> str:
+def instrumented(file: Path) -> ast.Module:
     """The file with every function telling `entered` of itself."""
     tree = ast.parse(file.read_text())
     for node, line, *_ in list(sites(tree, None)):
@@ -182,35 +168,134 @@ def instrumented(file: Path) -> str:
                 node.body = ast.Subscript(ast.Tuple([call, node.body], ast.Load()), ast.Constant(1), ast.Load())
             else:
                 node.body.insert(0, ast.Expr(call))
-    return ast.unparse(ast.fix_missing_locations(tree))
+    return ast.fix_missing_locations(tree)
 
 
-class Chosen:
-    """A pytest plugin: these tests in this order, without looking for the smallest counterexample."""
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """The code of every function in that of a module."""
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield const
+            yield from codes(const)
 
-    def __init__(self, tests: list[str] | None) -> None:
-        self.order = None if tests is None else {name: k for k, name in enumerate(tests)}
-        self.entered: dict[str, tuple[float, list[tuple[str, int]]]] = {}  # by passing tests, with their seconds
+
+def swap(file: Path, tree: ast.Module) -> None:
+    """Gives the functions that were made from the file the code of the tree, and has their rules read anew."""
+    new: dict[tuple[str, int], list[CodeType]] = {}
+    for code in codes(compile(tree, str(file), "exec")):
+        new.setdefault((code.co_name, code.co_firstlineno), []).append(code)
+    pairs: dict[CodeType, CodeType] = {}
+    for old in codes(compile(file.read_text(), str(file), "exec")):
+        fitting = new.get((old.co_name, old.co_firstlineno), [])
+        if fitting:
+            pairs[old] = fitting.pop(0)
+    objects = gc.get_objects()
+    changed = {x for x in objects if type(x) is FunctionType and pairs.get(x.__code__, x.__code__) != x.__code__}
+    for function in changed:
+        function.__code__ = pairs[function.__code__]
+    for x in objects:
+        if type(x).__name__ == "Primitive" and not changed.isdisjoint((*x.vjps, x.each)):
+            x.set_rules(x.vjps, x.each)
+
+
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+    """Imports one file of the package from another tree."""
+
+    def __init__(self, file: Path, tree: ast.Module) -> None:
+        self.file, self.source = file, ast.unparse(tree).encode()
+        self.module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        return importlib.util.spec_from_loader(fullname, self) if fullname == self.module else None
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self.file)
+
+    def get_data(self, path: Any) -> bytes:
+        return self.source
+
+
+class Profile:
+    """A pytest plugin: without looking for the smallest counterexample."""
 
     def pytest_sessionstart(self) -> None:
         settings.register_profile("mutants", derandomize=True, database=None, deadline=None, report_multiple_bugs=False,
             phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))  # fmt: skip
         settings.load_profile("mutants")
 
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        items[:] = [i for i in items if "flipped_sign" not in i.name]
-        if self.order is not None:
-            items[:] = sorted((i for i in items if i.nodeid in self.order), key=lambda i: self.order[i.nodeid])
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: Any) -> Any:
-        if self.order is not None:
-            return (yield)
-        entered.clear()
-        start = time.process_time()
-        result = yield
-        self.entered[item.nodeid] = time.process_time() - start, sorted(entered)
-        return result
+class Loop(Profile):
+    """A pytest plugin: instead of running what was collected, it hands it to a function."""
+
+    def __init__(self, work: Callable[[Tests], None]) -> None:
+        self.work = work
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.work(Tests(session))
+        return True
+
+
+class Tests:
+    """The tests that were collected, with the time that each takes and the functions that it enters."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self.session = session
+        self.items = {i.nodeid: i for i in session.items if "flipped_sign" not in i.name}
+        self.found: dict[str, tuple[float, list[Any]]] = {}
+        kept = Path(tempfile.gettempdir()) / "tinygrad_edu_mutants.json"
+        known = json.loads(kept.read_text()) if kept.exists() else {}
+        for file in TESTS:
+            stamp = hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in (*FILES, file))).hexdigest()
+            if known.get(file, {}).get("stamp") != stamp:
+                os.waitpid(in_child(functools.partial(self.record, file, stamp, known, kept), 3000), 0)
+                known = json.loads(kept.read_text())
+            self.found |= known[file]["tests"]
+
+    def record(self, file: str, stamp: str, known: dict[str, Any], kept: Path) -> int:
+        for changed in FILES:
+            swap(changed, instrumented(changed))
+        tests = {}
+        for name, item in self.items.items():
+            if name.startswith(file):
+                entered.clear()
+                start, failed = time.process_time(), self.session.testsfailed
+                self.session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+                if self.session.testsfailed == failed:  # a few look at the source of what is changed here
+                    tests[name] = time.process_time() - start, sorted(entered)
+        kept.write_text(json.dumps(known | {file: {"stamp": stamp, "tests": tests}}))
+        return 0
+
+    def of(self, mutant: Mutant) -> list[str]:
+        """Those that enter the changed function: the ones with its name first, then the quickest first."""
+        name = mutant.file.relative_to(PACKAGE).as_posix()
+        touching = [t for t, (_, functions) in self.found.items()
+                    if any(f == name and mutant.function in (None, line) for f, line in functions)]  # fmt: skip
+        words = re.findall(r"[a-z]\w{2,}", mutant.key[1])
+        named = {t for t in touching if any(re.search(rf"(\[|_|-){w.strip('_')}(\]|_|$)", t) for w in words)}
+        chosen, total = [], 0.0
+        for t in sorted(touching, key=lambda t: (t not in named, self.found[t][0])):
+            total += self.found[t][0]
+            if total > MOST_SECONDS and chosen:
+                break
+            chosen.append(t)
+        return chosen
+
+    def survives(self, mutant: Mutant, tests: list[str]) -> bool:
+        if mutant.function is None:  # a change of what happens at import: everything is imported anew
+            for name in list(sys.modules):
+                if name.startswith(("tinygrad_edu", "tests.test_", "tests.strategies", "tests.conftest")):
+                    del sys.modules[name]
+            sys.meta_path.insert(0, Changed(mutant.file, mutant.tree))
+            return pytest.main([*ARGUMENTS, "-x", *tests], plugins=[Profile()]) == 0
+        swap(mutant.file, mutant.tree)
+        for name in tests:
+            self.session.config.hook.pytest_runtest_protocol(item=self.items[name], nextitem=None)
+            if self.session.testsfailed:
+                return False
+        return True
+
+
+ARGUMENTS = ["-q", "-s", "-p", "no:cacheprovider"]
 
 
 def in_child(work: Any, seconds: int) -> int:
@@ -231,69 +316,26 @@ def in_child(work: Any, seconds: int) -> int:
         os._exit(status)
 
 
-def run(tests: list[str], sources: dict[Path, str], plugin: Chosen | None = None) -> int:
-    sys.meta_path.insert(0, Changed(sources))
-    os.environ |= {"CI": "1", "OPENBLAS_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    files = list(dict.fromkeys(t.partition("::")[0] for t in tests))
-    first = [] if plugin else ["-x"]
-    return pytest.main([*files, *first, "-q", "-p", "no:cacheprovider"], plugins=[plugin or Chosen(tests)])
+def survivors(candidates: Iterable[Mutant], tests: Tests, workers: int) -> Iterator[Mutant | None]:
+    """The mutants that no test notices, and None for each that is killed."""
+    running: dict[int, Mutant] = {}
 
+    def finished() -> Mutant | None:
+        pid, status = os.wait()
+        mutant = running.pop(pid)
+        return None if status else mutant
 
-def record(file: str, stamp: str, known: dict[str, Any], kept: Path) -> int:
-    plugin = Chosen(None)
-    run([file], {f: instrumented(f) for f in FILES}, plugin)  # a few look at source, and fail with this one
-    kept.write_text(json.dumps(known | {file: {"stamp": stamp, "tests": plugin.entered}}))
-    return 0
-
-
-@functools.cache
-def entered_by_tests() -> dict[str, tuple[float, list[Any]]]:
-    """For every test its seconds and the functions of the package that it enters; kept while nothing changes."""
-    kept = Path(tempfile.gettempdir()) / "tinygrad_edu_mutants.json"
-    known = json.loads(kept.read_text()) if kept.exists() else {}
-    for file in TESTS:
-        stamp = hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in (*FILES, file))).hexdigest()
-        if known.get(file, {}).get("stamp") == stamp:
+    for mutant in candidates:
+        chosen = tests.of(mutant)
+        if not chosen:
+            yield mutant
             continue
-        os.waitpid(in_child(functools.partial(record, file, stamp, known, kept), 3000), 0)
-        known = json.loads(kept.read_text())
-    return {name: found for file in TESTS for name, found in known[file]["tests"].items()}
-
-
-def tests_of(mutant: Mutant) -> list[str]:
-    found = entered_by_tests()
-    name = mutant.file.relative_to(PACKAGE).as_posix()
-    touching = [t for t, (_, functions) in found.items()
-                if any(f == name and mutant.function in (None, line) for f, line in functions)]  # fmt: skip
-    words = re.findall(r"[a-z]\w{2,}", mutant.key[1])
-    named = {t for t in touching if any(re.search(rf"(\[|_|-){w.strip('_')}(\]|_|$)", t) for w in words)}
-    chosen, total = [], 0.0
-    for t in sorted(touching, key=lambda t: (t not in named, found[t][0])):
-        total += found[t][0]
-        if total > MOST_SECONDS and chosen:
-            break
-        chosen.append(t)
-    return chosen
-
-
-def survivors(candidates: list[Mutant], workers: int) -> Iterator[Mutant]:
-    running: dict[int, tuple[Mutant, list[str], float]] = {}
-    waiting = [(m, tests) for m in reversed(candidates) for tests in [tests_of(m)]]
-    done = 0
-    while waiting or running:
-        while waiting and len(running) < workers:
-            mutant, tests = waiting.pop()
-            if tests:
-                work = functools.partial(run, tests, {mutant.file: mutant.source})
-                running[in_child(work, 3 * MOST_SECONDS)] = mutant, tests, time.perf_counter()
-            else:
-                yield mutant
-        if running:
-            pid, status = os.wait()
-            mutant, _, _ = running.pop(pid)
-            done += 1
-            if status == 0:
-                yield mutant
+        if len(running) == workers:
+            yield finished()
+        work = lambda mutant=mutant, chosen=chosen: not tests.survives(mutant, chosen)
+        running[in_child(work, 3 * MOST_SECONDS)] = mutant
+    while running:
+        yield finished()
 
 
 def equivalent() -> dict[tuple[str, str, str], str]:
@@ -306,20 +348,27 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path, help="of the package; all rules, activations and losses if none")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--every", type=int, default=1, help="only every n-th mutant, for a sample")
+    parser.add_argument("--start", type=int, default=0, help="with which of them")
     options = parser.parse_args()
-    known, unexplained = equivalent(), 0
-    for file in [f.resolve() for f in options.files] or FILES:
-        candidates = list(mutants(file))[:: options.every]
-        start, listed = time.perf_counter(), 0
-        for mutant in survivors(candidates, options.workers):
-            if mutant.key in known:
-                listed += 1
-                continue
-            unexplained += 1
-            print(" | ".join(mutant.key), f"(line {mutant.line})", flush=True)
-        name = file.relative_to(PACKAGE).as_posix()
-        print(f"{name}: {len(candidates)} mutants in {time.perf_counter() - start:.0f} s, {listed} of the equivalent "
-              f"ones survived; {unexplained} unexplained so far", flush=True)  # fmt: skip
+    os.environ |= {"CI": "1", "OPENBLAS_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    unexplained: list[Mutant] = []
+
+    def work(tests: Tests) -> None:
+        known = equivalent()
+        for file in [f.resolve() for f in options.files] or FILES:
+            start, count, survived = time.perf_counter(), 0, 0
+            candidates = itertools.islice(mutants(file), options.start, None, options.every)
+            for mutant in survivors(candidates, tests, options.workers):
+                count += 1
+                survived += mutant is not None
+                if mutant is not None and mutant.key not in known:
+                    unexplained.append(mutant)
+                    print(" | ".join(mutant.key), f"(line {mutant.line})", flush=True)
+            name = file.relative_to(PACKAGE).as_posix()
+            print(f"{name}: {count} mutants in {time.perf_counter() - start:.0f} s, {survived} survived; "
+                  f"{len(unexplained)} unexplained so far", flush=True)  # fmt: skip
+
+    pytest.main([*ARGUMENTS, *TESTS], plugins=[Loop(work)])
     raise SystemExit(bool(unexplained))
 
 

@@ -509,6 +509,11 @@ def test_functions_that_look_at_values_on_the_way(f):
     agrees(f, np.array([[0.3, -1.2, 2.1], [1.4, 0.8, -0.9], [0.2, 0.1, 1.7]]))
 
 
+def test_the_median_of_nothing():
+    d = derive(lambda a: np.sum(a) + np.sum(np.median(a, axis=0)), np.zeros((1, 0)))
+    assert d(np.zeros((1, 0)))[0] == 0
+
+
 def test_functions_that_must_look_at_values_say_so():
     for f in (np.unique, lambda a: np.ravel(a, "K"), lambda a: np.reshape(a, (3,), order="A")):
         with pytest.raises(TypeError, match="a plain array is made of a symbol"):

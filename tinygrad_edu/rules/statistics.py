@@ -122,7 +122,7 @@ def percentile(a: Any, q: Any, *args: Any, **options: Any) -> Any:
 
 def median(a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
     if not np.size(a):
-        return np.median(plain(a), axis, keepdims=_keep(keepdims))
+        return on_values(np.median)(a, axis, keepdims=_keep(keepdims))
     return quantile(a, 0.5, axis, out, overwrite_input, keepdims=keepdims)
 
 
