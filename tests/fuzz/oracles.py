@@ -69,7 +69,21 @@ class Run:
     def check(self) -> None:
         """All oracles; the first disagreement is raised."""
         with watching(lambda record, y, values: self.counts.update((record.primitive.name,))):
-            self._check()
+            try:
+                self._check()
+            except AssertionError:  # a Disagreement, or a GradientMismatch
+                if not self.at_a_jump():
+                    raise
+                self.counts["(at a jump)"] += 1
+
+    def at_a_jump(self) -> bool:
+        """Whether the value itself changes by more than rounding when the leaves change by no more than rounding: then
+        a function that jumps (floor, frexp, a comparison) is just where it does, and nothing can be compared."""
+        for h in (1e-12, 1e-14, -1e-12, -1e-14) * 4:
+            moved = [x + h * random_array(self.rng, np.shape(x)) for x in self.arrays]
+            if abs(float(self.plain(*moved)) - self.expected) > 1e-6 * self.scale:
+                return True
+        return False
 
     def _check(self) -> None:
         self.scale = 1.0
