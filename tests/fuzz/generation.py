@@ -35,7 +35,8 @@ def add_statement(program: Program, operation: str, rng: random.Random) -> bool:
     try:
         text = OPERATIONS[operation](draw)
         kind = rng.random()
-        extra = draw.any() if kind < 0.05 and not text.startswith("tg.") else None  # those may give arrays
+        arrays = "tg." in text + "".join(s.text for s in program.statements)  # which `+=` changes in place
+        extra = draw.any() if kind < 0.05 and not arrays else None
     except Unfit:
         return False
     return program.add(text, held=0.05 < kind < 0.1, extra=extra)
