@@ -20,7 +20,8 @@ from .tensor import Tensor
 from .values import floating, shape_of
 
 # A primitive's `into` does its work in given memory: in `out`, and in what `scratch(k, x)` gives it for its k-th
-# intermediate result: an array laid out like `x` (of another dtype, if one is given), always the same in a compiled step.
+# intermediate result: an array laid out like `x`, of another dtype if one is given. In a compiled step it is always
+# the same.
 Scratch = Callable[..., Any]
 
 
