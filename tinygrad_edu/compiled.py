@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from .anomaly import check_compiled
+from .derivation import Derivation
 from .optim import Optimizer
 from .program import Program
 from .recording import gradient_check
 from .tensor import Tensor
-from .tracing import Derivation
 
 MOST_SHAPES = 16
 

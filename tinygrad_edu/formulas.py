@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from .engine import Record
+from .forms import PYTHON
 from .primitives import Primitive
-from .source import PYTHON, Writer
+from .source import Writer
 from .tracing import Line, writing
 
 LONGEST = 160  # characters; a rule that is longer when written out is shown as its source has it

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from .anomaly import check_compiled
+from .derivation import Derivation
 from .program import Program
 from .progress import progress_bar
 from .recording import gradient_check
 from .tensor import Tensor
-from .tracing import Derivation
 
 METHODS = ("CG", "TNC", "L-BFGS-B")
 

@@ -1,11 +1,11 @@
 """Optimisers: what to do with the gradients that `backward()` left in the parameters. Sorted from simple to less
-simple: gradient descent, its adaptive relatives, and schedules of the learning rate."""
+simple: gradient descent and its adaptive relatives."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,12 +15,15 @@ from .accumulation import first_summand, sums
 from .memory import keep_freed_memory
 from .minimization import minimize as minimize
 from .positions import warn_user
+from .schedules import Schedule as Schedule
+from .schedules import cosine as cosine
+from .schedules import exponential as exponential
+from .schedules import piecewise_constant as piecewise_constant
 from .tensor import Tensor
 
 Group = dict[str, Any]
 State = dict[str, Any]
 Array = NDArray[Any]
-Schedule = Callable[[float], float]
 
 
 class Optimizer:
@@ -404,44 +407,3 @@ def _average(held: Array, keep: float, new: Array) -> None:
     held *= keep
     new *= 1 - keep
     held += new
-
-
-# Schedules: the learning rate at a time t, counted in epochs by `fit` (with fractions within an epoch)
-
-
-def piecewise_constant(rates: Sequence[float], lengths: Sequence[float]) -> Schedule:
-    """rates[0] for a time of lengths[0], then rates[1] for lengths[1], …; the last rate stays.
-
-    >>> rate = tg.optim.piecewise_constant([0.1, 0.01], [5, 5])
-    >>> rate(0), rate(4.9), rate(5), rate(99)
-    (0.1, 0.1, 0.01, 0.01)
-    """
-    if not rates or len(rates) != len(lengths) or not all(length > 0 for length in lengths):
-        raise ValueError(f"piecewise_constant: {len(rates)} rates need as many positive lengths, got {list(lengths)}")
-    ends = np.cumsum(lengths)[:-1]
-    return lambda t: rates[int(np.searchsorted(ends, t, side="right"))]
-
-
-def exponential(lr: float, decay: float) -> Schedule:
-    """lr · decayᵗ: 0.5 halves the rate in each epoch.
-
-    >>> rate = tg.optim.exponential(0.8, 0.5)
-    >>> rate(0), rate(1), rate(2)
-    (0.8, 0.4, 0.2)
-    """
-    if not 0 < decay <= 1:
-        raise ValueError(f"exponential: decay must lie in (0, 1], not {decay}")
-    return lambda t: lr * decay**t
-
-
-def cosine(lr: float, length: float, final: float = 0.0) -> Schedule:
-    """From `lr` down to `final` over the time `length` along half a cosine (Loshchilov and Hutter, 2017), then
-    `final`.
-
-    >>> rate = tg.optim.cosine(0.5, length=10)
-    >>> rate(0), round(rate(5), 6), rate(10), rate(11)
-    (0.5, 0.25, 0.0, 0.0)
-    """
-    if not length > 0:
-        raise ValueError(f"cosine: length must be positive, not {length}")
-    return lambda t: final + (lr - final) * (1 + math.cos(math.pi * min(t / length, 1))) / 2

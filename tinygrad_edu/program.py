@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from .activations import BITS, _linear, _where_positive
+from .derivation import Derivation
 from .engine import sum_rows
 from .primitives import Primitive
 from .rules.elementwise import _where
 from .rules.products import is_tall, product
 from .rules.shape import _transpose as transpose
-from .tracing import Derivation, Line
+from .tracing import Line
 
 
 class Scratch:

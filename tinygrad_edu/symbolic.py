@@ -15,10 +15,11 @@ import numpy as np
 from . import source as writing
 from .compiled import MOST_SHAPES
 from .compiled import compile_step as compile_step
+from .derivation import Derivation
 from .nn import Dense, Module
 from .program import Program
 from .tensor import Tensor
-from .tracing import Derivation, Line
+from .tracing import Line
 
 
 class Derived:

@@ -1,0 +1,62 @@
+"""What weights begin with: functions `(shape, rng) -> array`, where shape is (in_features, out_features)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Initializer = Callable[[tuple[int, ...], np.random.Generator], NDArray[Any]]
+
+
+def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+    """Uniform in ±√(6 / (in + out)) (Glorot and Bengio, 2010; ex4's ε).
+
+    >>> bool(np.all(abs(tg.Dense(30, 20, init="glorot_uniform").weight.data) <= np.sqrt(6 / 50)))
+    True
+    """
+    bound = np.sqrt(6 / sum(shape))
+    return rng.uniform(-bound, bound, shape)
+
+
+def glorot_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+    """Normal with variance 2 / (in + out) (Glorot and Bengio, 2010).
+
+    >>> tg.nn.glorot_normal((30, 20), np.random.default_rng(0)).shape
+    (30, 20)
+    """
+    return rng.normal(0.0, np.sqrt(2 / sum(shape)), shape)
+
+
+def he_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+    """Uniform in ±√(6 / in), for ReLU (He et al., 2015).
+
+    >>> tg.nn.he_uniform((30, 20), np.random.default_rng(0)).shape
+    (30, 20)
+    """
+    bound = np.sqrt(6 / shape[0])
+    return rng.uniform(-bound, bound, shape)
+
+
+def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+    """Normal with variance 2 / in, for ReLU (He et al., 2015).
+
+    >>> layer = tg.Dense(30, 20, init="he_normal", rng=0)  # or init=tg.nn.he_normal
+    """
+    return rng.normal(0.0, np.sqrt(2 / shape[0]), shape)
+
+
+def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+    """0 everywhere: for a single layer; behind another one, all units would learn the same.
+
+    >>> tg.nn.zeros((1, 2), np.random.default_rng(0))
+    array([[0., 0.]])
+    """
+    return np.zeros(shape)
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    f.__name__: f for f in (glorot_uniform, glorot_normal, he_uniform, he_normal, zeros)
+}
