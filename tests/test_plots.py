@@ -107,8 +107,8 @@ def test_importing_touches_nothing():
         ("PIL", "tg.datasets.image_points('x.png')", "needs Pillow"),
         ("scipy", "tg.minimize([], None)", "needs SciPy"),
         ("safetensors", "tg.save(tg.Dense(1, 1), 'x.safetensors')", "need safetensors"),
-        ("tqdm.auto", "tg.fit(tg.Dense(1, 1), [[1.0]], [[1.0]], loss=tg.mse_loss, optimizer=None, epochs=1,"
-         "progress=True)", "needs tqdm"),
+        ("tqdm.auto", "(lambda m: tg.fit(m, [[1.0]], [[1.0]], loss=tg.mse_loss, optimizer=tg.SGD(m.parameters(), 1),"
+         " epochs=1, progress=True))(tg.Dense(1, 1))", "needs tqdm"),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named(module, call, error, monkeypatch):
