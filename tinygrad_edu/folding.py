@@ -6,6 +6,7 @@ is left is a graph without cycles.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -83,25 +84,24 @@ class _Folder:
         return len(self.folds) - 1
 
     def fold_calls(self, depth: int) -> None:
-        """Each call at this depth, with those inside it."""
+        """Each call at this depth, with those inside it; what is already part of a fold outside it stays there."""
         calls = self.walk.calls
-        around = [k if call.depth == depth else -1 for k, call in enumerate(calls)]
-        made: dict[int, int] = {}
+        around: dict[int, int] = {}  # of each call at this depth or deeper: that at this depth
         for k, call in enumerate(calls):
-            if call.depth > depth:
-                around[k] = around[call.parent]
-        for i, c in enumerate(self.walk.call_of):
-            if c >= 0 and (a := around[c]) >= 0:
+            if call.depth >= depth:
+                around[k] = around.get(call.parent, k)
+        made: dict[int, int] = {}
+        for i, f in enumerate(self.fold_of):
+            a = around.get(self.walk.call_of[i] if f < 0 else self.folds[f][1])
+            if a is not None:
                 if a not in made:
                     made[a] = self._new(calls[a].label, calls[a].parent)
                 self.fold_of[i] = made[a]
 
     def fold_repetitions(self) -> None:
-        """In each call, and outside all, neighbours among which a series comes again and again."""
-        rows: dict[int, list[Unit]] = {}
-        for unit in self._units():
-            rows.setdefault(unit.call, []).append(unit)
-        for units in rows.values():
+        """Neighbours in the same call, or outside all, among which a series comes again and again."""
+        for _, row in itertools.groupby(self._units(), lambda unit: unit.call):
+            units = list(row)
             if len(units) < 3:
                 continue
             names = [self._name(unit) for unit in units]
@@ -114,15 +114,11 @@ class _Folder:
                 self._merge(units[first : first + period * times], label)
 
     def fold_elementwise(self) -> None:
-        """In each call, and outside all, neighbours that treat each element by itself."""
-        run: list[Unit] = []
-        for unit in (*self._units(), None):
-            elementwise = unit is not None and self._is_elementwise(unit)
-            if unit is not None and elementwise and (not run or unit.call == run[0].call):
-                run.append(unit)
-                continue
-            self._merge(run, f"{sum(len(u.members) for u in run):,} elementwise operations")
-            run = [unit] if unit is not None and elementwise else []
+        """Neighbours in the same call, or outside all, that treat each element by itself."""
+        for (_, elementwise), row in itertools.groupby(self._units(), lambda u: (u.call, self._is_elementwise(u))):
+            units = list(row)
+            if elementwise:
+                self._merge(units, f"{sum(len(unit.members) for unit in units):,} elementwise operations")
 
     def fold_pieces(self, pieces: int) -> None:
         units = self._units()

@@ -45,10 +45,10 @@ def written(record: Record, known: dict[Any, Formulas]) -> Formulas:
     "dx = g @ weight.T". `known` holds those already written."""
     primitive, options = record.primitive, record.options or {}
     parents = record.parents
-    saved = record.saved or (None,) * (len(parents) + 1)
-    constants = record.constants or (None,) * len(parents)
+    kept = None if record.saved is None else primitive.kept[tuple(node is not None for node in parents)]
     arguments = [
-        _example(value, node, constant) for value, node, constant in zip(saved[1:], parents, constants, strict=True)
+        record.saved[k + 1] if record.saved and kept and kept[k + 1] else _example(record, k)
+        for k in range(len(parents))
     ]
     key = (
         primitive,
@@ -57,31 +57,31 @@ def written(record: Record, known: dict[Any, Formulas]) -> Formulas:
         tuple((name, repr(value)) for name, value in options.items()),
     )
     if key not in known:
-        known[key] = _formulas(record, arguments, saved[0], options)
+        known[key] = _formulas(record, arguments, options)
     return known[key]
 
 
-def _example(value: Any, node: Any, constant: Any) -> Any:
-    """An argument as it was, or an array of ones of its shape and dtype."""
-    if value is not None:
-        return value
+def _example(record: Record, k: int) -> Any:
+    """An array of ones with the shape and the dtype of an argument that was not kept."""
+    node = record.parents[k]
     if node is not None:
         return np.broadcast_to(np.ones((), node.dtype), node.shape)[()]
-    return np.broadcast_to(1.0, constant[0] if constant else ())
+    described = record.constants and record.constants[k]
+    return np.broadcast_to(1.0, described[0] if described else ())
 
 
 def _key(value: Any) -> Any:
     return (value.shape, value.dtype.char) if isinstance(value, np.ndarray) else (type(value), repr(value))
 
 
-def _formulas(record: Record, arguments: list[Any], output: Any, options: dict[str, Any]) -> Formulas:
+def _formulas(record: Record, arguments: list[Any], options: dict[str, Any]) -> Formulas:
     primitive = record.primitive
     parents = record.parents
     vjps = primitive.vjps_for(len(parents))
-    names = _names(primitive, len(parents))
+    names = argument_names(primitive, len(parents))
     literal = [node is None and not isinstance(a, np.ndarray) for a, node in zip(arguments, parents, strict=True)]
     g = np.broadcast_to(np.ones((), record.dtype), record.shape)[()]
-    output = g if output is None else output
+    output = g if record.saved is None or record.saved[0] is None else record.saved[0]
     forward = f"{primitive.name}({', '.join(names)})"
     rules: list[str | None] = []
     with writing() as symbol:
@@ -121,7 +121,7 @@ def _expression(value: Any, names: dict[Line, str]) -> str | None:
     return text if len(text) <= LONGEST else None
 
 
-def _names(primitive: Primitive, count: int) -> list[str]:
+def argument_names(primitive: Primitive, count: int) -> list[str]:
     """What the rules call their arguments."""
     for vjp in primitive.vjps:
         if inspect.isfunction(vjp):

@@ -1,0 +1,76 @@
+"""The backward pass in words, and where operations were called from."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+
+from tinygrad_edu import Dense, Sequential, Sigmoid, Tanh, Tensor, explain, record_positions
+from tinygrad_edu import functional as F
+from tinygrad_edu.engine import reached
+from tinygrad_edu.positions import caller
+
+
+def test_a_small_graph():
+    x = Tensor([3.0, 4.0], requires_grad=True, name="x")
+    loss = (x * x * 0.5).sum()
+    lines = [re.split(r"\s{2,}", line.strip()) for line in explain(loss).splitlines()]
+    assert lines[0] == ["step", "operation", "shapes", "rules", "‖g‖"] and set(lines[1][0]) == {"─"}
+    assert lines[2:] == [
+        ["3", "sum", "(2,) → ()", "dx = g, repeated to (2,)", "1"],
+        ["2", "multiply", "(2,), 0.5 → (2,)", "da = g * 0.5", "1.414"],
+        ["1", "multiply", "x (2,), x (2,) → (2,)", "da = g * b", "0.7071"],
+        ["db = g * a"],
+    ]
+    assert x.grad is None
+
+
+def test_the_model_s_names_and_a_released_graph():
+    net = Sequential(Dense(2, 1, rng=0), Sigmoid())
+    loss = F.binary_cross_entropy(net(np.ones((3, 2))), np.ones((3, 1)))
+    assert "0.weight (2, 1), 0.bias (1,) → (3, 1)" in explain(loss, model=net)
+    loss.backward()
+    text = explain(loss, model=net)
+    assert text.splitlines()[-1].startswith("backward() released") and "dweight = x.T @ g" in text
+    assert {line.split()[-1] for line in text.splitlines()[2:-1] if line[0] != " "} == {"–"}
+
+
+def test_positions_in_the_user_s_code():
+    net = Sequential(Dense(2, 2, rng=0), np.exp, Tanh())
+    here = inspect.currentframe().f_lineno
+    with record_positions():
+        h = net(np.ones((3, 2)))
+        loss = np.sum(
+            h * 2.0,
+        )
+    steps = {record.primitive.name: record.position for record in reached(loss.record)[0]}
+    assert steps["linear"] == steps["exp"] == steps["tanh"] == (__file__, here + 2)
+    assert steps["multiply"] == (__file__, here + 4) and steps["sum"][0] == __file__
+    text = explain(loss)
+    assert "called at" in text and text.count(f"test_explain.py:{here + 2}") == 3
+    later = h * 1.0
+    assert not hasattr(later.record, "position") and "called at" in explain(later)
+    assert "called at" not in explain(Tensor(1.0, requires_grad=True) * 2.0)
+
+
+def test_the_caller_is_found_from_anywhere():
+    assert caller() == (__file__, inspect.currentframe().f_lineno)
+
+
+def test_long_graphs_are_folded():
+    y = Tensor([1.0], requires_grad=True)
+    for _ in range(1000):
+        y = np.sin(y) * 2.0
+    lines = explain(y, max_rows=10).splitlines()
+    assert len(lines) < 10 and "1–2000" in lines[2] and "1,000 × (sin, multiply)" in lines[2]
+    assert lines[-1] == "2,000 of 2,000 operations folded into a box"
+    assert len(explain(y, max_rows=2000).splitlines()) == 2002
+
+
+def test_leaves_and_what_is_no_tensor():
+    assert explain(Tensor([1.0], requires_grad=True)).startswith("nothing was recorded")
+    with pytest.raises(TypeError, match="got float"):
+        explain(1.0)
