@@ -270,7 +270,13 @@ def test_200_layers_are_read_at_a_glance():
     loss = net(np.ones((3, 8))).sum() + F.l2_penalty(net, 1.0, 3)
     source = draw_graph(loss, model=net).source
     assert source.count(" [label") < 35
-    for text in ("198 × (Dense(4 → 4), Tanh)\\n396 operations", "Dense(8 → 4)", "0.weight", "operations folded into"):
+    for text in (
+        "198 × (Dense(4 → 4), Tanh)\\n396 operations, 396 parameters",
+        "198 × (square, sum)",
+        "Dense(8 → 4)",
+        "0.weight",
+        "operations folded into",
+    ):
         assert text in source, text
     assert "folded" not in draw_graph(loss, model=net, max_nodes=None).source
 
@@ -279,8 +285,8 @@ def test_a_folded_module_hides_its_parameters_but_not_what_others_read():
     net, loss = loss_of_a_network()
     source = draw_graph(loss, model=net, depth=1).source
     assert "0.bias" not in source and "0.weight" in source  # which the penalty reads
-    assert "X\\n(5, 4)" in source and 'label="Dense(4 → 3)"' in source
-    assert 'label="Sequential\\n4 operations"' in draw_graph(loss, model=net, depth=0).source
+    assert "X\\n(5, 4)" in source and 'label="Dense(4 → 3)\\n1 parameter"' in source
+    assert 'label="Sequential\\n4 operations, 2 parameters"' in draw_graph(loss, model=net, depth=0).source
     with pytest.raises(ValueError, match="depth=-1"):
         draw_graph(loss, depth=-1)
     with pytest.raises(ValueError, match="max_nodes=1"):

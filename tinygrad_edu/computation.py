@@ -50,6 +50,7 @@ class Operation:
     formula: str  # "y = x @ weight + bias"; of a folded one, what is in it
     rules: tuple[str | None, ...]  # for each input "dx = g @ weight.T"; None where no gradient goes
     folded: int  # how many operations this stands for; 0 for a real one
+    hidden: int  # how many parameters are not shown because only folded operations read them
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +235,7 @@ class _Assembly:
             formula=formula,
             rules=rules,
             folded=0 if unit.label is None else len(unit.members),
+            hidden=unit.hidden,
         )
 
 

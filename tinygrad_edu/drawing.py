@@ -106,8 +106,10 @@ def _operation(operation: Operation, show: Collection[str]) -> list[str]:
     if "order" in show:
         name = f"{operation.step}{f'–{last}' if operation.folded > 1 else ''}. {name}"
     lines = [name]
-    if operation.folded > 1:
-        lines.append(f"{operation.folded:,} operations")
+    counts = [f"{operation.folded:,} operations"] * (operation.folded > 1)
+    counts += [f"{operation.hidden:,} parameter{'s' * (operation.hidden > 1)}"] * (operation.hidden > 0)
+    if counts:
+        lines.append(", ".join(counts))
     if "formulas" in show:
         lines += [operation.formula, *(rule for rule in operation.rules if rule is not None)]
     return lines

@@ -24,10 +24,12 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int = 100)
     import numpy as np
 
     from .computation import computation
+    from .engine import reached
 
     if not isinstance(output, Tensor):
         raise TypeError(f"explain tells what a Tensor was computed by; got {type(output).__name__}")
-    found = computation(output, model=model, gradients=True, max_nodes=2 * max_rows)
+    long = output.record is not None and len(reached(output.record)[0]) > max_rows
+    found = computation(output, model=model, gradients=True, max_nodes=2 * max_rows if long else None)
     if not found.operations:
         return "nothing was recorded: this tensor is a leaf, or was computed from none that requires grad"
     kept = any(operation.position for operation in found.operations.values())

@@ -31,6 +31,7 @@ class Unit:
     label: str | None = None  # None for an operation by itself
     inputs: list[int] = field(default_factory=list)  # values, by position; of a fold those from outside, each once
     outputs: list[int] = field(default_factory=list)
+    hidden: int = 0  # parameters that are read by folds alone, and not shown
 
 
 @dataclass(slots=True)
@@ -197,6 +198,7 @@ class _Folder:
                 read = dict.fromkeys(v for i in unit.members for v in self.walk.inputs[i])
                 unit.inputs = [v for v in read if v in shown and (v >= n or unit_of[v] is not unit)]
                 unit.outputs = [v for v in unit.members if v in shown]
+                unit.hidden = sum(v >= n and v not in shown and self.parameter[v - n] for v in read)
             for v in unit.inputs:
                 if v < n:
                     homes.setdefault(v, self._around(unit_of[v].call, unit.call))
