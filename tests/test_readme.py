@@ -28,3 +28,9 @@ def test_the_tour(tmp_path, monkeypatch):
     shown = re.search(r"^    m = len\(X\)\n.*?^    return J.*?$", text, flags=re.DOTALL | re.MULTILINE)[0].splitlines()
     written = namespace["written"].split("def value_and_gradients")[1]
     assert [" ".join(line.split()) for line in shown] == [" ".join(line.split()) for line in written.splitlines()[1:]]
+    table = re.search(r"^    step  operation.*?\n\n", text, flags=re.DOTALL | re.MULTILINE)[0].splitlines()[:-1]
+    without_norms = [re.sub(r"  +[\d.e–-]+$", "", line).split() for line in table if "─" not in line]
+    assert len(without_norms) == 9
+    assert all(
+        any(line == said.split()[: len(line)] for said in printed.getvalue().splitlines()) for line in without_norms
+    )
