@@ -70,6 +70,9 @@ def test_values_operations_and_groups():
     ]  # fmt: skip
     groups = [o.group for o in found.operations.values()]
     assert groups == ["g1", "g2", "g3", "g4", *[None] * 8]
+    # A result that leaves its module stands outside, up to where it is read first.
+    assert [found.values[o.output].group for o in found.operations.values()][:5] == ["g0", "g0", "g0", None, None]
+    assert (x.group, weight.group, bias.group) == (None, "g1", "g1")
     assert found.notes == () and not found.released
     unnamed = computation(loss)
     assert unnamed.values["t1"].name == "weight" and unnamed.groups["g1"].path == "Dense"
@@ -156,6 +159,9 @@ def test_modules_that_return_several_or_nothing_new():
     x = Tensor([1.0], requires_grad=True)
     module = Twice()
     a, b, _ = module(x)
+    before = np.exp(x)
+    assert [o.group for o in computation(Sequential(Tanh())(before)).operations.values()] == [None, "g1"]
+    assert not hasattr(Same()(before).record, "calls")
     found = computation(Same()(a * b))
     assert [o.group for o in found.operations.values()] == ["g0", "g0", None]
     assert [g.label for g in found.groups.values()] == ["Twice"]
@@ -389,17 +395,12 @@ def graphs(draw):
     return total
 
 
-@given(graphs(), st.integers(2, 40), st.sampled_from([None, 0, 1]))
-def test_folded_graphs_are_small_whole_and_without_cycles(y, max_nodes, depth):
-    whole = computation(y)
-    found = computation(y, max_nodes=max_nodes, depth=depth)
-    if y.record is not None:
-        assert nodes(found) <= max(max_nodes, 3)
+def assert_whole(found, whole):
+    """Every operation is in one unit, the units stand in an order in which they can be executed, and all fits."""
     assert sum(o.folded or 1 for o in found.operations.values()) == len(whole.operations)
     maker = {key: o.key for o in found.operations.values() for key in o.outputs}
-    leaves = [key for key, v in found.values.items() if key not in maker]
-    assert all(found.values[key].kind not in ("result", "output") or not whole.operations for key in leaves)
-    done = set(leaves)  # the operations stand in an order in which they can be executed
+    done = {key for key in found.values if key not in maker}
+    assert all(found.values[key].kind not in ("result", "output") or not whole.operations for key in done)
     for o in found.operations.values():
         assert set(o.inputs) <= done, o
         assert o.output == o.outputs[-1]
@@ -408,3 +409,21 @@ def test_folded_graphs_are_small_whole_and_without_cycles(y, max_nodes, depth):
     assert read | {found.output} == set(found.values)
     for part in (*found.operations.values(), *found.values.values()):
         assert part.group is None or part.group in found.groups
+
+
+@given(graphs(), st.integers(2, 40), st.sampled_from([None, 0, 1]))
+def test_folded_graphs_are_small_whole_and_without_cycles(y, max_nodes, depth):
+    found = computation(y, max_nodes=max_nodes, depth=depth)
+    if y.record is not None:
+        assert nodes(found) <= max(max_nodes, 3)
+    assert_whole(found, computation(y))
+
+
+@pytest.mark.parametrize("max_nodes", range(4, 20))
+def test_a_repetition_of_folded_modules_stays_whole(max_nodes):
+    y, tanh = Tensor(np.ones((2, 2)), requires_grad=True), Sequential(Tanh())
+    for _ in range(3):
+        y = tanh(np.sin(y) @ np.ones((2, 2)))
+    for k in range(2, 8):
+        y = y @ np.ones((k, k + 1))
+    assert_whole(computation(y, depth=0, max_nodes=max_nodes), computation(y))

@@ -132,8 +132,7 @@ def _calls(records: list[Record], number: dict[Any, int], model: Module | None) 
                 seen.add(node)
                 waiting.extend(node.parents)
         for record in seen:
-            if call_of[number[record]] == around:
-                call_of[number[record]] = len(calls)
+            call_of[number[record]] = len(calls)
         calls.append(
             Call(
                 label=_label(kind, module),
