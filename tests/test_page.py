@@ -167,6 +167,8 @@ def test_a_value_cannot_end_the_data():
     written = document("graph.html", "<&\ud800", {"a": HOSTILE, "<!--": [1]}, styles=[], scripts=[])
     assert written.count(b"</script>") == 2 and b"<!--" not in written and b"&lt;&amp;?" in written
     assert data_of(written) == {"a": HOSTILE, "<!--": [1]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        document("graph.html", "", [np.inf], styles=[], scripts=[])
 
 
 # In the browser
@@ -307,6 +309,10 @@ def test_zoom_and_pan(browser):
     assert view(browser)["scale"] == pytest.approx(0.8 * start["scale"])
     browser.find("#fit").click()
     assert view(browser) == start
+    browser.run("zoomAt(2, 100, 50)")  # what was at that point is still there
+    assert (100 - view(browser)["left"]) / (2 * start["scale"]) == pytest.approx((100 - start["left"]) / start["scale"])
+    assert (50 - view(browser)["top"]) / (2 * start["scale"]) == pytest.approx((50 - start["top"]) / start["scale"])
+    browser.find("#fit").click()
     browser.drag("#canvas", 60, 40)
     moved = view(browser)
     assert (moved["left"] - start["left"], moved["top"] - start["top"]) == pytest.approx((60, 40), abs=5)
@@ -335,9 +341,16 @@ def test_search_finds_names_shapes_and_layers(browser):
         box = browser.find("#canvas").rect
         assert place["x"] + place["width"] / 2 == pytest.approx(box["x"] + box["width"] / 2, abs=4)
     assert set(found) == weights and found[2] == found[0] != found[1]
+    browser.driver.switch_to.active_element.send_keys("\ue008", "\ue007")  # Shift and Enter: the one before
+    assert browser.find(".found").get_attribute("data-key") == found[1]
+    browser.press("ENTER", on="focus")
     assert "1 of 2: 0.weight (30, 5)" in browser.text("#found") and "0.weight" in browser.text("#card")
     browser.press("ESCAPE", on="focus")
     assert not browser.find_all(".match") and browser.find("#query").get_attribute("value") == ""
+    browser.press("/")
+    browser.press("0.weight +-", "ARROW_LEFT", on="focus")  # which are no commands here
+    assert browser.find("#query").get_attribute("value") == "0.weight +-" and "23 steps" in browser.text("#words")
+    browser.press("ESCAPE", on="focus")
     for text, wanted in (("(30, 5)", key_of(written, "0.weight")), ("dense(5 → 3)", "o2"), ("sigmoid", "o3")):
         browser.run("search(arguments[0])", text)
         assert wanted in {n.get_attribute("data-key") for n in browser.find_all(".match")}, text

@@ -43,9 +43,10 @@ class TrainingPage(Callback):
     It shows the curves of the history; the norm of each parameter's gradient; for each relu the share of dead units,
     which are those that give 0 for every row; and the weights as images, over the epochs: those of the first layer unit
     by unit, if it takes square images (`order="F"`: unrolled column by column, as ex4's). Gradients and dead units are
-    those of the last batch of the epoch, with the parameters after it and dropout off, so a small batch finds more dead
-    units than there are. The file is replaced when the new one is whole. A training that goes on from a checkpoint goes
-    on with its page.
+    those of the last batch of the epoch, with the parameters after it and dropout off: one more pass forward and back
+    for each epoch, and a small batch finds more dead units than there are.
+
+    The file is replaced when the new one is whole. A training that goes on from a checkpoint goes on with its page.
 
     Raises `ValueError` for another ending, and at the beginning of the training `FileNotFoundError` for a folder that
     does not exist.
