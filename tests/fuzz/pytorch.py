@@ -73,8 +73,6 @@ OWN = [
     "trunc",
     "power",
     "float_power",
-    "remainder",
-    "fmod",
     "inner",
     "trapezoid",
     "matmul",
