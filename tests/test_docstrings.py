@@ -32,7 +32,7 @@ def public():
 
 PUBLIC = public()
 EXAMPLES = [(name, thing) for name, thing in PUBLIC if ">>>" in (thing.__doc__ or "")]
-# The drawings' are shown by the files that they write.
+# The drawings are shown by the files that they write.
 DRAWINGS = {"tinygrad_edu.draw_graph", "tinygrad_edu.render_graph"}
 
 

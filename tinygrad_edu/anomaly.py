@@ -20,7 +20,11 @@ from .recording import gradient_check, watching
 
 
 class AnomalyError(FloatingPointError):
-    """An operation gave NaN or infinity, or what it needs for its gradient was changed in place."""
+    """An operation gave NaN or infinity, or what it needs for its gradient was changed in place.
+
+    >>> issubclass(tg.AnomalyError, FloatingPointError)
+    True
+    """
 
 
 @contextmanager
@@ -38,6 +42,12 @@ def detect_anomaly() -> Iterator[None]:
 
     A compiled step does not record: of it the loss and the gradients are checked, without the place. Outside, nothing
     of this costs anything; inside, a step takes several times as long.
+
+    >>> x = tg.Tensor([1.0, 0.0], requires_grad=True)
+    >>> with np.errstate(divide="ignore"), tg.detect_anomaly():  # doctest: +ELLIPSIS
+    ...     x.sqrt().sum().backward()
+    Traceback (most recent call last):
+    tinygrad_edu.anomaly.AnomalyError: ...
     """
     if gradient_check() is not None:  # inside another one
         yield

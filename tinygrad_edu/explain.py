@@ -20,6 +20,14 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int = 100)
     With `model`, its parameters bear their names in it. Of more than `max_rows` operations some are folded as in
     drawings. Nothing is changed, but a graph that `backward()` released has no gradients any more. Raises `TypeError`
     for anything but a tensor.
+
+    >>> x = tg.Tensor(np.ones(2), requires_grad=True, name="x")
+    >>> print(tg.explain(np.sum(x * x)))  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
+    step  operation  shapes                 rules                     ‖g‖
+    ───...
+    2     sum        (2,) → ()              dx = g, repeated to (2,)  1
+    1     multiply   x (2,), x (2,) → (2,)  da = g * b                1.414
+                                            db = g * a
     """
     import numpy as np
 

@@ -50,6 +50,8 @@ class TrainingPage(Callback):
 
     Raises `ValueError` for another ending, and at the beginning of the training `FileNotFoundError` for a folder that
     does not exist.
+
+    >>> seen = tg.TrainingPage("training.html")  # tg.fit(…, callbacks=[seen])
     """
 
     def __init__(self, path: str | os.PathLike[str], *, order: Order = "C") -> None:
