@@ -162,7 +162,8 @@ def test_frozen_parameters_and_none_of_matrices(tmp_path):
         def forward(self, x):
             return x[:, :2] + self.a
 
-    _, page = trained(tmp_path / "u.html", Shift())
+    with pytest.warns(UserWarning, match="no gradient reached 1 of 2"):
+        _, page = trained(tmp_path / "u.html", Shift())
     data = data_of(tmp_path / "u.html")
     assert chart(data, "Norm")["unused"] == ["NaN"] * 3 and chart(data, "Share") == {}
     assert data["frames"][-1]["images"] == []

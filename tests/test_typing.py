@@ -38,8 +38,9 @@ def test_strictly(tmp_path):
 
     def checked(program):
         return subprocess.run(
-            [*command, "--cache-dir", tmp_path / "cache", program], cwd=tmp_path, capture_output=True, text=True
-        ).stdout
+            [*command, "--cache-dir", tmp_path / "cache", program], cwd=tmp_path, capture_output=True, text=True,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        ).stdout  # fmt: skip
 
     program = shutil.copy(PROGRAM, tmp_path)  # where no checkout is near
     assert "Success: no issues found" in checked(program), checked(program)

@@ -31,7 +31,7 @@ REFUSALS = (  # the engine's documented ones: where a derivative does not exist 
     "a singular value is 0, and the gradient",
     "the third derivative of a determinant has no rule",
     "or `array += tensor`",
-    "cross_entropy got the output of softmax",
+    "got the output of s",  # of sigmoid or softmax, which a loss of logits would apply once more
 )
 Gradients = list[Any]
 
