@@ -15,10 +15,8 @@ from tests.fuzz.generation import NAMES, add_statement, random_array, random_pro
 from tests.fuzz.operations import OPERATIONS, Draw
 from tests.fuzz.programs import Program
 from tests.fuzz.runs import CALLED, failure, fuzz, smallest
+from tests.strategies import PRIMITIVES, TABLE
 from tinygrad_edu import engine, tensor
-from tinygrad_edu.primitives import FUNCTIONS, Primitive
-
-PRIMITIVES = {p.name: p for p in FUNCTIONS.values() if isinstance(p, Primitive)}
 
 
 class Programs(RuleBasedStateMachine):
@@ -64,8 +62,8 @@ def test_every_function_of_the_table_is_drawn():
     draw = Draw(rng, program.values, program.constants)
     texts = [OPERATIONS[name](draw) for name in NAMES for _ in range(4)]
     called = {name.rpartition(".")[2] for text in texts for name in CALLED.findall(text)}
-    plain = FUNCTIONS[np.equal].__code__  # of those through which no gradient flows
-    table = {f.__name__ for f, handler in FUNCTIONS.items() if getattr(handler, "__code__", None) is not plain}
+    plain = TABLE[np.equal].__code__  # of those through which no gradient flows
+    table = {f.__name__ for f, handler in TABLE.items() if getattr(handler, "__code__", None) is not plain}
     own = {p.name for p in PRIMITIVES.values()}
     assert {name for name in table - called if name.lstrip("_") not in own} == set()
     assert own - {"getitem"} <= called | UNDER_OTHER_NAMES

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import CALLS
+from tests.strategies import CALLS, PRIMITIVES
 from tinygrad_edu import GradientMismatch, Tensor, gradcheck
-from tinygrad_edu.primitives import FUNCTIONS, Primitive
 
-PRIMITIVES = {p.name: p for p in FUNCTIONS.values() if isinstance(p, Primitive)}
 STEPS = {"sign", "floor", "ceil", "trunc", "rint", "fix", "round", "floor_divide", "heaviside"}  # their derivative is 0
 # Their rules are exercised at second order, by "getitem", "det" and "sinc", and by the tests of transforms.
 USED_BY_RULES = {"sum_rows", "where_positive", "scatter", "cofactors", "cofactors_slope", "sinc_derivative", "variable"}
