@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tinygrad_edu import SGD, Adam, AnomalyError, Dense, Sequential, Tensor, detect_anomaly, locking, no_grad
+from tinygrad_edu import SGD, Adam, AnomalyError, Dense, Sequential, Tensor, anomaly, detect_anomaly, locking, no_grad
 from tinygrad_edu import functional as F
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
@@ -554,3 +554,7 @@ def test_no_memory_and_no_cycles_are_left():
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_the_mean_of_large_numbers_is_finite():
+    assert "mean 1e+308" in anomaly.describe(np.full(9, 1e308))

@@ -229,7 +229,7 @@ def describe(value: Any) -> str:
     finite = array[np.isfinite(array)]
     if finite.size:
         with np.errstate(all="ignore"):
-            mean = finite.mean(dtype=np.float64)
+            mean = (finite / np.float64(finite.size)).sum()  # a sum before the division may overflow
         text += f", min {finite.min():.4g}, mean {mean:.4g}, max {finite.max():.4g}"
     zeros = int((array == 0).sum())
     counts = [_counted(*_non_finite(array)), f"{zeros} zero{'s' * (zeros > 1)}" if zeros else ""]
