@@ -6,6 +6,7 @@ In the order in which people stumble; below, that nothing is said about programs
 from __future__ import annotations
 
 import inspect
+import operator
 import warnings
 
 import numpy as np
@@ -482,6 +483,49 @@ def test_gradients_looked_at_between_steps():
     (p * p).sum().backward()
     optimizer.step()
     optimizer.step()  # twice on one gradient
+
+
+def clear(p):
+    p.grad.fill(0)
+
+
+def scale(p):
+    p.grad = p.grad * 0.5
+
+
+@pytest.mark.parametrize(("how", "after", "warns"), [(clear, True, False), (scale, False, True)])
+def test_gradients_zeroed_or_scaled_by_hand(how, after, warns):
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    optimizer = tg.SGD([w], lr=0.1)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            np.sum(w * w).backward()
+            if not after:
+                how(w)
+            optimizer.step()
+            if after:
+                how(w)
+    assert [("added to those" in str(t.message)) for t in told] == [True] * warns
+
+
+@pytest.mark.parametrize("operate", [operator.iadd, operator.isub, operator.imul])
+def test_a_parameter_updated_without_data(operate):
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    with tg.no_grad(), pytest.raises(TypeError, match=r"would not change the parameter .* Write t\.data [-+*]= …"):
+        operate(w, np.ones(2))
+    assert operate(w, np.ones(2)).requires_grad  # recorded, it is a new tensor as any other
+    with tg.no_grad():
+        assert operate(w.detach(), np.ones(2)).shape == (2,)
+
+
+def test_an_optimiser_of_a_model_instead_of_its_parameters():
+    layer = tg.Dense(2, 1)
+    for given in (layer, layer.parameters):
+        with pytest.raises(TypeError, match=r"takes a list of parameters, not \w+; pass model\.parameters\(\)"):
+            tg.SGD(given, lr=0.1)
+    with pytest.raises(TypeError, match=r"pass \[tensor\]"):
+        tg.SGD(layer.weight, lr=0.1)
 
 
 def test_two_optimisers_of_the_same_gradients():

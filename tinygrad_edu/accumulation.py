@@ -10,7 +10,14 @@ sums: dict[int, tuple[weakref.ref[Any], int]] = {}
 
 
 def note_sum(total: Any, held: Any) -> None:
-    """Notes that the gradient `total` was made by adding to `held`."""
+    """Notes that the gradient `total` was made by adding to `held`, unless that was set to zero in place."""
+    if not held.flat[:1].any() and not held.any():
+        return
+    note_follower(total, held)
+
+
+def note_follower(total: Any, held: Any) -> None:
+    """Notes that the gradient `total` was made of `held`."""
     key = id(total)
     first = sums[id(held)][1] if id(held) in sums else id(held)
     sums[key] = weakref.ref(total, lambda _: sums.pop(key, None)), first

@@ -43,6 +43,11 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Tensor] | Iterable[Group], defaults: Group) -> None:
+        if isinstance(params, Tensor) or hasattr(params, "parameters") or callable(params):
+            advice = "[tensor]" if isinstance(params, Tensor) else "model.parameters()"
+            raise TypeError(
+                f"{type(self).__name__} takes a list of parameters, not {type(params).__name__}; pass {advice}"
+            )
         given = list(params)
         if not given:
             raise ValueError(f"{type(self).__name__} got no parameters; pass model.parameters()")
@@ -155,7 +160,7 @@ class Optimizer:
                 f"no gradient reached {len(unreached)} of {len(parameters)} parameters: {'; '.join(unreached)}. Is a "
                 "layer left out of forward(), or was one replaced after the optimiser was made? Then make it of the "
                 f"finished model: {type(self).__name__}(model.parameters(), …). What shall not learn is frozen by "
-                "requires_grad = False"
+                "requires_grad = False; what only some of the steps use may stay, this is said once"
             )
 
     def _tell(self, message: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike as ArrayConvertible
 from numpy.typing import DTypeLike, NDArray
 
-from .accumulation import note_sum
+from .accumulation import note_follower, note_sum, sums
 from .engine import Node, Record, changed_since, mark_changed, next_order, pullback
 from .operand import ArrayLike
 from .primitives import Options, Primitive
@@ -106,7 +106,10 @@ class Tensor(ArrayLike):
     def grad(self, value: NDArray[Any] | None) -> None:
         if value is not None and (not isinstance(value, np.ndarray) or value.shape != self.shape):
             raise ValueError(f"grad of a tensor of shape {self.shape} must be an array of that shape or None")
-        self._grad = None if value is None else value.astype(self.dtype, copy=False)
+        new = None if value is None else value.astype(self.dtype, copy=False)
+        if new is not None and new is not self._grad and id(self._grad) in sums:
+            note_follower(new, self._grad)  # such as p.grad = p.grad * scale: still a sum
+        self._grad = new
 
     @property
     def requires_grad(self) -> bool:
@@ -278,6 +281,27 @@ class Tensor(ArrayLike):
         self.data[_plain_index(index)] = value._data if isinstance(value, Tensor) else value
         mark_changed(self.data)
         self._origin = None
+
+    def __iadd__(self, other: Any) -> Any:
+        self._refuse_rebinding("+=")
+        return self + other
+
+    def __isub__(self, other: Any) -> Any:
+        self._refuse_rebinding("-=")
+        return self - other
+
+    def __imul__(self, other: Any) -> Any:
+        self._refuse_rebinding("*=")
+        return self * other
+
+    def _refuse_rebinding(self, operator: str) -> None:
+        """A tensor is not changed by `t -= step`: under `no_grad` that would leave a parameter unchanged and bind the
+        name to one that does not learn."""
+        if self._requires_grad and self.record is None and not is_recording():
+            raise TypeError(
+                f"t {operator} … under no_grad() would not change the parameter (of shape {self.shape}), but make a "
+                f"new tensor that does not require grad. Write t.data {operator} …, or use an optimiser"
+            )
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
