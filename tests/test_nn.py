@@ -120,6 +120,10 @@ def test_initialisers():
         Dense(3, 2, init="xavier")
     with pytest.raises(ValueError, match=r"gave shape \(2,\), expected \(3, 2\)"):
         Dense(3, 2, init=lambda shape, rng: np.ones(2))
+    with pytest.raises(ValueError, match=r"Dense\(2.0, 3\): sizes must be positive whole numbers"):
+        Dense(2.0, 3)
+    with pytest.raises(TypeError, match=r"write Sequential\(\*layers\)"):
+        Sequential([Dense(2, 3)])
     with pytest.raises(ValueError, match="sizes must be positive"):
         Dense(0, 2)
 

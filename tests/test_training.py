@@ -193,7 +193,29 @@ def test_misuse():
     for wrong, error, said in [
         (lambda: quiet(net, X[:0], Y[:0]), ValueError, "there are no samples"),
         (lambda: quiet(net, X, Y[:7]), ValueError, r"arrays of \[60, 7\] rows"),
-        (lambda: quiet(net, epochs=-1), ValueError, "epochs must not be negative"),
+        (lambda: quiet(net, epochs=-1), ValueError, "epochs must be a whole number of at least 0, got -1"),
+        (lambda: quiet(net, epochs=1.5), ValueError, "epochs must be a whole number"),
+        (lambda: quiet(net, batch_size=2.5), ValueError, "batch_size must be a whole number of at least 1"),
+        (lambda: quiet(net, loss="mse"), TypeError, "loss is a function .*mse_loss, not 'mse'"),
+        (lambda: quiet(net, optimizer="adam"), TypeError, r"optimizer is an optimiser, such as SGD\(.*not 'adam'"),
+        (
+            lambda: quiet(net, metrics="accuracy"),
+            TypeError,
+            r"metrics are functions .*, such as \[accuracy\]",
+        ),
+        (lambda: quiet(net, metrics=tg.accuracy), TypeError, "in a list"),
+        (lambda: quiet(net, schedule=0.1), TypeError, "schedule is a function of the time in epochs, not 0.1"),
+        (lambda: quiet(net, validation=X), TypeError, r"a pair of inputs and targets, \(X, y\)"),
+        (
+            lambda: quiet(net, loss=lambda p, t: tg.mse_loss(net, t)),
+            TypeError,
+            r"output of a model, model\(X\)",
+        ),
+        (
+            lambda: tg.fit([net], X, Y, loss=F.cross_entropy, optimizer=tg.SGD(net.parameters(), lr=1), epochs=1),
+            TypeError,
+            r"the model is a Module, such as Sequential",
+        ),
         (lambda: quiet(net, loss=lambda p, t: 1.0), TypeError, "must return a recorded scalar, got float"),
         (lambda: quiet(net, loss=lambda p, t: p), TypeError, r"got Tensor of shape \(32, 2\)"),
         (lambda: tg.predict(net, X[:0]), ValueError, "there are no samples"),
@@ -289,7 +311,7 @@ def test_callbacks_hear_of_every_end():
 def test_arguments_are_looked_at_first(tmp_path):
     net = network()
     for options, error, said in [
-        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        ({"batch_size": 0}, ValueError, "batch_size must be a whole number of at least 1"),
         ({"checkpoint": "run.ckpt"}, ValueError, r"must be a file in \.npz"),
         ({"checkpoint": tmp_path / "no" / "run.npz"}, ValueError, "in a folder that exists"),
         ({"schedule": lambda t: next(iter(()))}, RuntimeError, "no learning rate for t = 0"),

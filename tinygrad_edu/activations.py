@@ -321,4 +321,6 @@ def as_floats(x: Any) -> Any:
     """A prediction as floats, whatever it came as."""
     if isinstance(x, Tensor):
         return x if x.dtype.kind == "f" else x.astype(np.float64)
+    if callable(x):
+        raise TypeError(f"a loss compares the output of a model, model(X), not the model itself ({type(x).__name__})")
     return floating(x)

@@ -174,8 +174,9 @@ class Dense(Module):
         rng: Rng = None,
         dtype: DTypeLike = np.float64,
     ) -> None:
-        if in_features < 1 or out_features < 1:
-            raise ValueError(f"Dense({in_features}, {out_features}): sizes must be positive")
+        sizes = in_features, out_features
+        if not all(isinstance(n, int | np.integer) and n > 0 for n in sizes):
+            raise ValueError(f"Dense({in_features!r}, {out_features!r}): sizes must be positive whole numbers")
         if isinstance(init, str):
             if init not in INITIALIZERS:
                 raise ValueError(f"Dense: no initialiser {init!r}; there are {', '.join(INITIALIZERS)}")
@@ -230,6 +231,8 @@ class Sequential(Module):
     def append(self, layer: Module | Callable[[Any], Any]) -> Self:
         if not callable(layer) or isinstance(layer, type):
             hint = f"; write {layer.__name__}()" if isinstance(layer, type) else ""
+            if isinstance(layer, list | tuple):
+                hint = "; write Sequential(*layers)"
             raise TypeError(f"Sequential takes modules and functions, not {layer!r}{hint}")
         self.layers.append(layer)
         return self

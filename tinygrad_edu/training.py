@@ -74,10 +74,15 @@ def fit(
     >>> history["loss"][-1] < 1e-6, history.stopped
     (True, 'all epochs done')
     """
-    if epochs < 0:
-        raise ValueError(f"fit: epochs must not be negative, got {epochs}")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"fit: batch_size must be at least 1, or None for one step of all; got {batch_size}")
+    _check_kinds(model, loss, optimizer, metrics, schedule)
+    if not _is_count(epochs, 0):
+        raise ValueError(f"fit: epochs must be a whole number of at least 0, got {epochs!r}")
+    if batch_size is not None and not _is_count(batch_size, 1):
+        raise ValueError(
+            f"fit: batch_size must be a whole number of at least 1, or None for one step of all; got {batch_size!r}"
+        )
+    if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
+        raise TypeError("fit: validation is a pair of inputs and targets, (X, y)")
     if checkpoint is not None and (Path(checkpoint).suffix != ".npz" or not Path(checkpoint).parent.is_dir()):
         raise ValueError(f"fit: checkpoint={str(checkpoint)!r} must be a file in .npz, in a folder that exists")
     dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float64))
@@ -160,6 +165,29 @@ def fit(
         for hook in hooks:
             hook.after_training(training)
     return history
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int | np.integer) and value >= least
+
+
+def _check_kinds(model: Any, loss: Any, optimizer: Any, metrics: Any, schedule: Any) -> None:
+    """Refuses what is something else than `fit` asks for."""
+    if not isinstance(model, Module):
+        raise TypeError(f"fit: the model is a Module, such as Sequential(…), not {model!r}")
+    if not callable(loss):
+        raise TypeError(f"fit: loss is a function (prediction, target), such as mse_loss, not {loss!r}")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"fit: optimizer is an optimiser, such as SGD(model.parameters(), lr=0.1), not {optimizer!r}")
+    listed = metrics.values() if isinstance(metrics, Mapping) else metrics
+    if isinstance(listed, str) or not isinstance(listed, Iterable) or not all(map(callable, listed)):
+        raise TypeError(
+            f"fit: metrics are functions (prediction, target) in a list, such as [accuracy], not {metrics!r}"
+        )
+    if schedule is not None and not callable(schedule):
+        raise TypeError(
+            f"fit: schedule is a function of the time in epochs, not {schedule!r}; a rate is the optimiser's lr"
+        )
 
 
 def _check_parameters(model: Module, optimizer: Optimizer) -> None:
