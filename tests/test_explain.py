@@ -75,3 +75,17 @@ def test_leaves_and_what_is_no_tensor():
     assert explain(Tensor([1.0], requires_grad=True)).startswith("nothing was recorded")
     with pytest.raises(TypeError, match="got float"):
         explain(1.0)
+
+
+@pytest.mark.parametrize(("dtype", "large"), [(np.float16, 6e4), (np.float32, 1e30), (np.float64, 1e200)])
+def test_norms_of_large_gradients_do_not_overflow(dtype, large):
+    x = Tensor(np.zeros(4, dtype), requires_grad=True)
+    y = np.sum(x * np.ones(4, dtype) * np.full(4, large, dtype))
+    assert float(explain(y).split()[-1]) == pytest.approx(2 * large, rel=1e-3)
+
+
+def test_a_graph_that_divides_by_zero_is_explained_without_a_warning():
+    with np.errstate(all="ignore"):
+        y = np.sum(np.log(Tensor([0.0, 1.0], requires_grad=True)) * 2.0)
+    with np.errstate(all="raise"):
+        assert "log" in explain(y)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from xml.etree import ElementTree
 
 import graphviz
 import numpy as np
@@ -96,7 +97,21 @@ def test_100_000_operations_deep():
 
 @pytest.mark.parametrize(
     "name",
-    ['a"b', "<b>bold</b>", "<x>", "back\\slash\\n", "quote'", "ünï", "new\nline", "{a|b}", "a&lt;b", "&amp;", "nul\0"],
+    [
+        'a"b',
+        "<b>bold</b>",
+        "<x>",
+        "back\\slash\\n",
+        "quote'",
+        "ünï",
+        "new\nline",
+        "{a|b}",
+        "a&lt;b",
+        "&amp;",
+        "nul\0",
+        "bell\7",
+        "\ud800",
+    ],
 )
 def test_names_are_escaped(name, tmp_path):
     x = Tensor(1.0, requires_grad=True, name=name)
@@ -104,7 +119,8 @@ def test_names_are_escaped(name, tmp_path):
     source = draw_graph(y).source
     assert source.count("->") == 2
     if can_lay_out():
-        text = render_graph(y, tmp_path / "g.svg").read_text()
+        text = render_graph(y, tmp_path / "g.svg").read_text("utf-8")
+        ElementTree.fromstring(text.encode())  # well-formed
         assert "<b>" not in text and ("&amp;lt;b" in text) == ("&lt;b" in name) and text.count('<g id="node') == 3
 
 

@@ -136,7 +136,8 @@ class _Assembly:
                     return {}
         if self.output.size != 1:
             self.notes.append("gradients are those of the sum of the output, which has several elements")
-        return pullback(root, seed, seen=found.__setitem__) | found
+        with np.errstate(all="ignore"):  # what is not finite is shown, and no reason to say more
+            return pullback(root, seed, seen=found.__setitem__) | found
 
     def _kept(self) -> dict[int, Any]:
         """The arrays of the values that are shown, as the records kept them."""

@@ -5,6 +5,7 @@ Colours are those of Okabe and Ito, lightened under dark text; what they tell ap
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Collection
 from typing import Any
@@ -14,11 +15,13 @@ import numpy as np
 from numpy import ndarray
 
 from .computation import RELEASED, Computation, Operation, Value
+from .summary import norm
 
 DIRECTIONS = {"right": "LR", "down": "TB"}
 SHOWABLE = ("dtypes", "values", "gradients", "formulas", "order")
 BARS = "▁▂▃▄▅▆▇█"
 FEW = 12  # elements that are written out
+UNWRITABLE = re.compile("[^\\t\\n\\r\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML, so SVG, cannot hold
 
 FONT = "Helvetica,Arial,sans-serif"
 DARK, LINE = "#1b1f24", "#5b6770"
@@ -122,7 +125,7 @@ def _edges(computation: Computation, show: Collection[str], dot: Drawing) -> Non
         gradient = computation.values[key].gradient
         if "gradients" in show and gradient is not None and key not in said:
             said.add(key)
-            dot.edge(tail, head, label=label(f"‖∂‖ {np.linalg.norm(gradient):.3g}"))
+            dot.edge(tail, head, label=label(f"‖∂‖ {norm(gradient):.3g}"))
         else:
             dot.edge(tail, head)
 
@@ -161,7 +164,7 @@ def sparkline(numbers: ndarray, bins: int = 12) -> str:
 
 def label(*lines: str) -> str:
     """A label that shows the lines as they are, whatever characters they hold."""
-    text = "\\n".join(graphviz.escape(line.replace("&", "&amp;").replace("\0", "")) for line in lines)
+    text = "\\n".join(graphviz.escape(UNWRITABLE.sub("\ufffd", line).replace("&", "&amp;")) for line in lines)
     made: str = graphviz.nohtml(text)
     return made
 

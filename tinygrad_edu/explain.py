@@ -29,10 +29,9 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int = 100)
     1     multiply   x (2,), x (2,) → (2,)  da = g * b                1.414
                                             db = g * a
     """
-    import numpy as np
-
     from .computation import computation
     from .engine import reached
+    from .summary import norm
 
     if not isinstance(output, Tensor):
         raise TypeError(f"explain tells what a Tensor was computed by; got {type(output).__name__}")
@@ -44,12 +43,12 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int = 100)
     rows = [["step", "operation", *["called at"] * kept, "shapes", "rules", "‖g‖"]]
     for operation in reversed(found.operations.values()):
         gradient = found.values[operation.output].gradient
-        norm = "–" if gradient is None else f"{np.linalg.norm(gradient):.4g}"
+        size = "–" if gradient is None else f"{norm(gradient):.4g}"
         rules = [rule for rule in operation.rules if rule is not None] or [
             operation.formula if operation.folded else "–"
         ]
         where = [operation.position or ""] * kept
-        rows.append([_step(operation), operation.name, *where, _shapes(operation, found), rules[0], norm])
+        rows.append([_step(operation), operation.name, *where, _shapes(operation, found), rules[0], size])
         rows += [["", "", *[""] * kept, "", rule, ""] for rule in rules[1:]]
     return "\n".join([*_table(rows), *found.notes])
 

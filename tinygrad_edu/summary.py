@@ -25,6 +25,15 @@ def number(value: Any) -> float | str:
     return "NaN" if np.isnan(value) else "∞" if value > 0 else "−∞"
 
 
+def norm(array: NDArray[Any]) -> float:
+    """The Euclidean norm, in whatever precision the array is: the squares of large numbers must not overflow."""
+    values = np.abs(array).astype(np.float64)
+    limit = float(values.max(initial=0))
+    scaled = values / limit if 0 < limit < np.inf else values
+    with np.errstate(over="ignore"):
+        return float(np.linalg.norm(scaled) * (limit if 0 < limit < np.inf else 1))
+
+
 def summary(array: NDArray[Any]) -> dict[str, Any]:
     """Statistics of the finite elements (of their magnitudes, if complex), how many are not finite, and pictures.
 
