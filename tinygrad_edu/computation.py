@@ -97,8 +97,8 @@ def computation(
         raise TypeError(f"a graph is what a Tensor was computed by; got {type(output).__name__}")
     if depth is not None and depth < 0:
         raise ValueError(f"depth={depth}: modules are counted from the outermost, 0")
-    if max_nodes is not None and max_nodes < 2:
-        raise ValueError(f"max_nodes={max_nodes}: the smallest drawing has 2 nodes")
+    if max_nodes is not None and not (isinstance(max_nodes, int) and max_nodes >= 2):
+        raise ValueError(f"max_nodes={max_nodes!r}: a whole number of at least 2, or None for all")
     walked = walk(output, model)
     partition = fold(walked, depth, max_nodes)
     return _Assembly(walked, partition, output, gradients, formulas).computation()

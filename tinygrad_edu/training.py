@@ -168,7 +168,7 @@ def fit(
 
 
 def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, int | np.integer) and value >= least
+    return isinstance(value, int | np.integer) and bool(value >= least)
 
 
 def _check_kinds(model: Any, loss: Any, optimizer: Any, metrics: Any, schedule: Any) -> None:
