@@ -41,7 +41,6 @@ OWN = [
     "fmax",
     "fmin",
     "hypot",
-    "kron",
     "log",
     "log10",
     "log1p",
