@@ -100,7 +100,7 @@ def mutations(node: ast.AST, parent: ast.AST | None) -> Iterator[tuple[ast.AST |
             yield node.value, f"without {node.attr}"
     if isinstance(node, ast.Call):
         for k, keyword in enumerate(node.keywords):
-            if keyword.arg:
+            if keyword.arg and keyword.arg not in ("out", "strict"):  # without them memory or a check is lost
                 yield _with(node, keywords=node.keywords[:k] + node.keywords[k + 1 :]), f"without {keyword.arg}="
         if len(node.args) > 1 and _name(node.func) not in ("rule", "isinstance", "hasattr", "zip") and not any(
             isinstance(a, ast.Starred) for a in node.args):  # fmt: skip

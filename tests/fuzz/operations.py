@@ -149,11 +149,11 @@ each(
 )
 each("np.divide np.remainder np.fmod np.floor_divide", lambda d, f: _two(d, f + "({a}, abs({b}) + 0.5)"))
 each("np.hypot np.arctan2", lambda d, f: _two(d, f + "({a}, abs({b}) + 0.3)"))
-each("np.power np.float_power", lambda d, f: _two(d, f + "(abs({a}) + 0.5, np.tanh({b}))"))
+each("np.power np.float_power", lambda d, f: _two(d, f + "(abs({a}) + 0.5, np.tanh(1.0 * {b}))"))
 for _sign in ("/", "%", "//"):
     operations(**{_sign: lambda d, s=_sign: _two(d, f"{{a}} {s} (abs({{b}}) + 0.5)")})
 operations(
-    **{"**": lambda d: _two(d, "(abs({a}) + 0.5) ** np.tanh({b})")},
+    **{"**": lambda d: _two(d, "(abs({a}) + 0.5) ** np.tanh(1.0 * {b})")},
     divmod=lambda d: _two(d, f"np.divmod({{a}}, abs({{b}}) + 0.5)[{d.choice([0, 1])}]"),
     where=lambda d: _two(d, f"np.where({{a}} > {d.choice([0.1, -0.5])}, {{a}}, {{b}})"),
     where_mask=lambda d: f"np.where({d.mask(d.shape(a := d.any()))}, {a}, {d.operand(a)})",

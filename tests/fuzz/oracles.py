@@ -250,8 +250,8 @@ def derived(run: Run) -> None:
         run.same_gradients([np.zeros(np.shape(x)) if g is None else g for g, x in pairs], what)
 
 
-# A derivation holds for all values: the functions that look at them say so.
-DERIVE_REFUSES = ("depends on the data", "a plain array is made of a symbol")
+# A derivation holds for all values: the functions that look at them say so, and so do transforms of what is traced.
+DERIVE_REFUSES = ("depends on the data", "a plain array is made of a symbol", "was recorded outside is used")
 
 
 def in_single_precision(run: Run) -> None:

@@ -154,7 +154,7 @@ NP: dict[str, Any] = {name: _own(name) for name in OWN} | {
     "unique": lambda x: torch.sort(x.ravel())[0], "median": None, "quantile": None,
     "array": lambda x, dtype=None: torch.tensor(x, dtype=torch.bool if dtype is bool else None),
     "arange": lambda *n: torch.arange(*n, dtype=torch.float64), "eye": lambda n: torch.eye(n, dtype=torch.float64),
-    "float64": float, "float32": float, "int64": int, "bool": bool,
+    "float64": float, "int64": int, "bool": bool,
 }  # fmt: skip
 NP = {name: function for name, function in NP.items() if function is not None and name != "unique"}
 LIN: dict[str, Any] = {name: getattr(torch.linalg, name) for name in LINALG} | {
@@ -174,7 +174,7 @@ NAMES = {"np": SimpleNamespace(**NP, linalg=SimpleNamespace(**LIN)), "F": Simple
 KNOWN = {f"np.{n}" for n in NP} | {f"np.linalg.{n}" for n in LIN} | {f"F.{n}" for n in OF} | {"tg.no_grad", "np.linalg"}
 CALLED = re.compile(r"\b(?:np|F|tg)\.[\w.]+|\bdense\b")
 METHODS = re.compile(
-    r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|//|%|\+\(|\.T\b|\.ravel\('"
+    r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|//|%|float32\(|\+\(|\.T\b|\.ravel\('"
 )
 METHODS_OF_BOTH = {"reshape", "flatten", "sum", "mean"}
 
