@@ -509,6 +509,17 @@ def test_functions_that_look_at_values_on_the_way(f):
     agrees(f, np.array([[0.3, -1.2, 2.1], [1.4, 0.8, -0.9], [0.2, 0.1, 1.7]]))
 
 
+def test_gradients_of_which_some_are_constant_meet():
+    """The gradient of an indexed array: constants are added in place, until a symbol has been added."""
+
+    def f(a):
+        x = np.stack([a, a * a])
+        later = np.sum(x[1:] * B)
+        return later + np.min(x) + np.sum(x[np.array([1, 1, 0])] * 2.0)
+
+    agrees(f, V)
+
+
 def test_the_median_of_nothing():
     d = derive(lambda a: np.sum(a) + np.sum(np.median(a, axis=0)), np.zeros((1, 0)))
     assert d(np.zeros((1, 0)))[0] == 0

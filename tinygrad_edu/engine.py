@@ -251,8 +251,10 @@ def pullback(
             if node is None or vjp is None or (wanted is not None and node not in wanted):
                 continue
             if applied.adds is not None and node in owned and not getattr(g, "writes", False):
-                applied.adds(gradients[node], g, **options or {})
-                continue
+                held = gradients[node]
+                if type(held) is ndarray:  # what was added to it since may have made a tensor or symbol of it
+                    applied.adds(held, g, **options or {})
+                    continue
             try:
                 # Spelt out, the call of a binary rule is twice as fast as with its arguments in a tuple.
                 gx = vjp(g, y, a, b) if binary else vjp(g, *saved, **options or {})

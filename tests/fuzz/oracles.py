@@ -234,7 +234,7 @@ def derived(run: Run) -> None:
     try:
         program = tg.derive(run.plain, *arrays)
     except TypeError as error:
-        if not any(text in str(error) for text in DERIVE_REFUSES):
+        if not any(text in str(error) for text in (*DERIVE_REFUSES, *REFUSALS)):
             raise
         run.counts["(derive refused)"] += 1
         return

@@ -174,7 +174,8 @@ NAMES = {"np": SimpleNamespace(**NP, linalg=SimpleNamespace(**LIN)), "F": Simple
 KNOWN = {f"np.{n}" for n in NP} | {f"np.linalg.{n}" for n in LIN} | {f"F.{n}" for n in OF} | {"tg.no_grad", "np.linalg"}
 CALLED = re.compile(r"\b(?:np|F|tg)\.[\w.]+|\bdense\b")
 METHODS = re.compile(
-    r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|//|%|float32\(|\+\(|\.T\b|\.ravel\('"
+    r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|//|%|float32\("
+    r"|\+\(|\.T\b|\.ravel\('"
 )
 METHODS_OF_BOTH = {"reshape", "flatten", "sum", "mean"}
 
