@@ -520,6 +520,11 @@ def test_gradients_of_which_some_are_constant_meet():
     agrees(f, V)
 
 
+def test_a_layer_of_constant_weights():
+    agrees(lambda x: np.sum(tg.functional.linear(x, np.ones((3, 2)), np.ones(2)) ** 2), np.ones((2, 3)))
+    agrees(lambda x: np.sum((x @ np.ones((3, 2))) ** 2), np.ones((2, 3)))
+
+
 def test_the_median_of_nothing():
     d = derive(lambda a: np.sum(a) + np.sum(np.median(a, axis=0)), np.zeros((1, 0)))
     assert d(np.zeros((1, 0)))[0] == 0

@@ -78,8 +78,10 @@ class Writer:
         give(d.value, "J")
         for line in d.forward:
             function = name_of(line.function)
-            if function == "linear" or (function == "product" and line.args[1] in d.parameters):
-                digits = re.search(r"\d+$", self.names.get(line.args[1], ""))
+            layer = function in ("linear", "product")
+            weight: Any = line.args[1] if layer and isinstance(line.args[1], Line) else None  # or a constant array
+            if function == "linear" or (layer and weight in d.parameters):
+                digits = re.search(r"\d+$", self.names.get(weight, ""))
                 number = int(digits[0]) if digits else number + 1
                 give(line, f"z{number}")
             elif function in ACTIVATIONS:

@@ -386,7 +386,7 @@ operations(
         f"F.linear({(p := d.pair(_LINEAR))[0]}, {p[1]}, {d.any(lambda v: v.shape == d.shape(p[1])[1:])})"
     ),
     mse_loss=lambda d: _loss(d, "F.mse_loss({x}, {y}"),
-    bce=lambda d: _loss(d, "F.binary_cross_entropy(F.sigmoid({x}), F.sigmoid({y})"),
+    bce=lambda d: _loss(d, "F.binary_cross_entropy(F.sigmoid(3.0 * np.tanh({x})), F.sigmoid({y})"),
     bce_plain=lambda d: _loss(d, "F.binary_cross_entropy(0.5 + 0.4 * np.tanh({x}), F.sigmoid({y})"),
     bce_logits=lambda d: _loss(d, "F.binary_cross_entropy_with_logits({x}, F.sigmoid({y})"),
     cross_entropy=_labelled,
