@@ -51,7 +51,10 @@ class Statement:
         if self.held and kind == "arrays":
             return [f"{self.target} = held[{self.target!r}]"]
         if self.held:
-            return ["with tg.no_grad():", f"    {self.target} = {self.text}"]
+            where = ["with tg.no_grad():", f"    {self.target} = {self.text}"]
+            return (
+                [*where, f"{self.target} = {self.target}.detach()"] if kind == "torch" else where
+            )  # not the leaf itself
         more = (
             f"{self.target} += {self.extra}" if kind == "tensors" else f"{self.target} = {self.target} + {self.extra}"
         )

@@ -175,7 +175,7 @@ KNOWN = {f"np.{n}" for n in NP} | {f"np.linalg.{n}" for n in LIN} | {f"F.{n}" fo
 CALLED = re.compile(r"\b(?:np|F|tg)\.[\w.]+|\bdense\b")
 METHODS = re.compile(
     r"(?<=[\w)\]])\.([a-z]\w*)\(|::-|order='F'|, axis=None, where|where=|, dx=|astype|//|%|float32\("
-    r"|\+\(|\.T\b|\.ravel\('"
+    r"|v\d+\[[^\]]*\[|\+\(|\.T\b|\.ravel\('"
 )
 METHODS_OF_BOTH = {"reshape", "flatten", "sum", "mean"}
 
