@@ -353,7 +353,10 @@ def test_nothing_is_imported_until_it_is_used():
 import sys, numpy as np, tinygrad_edu as tg
 x = tg.Tensor(np.ones(2), requires_grad=True)
 (x * x).sum().backward()
-print([name for name in ("graphviz", "pygraphviz", "tinygrad_edu.drawing", "html") if name in sys.modules])
+own = ("drawing", "computation", "walk", "folding", "formulas", "page", "training_page", "summary", "document")
+late = ("graphviz", "pygraphviz", "html", *(f"tinygrad_edu.{name}" for name in own))
+print([name for name in late if name in sys.modules])
+assert tg.TrainingPage.__name__ in tg.__all__ and not hasattr(tg, "NoSuchName")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,5 +1,7 @@
 """A pure-Python autograd micro-framework on NumPy. Conventionally `import tinygrad_edu as tg`."""
 
+from typing import TYPE_CHECKING, Any
+
 from . import datasets, functional, nn, optim, plots
 from . import rules as rules  # fills the table of derivatives
 from .anomaly import AnomalyError, detect_anomaly
@@ -38,8 +40,10 @@ from .storage import load, save
 from .symbolic import derive
 from .tensor import Tensor
 from .training import fit
-from .training_page import TrainingPage
 from .transforms import grad, hessian, hvp, jacobian, value_and_grad, vjp
+
+if TYPE_CHECKING:
+    from .training_page import TrainingPage
 
 __version__ = "0.1.0"
 __all__ = [
@@ -115,3 +119,12 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What few use and is loaded only for them."""
+    if name == "TrainingPage":
+        from .training_page import TrainingPage
+
+        return TrainingPage
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
