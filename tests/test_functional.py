@@ -282,8 +282,9 @@ class TestShapesAndLabels:
     def test_targets_out_of_range(self):
         with pytest.raises(ValueError, match=r"targets must lie in \[0, 1\], got 0 to 2"):
             F.binary_cross_entropy_with_logits(np.zeros(2), [0, 2])
-        with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\].*with_logits"):
-            F.binary_cross_entropy(np.array([0.5, 1.5]), [0, 1])
+        for outside in (1.5, -0.5, np.nan):
+            with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\].*with_logits"):
+                F.binary_cross_entropy(np.array([0.5, outside]), [0, 1])
         with pytest.raises(ValueError, match="contains NaN"):
             F.mse_loss(np.zeros(1), [np.nan])
         with pytest.raises(TypeError, match="must be real numbers"):
