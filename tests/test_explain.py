@@ -28,6 +28,11 @@ def test_a_small_graph():
     assert x.grad is None
 
 
+def test_a_name_of_several_lines_stays_in_its_row():
+    lines = explain(Tensor([1.0], requires_grad=True, name="two\n lines").sum()).splitlines()
+    assert len(lines) == 3 and "two lines (1,) → ()" in lines[2]
+
+
 def test_the_model_s_names_and_a_released_graph():
     net = Sequential(Dense(2, 1, rng=0), Sigmoid())
     loss = F.binary_cross_entropy(net(np.ones((3, 2))), np.ones((3, 1)))

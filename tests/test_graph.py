@@ -215,6 +215,13 @@ def test_what_is_shown():
     assert "rankdir=LR" in plain and "rankdir=TB" in draw_graph(loss, direction="down").source
     with pytest.raises(ValueError, match=r"show=\['shapes'\]; known are dtypes, values, gradients, formulas, order"):
         draw_graph(loss, show=["shapes", "values"])
+    with pytest.raises(TypeError, match="draw_graph: show=3; pass a tuple of some of dtypes, values"):
+        draw_graph(loss, show=3)
+    with pytest.raises(TypeError, match=r"model=3 is no module, .* pass the Module that computed this"):
+        draw_graph(loss, model=3)
+    for depth in (-1, "all", 0.5):
+        with pytest.raises(ValueError, match=f"depth={depth!r}: modules are counted from the outermost, 0, in whole"):
+            draw_graph(loss, depth=depth)
     with pytest.raises(ValueError, match="direction='up'; known are right, down"):
         draw_graph(loss, direction="up")
 

@@ -90,13 +90,17 @@ def computation(
     `output` with respect to it (of its sum, if it has several elements), computed anew from what the records kept.
     `depth` folds each module at that depth (0 is outermost) into one operation; `max_nodes` folds the deepest modules,
     repetitions and runs, until so many nodes are left. Without `formulas`, which are written by running the rules on
-    symbols, there are none. Raises `TypeError` for anything but a tensor,
-    `ValueError` for a negative depth or `max_nodes` below 2.
+    symbols, there are none. Raises `TypeError` for anything but a tensor, and for a model that is none, `ValueError`
+    for a negative depth or `max_nodes` below 2.
     """
     if not isinstance(output, Tensor):
         raise TypeError(f"a graph is what a Tensor was computed by; got {type(output).__name__}")
-    if depth is not None and depth < 0:
-        raise ValueError(f"depth={depth}: modules are counted from the outermost, 0")
+    if model is not None and not hasattr(model, "named_parameters"):
+        raise TypeError(
+            f"model={model!r} is no module, whose parameters have names: pass the Module that computed this"
+        )
+    if depth is not None and not (isinstance(depth, int) and depth >= 0):
+        raise ValueError(f"depth={depth!r}: modules are counted from the outermost, 0, in whole numbers")
     if max_nodes is not None and not (isinstance(max_nodes, int) and max_nodes >= 2):
         raise ValueError(f"max_nodes={max_nodes!r}: a whole number of at least 2, or None for all")
     walked = walk(output, model)

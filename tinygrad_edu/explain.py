@@ -63,7 +63,8 @@ def _shapes(operation: Operation, found: Computation) -> str:
         value = found.values[key]
         if value.kind == "constant" and not value.shape and value.data is not None:
             return f"{value.data:.4g}"
-        return f"{value.name} {value.shape}" if value.name else str(value.shape)
+        # In one line, whatever is in the name
+        return f"{' '.join(value.name.split())} {value.shape}" if value.name else str(value.shape)
 
     return f"{', '.join(map(shown, operation.inputs))} → {', '.join(map(shown, operation.outputs))}".strip()
 

@@ -44,14 +44,16 @@ def draw_graph(
     then any, and the drawing says so; None draws all.
 
     The graph may have been released by `backward()`, though values and gradients then need
-    `backward(retain_graph=True)`; nothing is changed by drawing. Raises `TypeError` for anything but a tensor,
-    `ValueError` for an option that is none of these.
+    `backward(retain_graph=True)`; nothing is changed by drawing. Raises `TypeError` for anything but a tensor, and for
+    a model that is none, `ValueError` for an option that is none of these.
     """
     from . import drawing
     from .computation import computation
 
     if not isinstance(output, Tensor):
         raise TypeError(f"draw_graph draws what a Tensor was computed by; got {type(output).__name__}")
+    if not isinstance(show, Collection):
+        raise TypeError(f"draw_graph: show={show!r}; pass a tuple of some of {', '.join(drawing.SHOWABLE)}")
     names = {show} if isinstance(show, str) else set(show)
     if unknown := names.difference(drawing.SHOWABLE):
         raise ValueError(f"draw_graph: show={sorted(unknown)!r}; known are {', '.join(drawing.SHOWABLE)}")
