@@ -116,6 +116,17 @@ class TestLosses:
         with pytest.raises(ValueError, match="rows of probabilities, but row 1"):
             F.cross_entropy(np.zeros((2, 3)), [[1.0, 0.0, 0.0], row])
 
+    def test_rows_that_sum_to_almost_one(self):
+        z, rows = np.array([[1.0, -2.0, 0.5]]), np.array([[0.5, 0.25, 0.25 + 5e-6]])
+        exact = F.softmax(z) * rows.sum() - rows  # as the loss is −Σ t log softmax(z), whatever Σ t is
+        np.testing.assert_allclose(gradient(lambda t: F.cross_entropy(t, rows), z), exact, rtol=0, atol=1e-12)
+
+    def test_advice_on_labels_in_one_row(self):
+        with pytest.raises(ValueError, match=r"got \(1, 2\); use labels.reshape\(2\)$"):
+            F.cross_entropy(np.zeros((2, 3)), [[0, 1]])
+        with pytest.raises(ValueError, match=r"got \(3,\)$"):
+            F.cross_entropy(np.zeros((2, 3)), [0, 1, 2])
+
     def test_labels_at_both_ends_and_their_hint(self):
         z = np.array([[1.0, 2.0, 4.0]])
         for label in (0, 0.0, 2, 2.0):
