@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -20,6 +20,7 @@ ARRAYS = hnp.arrays(
 
 
 @given(ARRAYS)
+@example(np.array([-1.79765e308, np.finfo(float).max]))
 def test_any_array_has_a_summary_that_json_holds(array):
     before = array.copy()
     shown = json.loads(json.dumps(summary(array), allow_nan=False))

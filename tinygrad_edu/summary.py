@@ -21,7 +21,8 @@ def number(value: Any) -> float | str:
     """`value` to five digits, which JSON can hold: NaN and infinities as words."""
     value = float(value)
     if np.isfinite(value):
-        return float(f"{value:.5g}")
+        rounded = float(f"{value:.5g}")
+        return rounded if np.isfinite(rounded) else value  # the largest floats would be rounded up to infinity
     return "NaN" if np.isnan(value) else "∞" if value > 0 else "−∞"
 
 
