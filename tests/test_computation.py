@@ -331,7 +331,7 @@ def test_equal_layers_fold_into_one():
     net = deep(20)
     found = computation(net(np.ones((3, 8))), model=net, max_nodes=30)
     assert [(o.name, o.folded) for o in found.operations.values()] == [
-        ("Dense(8 → 4)", 1), ("Tanh", 1), ("20 × (Dense(4 → 4), Tanh)", 40), ("Dense(4 → 1)", 1),
+        ("0: Dense(8 → 4)", 1), ("1: Tanh", 1), ("20 × (Dense(4 → 4), Tanh)", 40), ("42: Dense(4 → 1)", 1),
     ]  # fmt: skip
     assert found.notes == ("43 of 43 operations folded into 4 boxes",)
     assert [o.step for o in found.operations.values()] == [1, 2, 3, 43]

@@ -31,6 +31,18 @@ def test_a_small_graph():
 def test_a_name_of_several_lines_stays_in_its_row():
     lines = explain(Tensor([1.0], requires_grad=True, name="two\n lines").sum()).splitlines()
     assert len(lines) == 3 and "two lines (1,) → ()" in lines[2]
+    assert "a\ufffd[31mred (1,)" in explain(Tensor([1.0], requires_grad=True, name="a\x1b[31mred").sum())
+
+
+def test_how_many_rows():
+    x = Tensor([1.0], requires_grad=True)
+    for _ in range(120):
+        x = x + 1.0
+    assert len(explain(x, max_rows=None).splitlines()) == 122
+    assert len(explain(x).splitlines()) < 102
+    for rows in (0, -3, "a", 2.5):
+        with pytest.raises(ValueError, match=f"explain: max_rows={rows!r}: a whole number of at least 1, or None"):
+            explain(x, max_rows=rows)
 
 
 def test_the_model_s_names_and_a_released_graph():

@@ -219,7 +219,15 @@ def test_what_is_shown():
         draw_graph(loss, show=3)
     with pytest.raises(TypeError, match=r"model=3 is no module, .* pass the Module that computed this"):
         draw_graph(loss, model=3)
-    for depth in (-1, "all", 0.5):
+    with pytest.raises(TypeError, match=r"model=<class .*Dense'> is no module"):
+        draw_graph(loss, model=Dense)
+    with pytest.raises(ValueError, match=r"show=\[\['values'\]\]; known are dtypes"):
+        draw_graph(loss, show=[["values"]])
+    with pytest.raises(ValueError, match=r"direction=\[\]; known are right, down"):
+        draw_graph(loss, direction=[])
+    assert draw_graph(loss, depth=np.int64(0), max_nodes=np.int64(3)).source == draw_graph(
+        loss, depth=0, max_nodes=3).source  # fmt: skip
+    for depth in (-1, "all", 0.5, True):
         with pytest.raises(ValueError, match=f"depth={depth!r}: modules are counted from the outermost, 0, in whole"):
             draw_graph(loss, depth=depth)
     with pytest.raises(ValueError, match="direction='up'; known are right, down"):
@@ -308,7 +316,7 @@ def test_a_folded_module_hides_its_parameters_but_not_what_others_read():
     net, loss = loss_of_a_network()
     source = draw_graph(loss, model=net, depth=1).source
     assert "0.bias" not in source and "0.weight" in source  # which the penalty reads
-    assert "X\\n(5, 4)" in source and 'label="Dense(4 → 3)\\n1 parameter"' in source
+    assert "X\\n(5, 4)" in source and 'label="0: Dense(4 → 3)\\n1 parameter"' in source
     assert 'label="Sequential\\n4 operations, 2 parameters"' in draw_graph(loss, model=net, depth=0).source
     with pytest.raises(ValueError, match="depth=-1"):
         draw_graph(loss, depth=-1)
@@ -387,3 +395,51 @@ def test_other_endings(tmp_path):
         render_graph(loss, tmp_path / "g.jpeg")
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere' for 'g\.dot'"):
         render_graph(loss, tmp_path / "nowhere" / "g.dot")
+
+
+def test_values_that_are_not_those_of_the_computation_are_said_to_be():
+    net = Sequential(Dense(2, 1, init="zeros"))
+    loss = (net(np.ones((1, 2))) ** 2.0).sum()
+    said = "values of now, which may be newer than the computation: 0.weight, 0.bias"  # no rule reads them
+    assert said in draw_graph(loss, model=net, show="values").source
+    assert said not in draw_graph(loss, model=net).source
+    assert "of shape" not in draw_graph(Tensor([1.0]), show="values").source  # nothing was computed with it
+    x = Tensor([3.0], requires_grad=True, name="x")
+    square = x * x
+    assert "values of now" not in draw_graph(square, show="values").source
+    x.data = x.data + 1  # the record keeps what it saw
+    source = draw_graph(square, show="values").source
+    assert "[3.]" in source and "values of now" not in source
+    y = Tensor([3.0], requires_grad=True, name="y")
+    square = y * y
+    y.data -= 1
+    assert "may be newer than the computation: y" in draw_graph(square, show="values").source
+
+
+def test_a_module_that_is_named_like_its_operation_has_a_box_around_others():
+    class Sum(Module):
+        def __init__(self):
+            self.inner = Dense(2, 3)
+
+        def forward(self, x):
+            return np.sum(self.inner(x))
+
+    net = Sequential(Sum())
+    source = draw_graph(net(np.ones((1, 2))), model=net).source
+    assert "0: Sum" in source and "0.inner: Dense(2 → 3)" in source
+
+
+def test_folded_modules_bear_their_names():
+    net = Sequential(Dense(2, 2), np.tanh, Dense(2, 2))
+    source = draw_graph(net(np.ones((1, 2))), model=net, depth=1).source
+    assert "0: Dense(2 → 2)" in source and "2: Dense(2 → 2)" in source
+
+
+def test_what_cannot_be_written_and_what_a_page_has_no_choice_of(tmp_path):
+    loss = Tensor([1.0], requires_grad=True).sum()
+    (tmp_path / "folder.dot").mkdir()
+    with pytest.raises(OSError, match=r"render_graph: '.*folder.dot' cannot be written: .*irectory"):
+        render_graph(loss, tmp_path / "folder.dot")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.dot"]
+    with pytest.raises(TypeError, match="the page shows all that there is; leave out show="):
+        render_graph(loss, tmp_path / "page.html", show="values")

@@ -215,3 +215,17 @@ def test_one_epoch_and_losses_that_are_zero(tmp_path, browser):
     trained(tmp_path / "t.html", net, epochs=1, loss=lambda p, t: F.mse_loss(p * 0.0, np.zeros((len(t), 2))))
     browser.open((tmp_path / "t.html").read_bytes())
     assert "epoch 1" in browser.text(".chart") and browser.console() == []
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3)])
+def test_a_parameter_without_elements_has_no_image(tmp_path, shape):
+    net = tg.Sequential(tg.Dense(2, 1))
+    net.empty = tg.Tensor(np.zeros(shape), requires_grad=True)
+
+    def loss(prediction, target):
+        return F.mse_loss(prediction, target) + net.empty.sum()
+
+    page = TrainingPage(tmp_path / "t.html")
+    tg.fit(net, np.ones((4, 2)), np.ones((4, 1)), loss=loss, optimizer=tg.SGD(net.parameters(), lr=0.1), epochs=2,
+           progress=False, callbacks=[page])  # fmt: skip
+    assert "empty" in page.gradients and [list(frame.images) for frame in page.frames] == [["0.weight"]] * 2

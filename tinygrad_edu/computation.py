@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from .engine import Record, changed_since, pullback
-from .folding import Partition, Unit, contents, fold
+from .folding import Partition, Unit, contents, fold, listed
 from .formulas import written
+from .module import Module
 from .tensor import Tensor
-from .walk import Walk, walk
-
-if TYPE_CHECKING:
-    from .nn import Module
+from .walk import Walk, titled, walk
 
 RELEASED = "backward() released what the records kept: values and gradients need backward(retain_graph=True)"
 
@@ -31,6 +30,7 @@ class Value:
     shape: tuple[int, ...]
     dtype: str | None  # None where the record does not know it
     data: ndarray | None  # None where released or not kept: a record keeps only what its rules read; not to be changed
+    current: bool  # whether `data` is what a tensor holds now, which need not be what was computed with
     gradient: ndarray | None  # of the output with respect to this, when asked for; not to be changed
     group: str | None  # key of the group in which it is drawn
 
@@ -74,6 +74,19 @@ class Computation:
     released: bool  # whether backward() released the graph
     notes: tuple[str, ...]  # what was folded or is missing, in words
 
+    def of_now(self) -> list[str]:
+        """What is to be said beside values: which of them may be newer than the others."""
+        names = [value.name or f"one of shape {value.shape}" for value in self.values.values() if value.current]
+        return [f"values of now, which may be newer than the computation: {listed(names)}"] if names else []
+
+    def framed(self) -> list[str]:
+        """The keys of the groups that have a box: one Sigmoid around one sigmoid would say no more than that."""
+        inside: dict[str | None, list[str]] = {}
+        for operation in self.operations.values():
+            inside.setdefault(operation.group, []).append(operation.name)
+        around = {group.parent for group in self.groups.values()}
+        return [key for key, group in self.groups.items() if key in around or inside.get(key) != [group.label.lower()]]
+
 
 def computation(
     output: Tensor,
@@ -95,17 +108,22 @@ def computation(
     """
     if not isinstance(output, Tensor):
         raise TypeError(f"a graph is what a Tensor was computed by; got {type(output).__name__}")
-    if model is not None and not hasattr(model, "named_parameters"):
+    if model is not None and not isinstance(model, Module):
         raise TypeError(
             f"model={model!r} is no module, whose parameters have names: pass the Module that computed this"
         )
-    if depth is not None and not (isinstance(depth, int) and depth >= 0):
+    if depth is not None and not is_whole(depth, 0):
         raise ValueError(f"depth={depth!r}: modules are counted from the outermost, 0, in whole numbers")
-    if max_nodes is not None and not (isinstance(max_nodes, int) and max_nodes >= 2):
+    if max_nodes is not None and not is_whole(max_nodes, 2):
         raise ValueError(f"max_nodes={max_nodes!r}: a whole number of at least 2, or None for all")
     walked = walk(output, model)
     partition = fold(walked, depth, max_nodes)
     return _Assembly(walked, partition, output, gradients, formulas).computation()
+
+
+def is_whole(value: Any, least: int) -> bool:
+    """Whether it is a whole number of at least `least`; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 class _Assembly:
@@ -147,11 +165,14 @@ class _Assembly:
         """The arrays of the values that are shown, as the records kept them."""
         shown = self.partition.shown
         kept: dict[int, Any] = {}
+        self.changed: set[int] = set()  # values whose arrays were changed in place since
         for i, (record, inputs) in enumerate(zip(self.walk.records, self.walk.inputs, strict=True)):
             if record.saved is not None and not shown.isdisjoint((i, *inputs)):
                 for v, value in zip((i, *inputs), record.saved, strict=True):
                     if value is not None:
                         kept[v] = value
+                        if changed_since(value, record.order):
+                            self.changed.add(v)
         kept[self.walk.output] = self.output._data
         return kept
 
@@ -197,8 +218,9 @@ class _Assembly:
     def _value(self, v: int) -> Value:
         node, kind, name, shape = self.walk.described(v)
         data = self.kept.get(v)
+        current = v in self.changed
         if data is None and isinstance(node, Tensor):
-            data = node._data
+            data, current = node._data, True  # no rule reads what it held when it was recorded
         dtype = node.dtype if node is not None else getattr(data, "dtype", None)
         gradient = None if node is None else self.gradients.get(node)
         return Value(
@@ -208,6 +230,7 @@ class _Assembly:
             shape=shape,
             dtype=None if dtype is None else str(dtype),
             data=None if data is None else np.asarray(data),
+            current=current,
             gradient=None if gradient is None else np.broadcast_to(gradient, shape),
             group=self.group.get(self.partition.homes.get(v, -1)),
         )
@@ -230,7 +253,7 @@ class _Assembly:
             rules = (None,) * len(unit.inputs)
         return Operation(
             key=key,
-            name=record.primitive.name if unit.label is None else unit.label,
+            name=record.primitive.name if unit.label is None else titled(unit.path, unit.label),
             step=unit.members[0] + 1,
             inputs=tuple(self.key[v] for v in unit.inputs),
             output=self.key[unit.outputs[-1]],

@@ -14,8 +14,9 @@ import graphviz
 import numpy as np
 from numpy import ndarray
 
-from .computation import RELEASED, Computation, Operation, Value
+from .computation import RELEASED, Computation, Group, Operation, Value
 from .summary import norm
+from .walk import titled
 
 DIRECTIONS = {"right": "LR", "down": "TB"}
 SHOWABLE = ("dtypes", "values", "gradients", "formulas", "order")
@@ -56,14 +57,18 @@ def draw(computation: Computation, show: Collection[str], direction: str) -> Dra
     notes = [note for note in computation.notes if note != RELEASED or {"values", "gradients"} & set(show)]
     missing = sum(value.data is None and not _is_number(value) for value in computation.values.values())
     if "values" in show and missing and not computation.released:
-        notes.append(f"{missing} results without values: no rule reads them, so they were not kept")
+        what = "1 result without its value" if missing == 1 else f"{missing} results without values"
+        notes.append(f"{what}: read by no rule, so not kept")
+    if "values" in show:
+        notes += computation.of_now()
     if notes:
         dot.attr(label=label(*notes), fontcolor=LINE)
     boxes: dict[str | None, Drawing] = {None: dot}
     depths: dict[str | None, int] = {None: -1}
+    framed = computation.framed()
     for key, group in computation.groups.items():
         depths[key] = depths[group.parent] + 1
-        boxes[key] = _box(computation, key, depths[key]) or boxes[group.parent]
+        boxes[key] = _box(group, depths[key]) if key in framed else boxes[group.parent]
     for key, value in computation.values.items():
         if not _is_number(value):
             boxes[value.group].node(key, label(*_value(value, show)), **KINDS[value.kind])
@@ -78,15 +83,9 @@ def draw(computation: Computation, show: Collection[str], direction: str) -> Dra
     return dot
 
 
-def _box(computation: Computation, key: str, depth: int) -> Drawing | None:
-    """The box of a group, unless it would say no more than the operation in it."""
-    group = computation.groups[key]
-    inside = [operation.name for operation in computation.operations.values() if operation.group == key]
-    if inside == [group.label.lower()]:
-        return None
-    box = Drawing(f"cluster_{key}")
-    name = group.label if group.label.startswith(group.path) else f"{group.path}: {group.label}"
-    box.attr(label=label(name), labeljust="l", margin="8", fontcolor=DARK)
+def _box(group: Group, depth: int) -> Drawing:
+    box = Drawing(f"cluster_{group.key}")
+    box.attr(label=label(titled(group.path, group.label)), labeljust="l", margin="8", fontcolor=DARK)
     box.attr(style="filled,rounded", color="#b5bec7", fillcolor=GROUPS[depth % 2])
     return box
 

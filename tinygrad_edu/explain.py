@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from .nn import Module
 
 
-def explain(output: Tensor, *, model: Module | None = None, max_rows: int = 100) -> str:
+def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None = 100) -> str:
     """How the gradient of `output` is made, as a table to print: each recorded operation, the last one first, as
     `backward()` walks, with its number in the order of execution, where it was called from (if it was recorded inside
     `record_positions()`), the shapes that went in and came out, the rule for each argument that wants a gradient, and
     the norm ‖g‖ of the gradient that arrived at its result: of `output`, or of its sum if it has several elements.
 
     With `model`, its parameters bear their names in it. Of more than `max_rows` operations some are folded as in
-    drawings. Nothing is changed, but a graph that `backward()` released has no gradients any more. Raises `TypeError`
-    for anything but a tensor.
+    drawings (None folds nothing). Nothing is changed, but a graph that `backward()` released has no gradients any
+    more. Raises `TypeError` for anything but a tensor, `ValueError` for a `max_rows` that is no number of rows.
 
     >>> x = tg.Tensor(np.ones(2), requires_grad=True, name="x")
     >>> print(tg.explain(np.sum(x * x)))  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
@@ -29,14 +29,16 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int = 100)
     1     multiply   x (2,), x (2,) → (2,)  da = g * b                1.414
                                             db = g * a
     """
-    from .computation import computation
+    from .computation import computation, is_whole
     from .engine import reached
     from .summary import norm
 
     if not isinstance(output, Tensor):
         raise TypeError(f"explain tells what a Tensor was computed by; got {type(output).__name__}")
-    long = output.record is not None and len(reached(output.record)[0]) > max_rows
-    found = computation(output, model=model, gradients=True, max_nodes=2 * max_rows if long else None)
+    if max_rows is not None and not is_whole(max_rows, 1):
+        raise ValueError(f"explain: max_rows={max_rows!r}: a whole number of at least 1, or None for all")
+    long = max_rows is not None and output.record is not None and len(reached(output.record)[0]) > max_rows
+    found = computation(output, model=model, gradients=True, max_nodes=2 * max_rows if long and max_rows else None)
     if not found.operations:
         return "nothing was recorded: this tensor is a leaf, or was computed from none that requires grad"
     kept = any(operation.position for operation in found.operations.values())
@@ -63,8 +65,9 @@ def _shapes(operation: Operation, found: Computation) -> str:
         value = found.values[key]
         if value.kind == "constant" and not value.shape and value.data is not None:
             return f"{value.data:.4g}"
-        # In one line, whatever is in the name
-        return f"{' '.join(value.name.split())} {value.shape}" if value.name else str(value.shape)
+        # In one line, and no order to the terminal, whatever is in the name
+        name = "".join(c if c.isprintable() else "\ufffd" for c in " ".join((value.name or "").split()))
+        return f"{name} {value.shape}" if name else str(value.shape)
 
     return f"{', '.join(map(shown, operation.inputs))} → {', '.join(map(shown, operation.outputs))}".strip()
 

@@ -29,6 +29,7 @@ class Unit:
     members: list[int]  # operations' numbers
     call: int
     label: str | None = None  # None for an operation by itself
+    path: str = ""  # of a fold that is one call of a module: its name in the model
     inputs: list[int] = field(default_factory=list)  # values, by position; of a fold those from outside, each once
     outputs: list[int] = field(default_factory=list)
     hidden: int = 0  # parameters that are read by folds alone, and not shown
@@ -61,7 +62,7 @@ class _Folder:
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
         self.fold_of = [-1] * len(walk.records)  # of each operation, −1 for none
-        self.folds: list[tuple[str, int]] = []  # the label, and the call around it
+        self.folds: list[tuple[str, int, str]] = []  # the label, the call around it, and the module's path
         self.parameter = walk.parameters()
         self.number = walk.numbers()
 
@@ -80,8 +81,8 @@ class _Folder:
             pieces = (pieces + 1) // 2
             yield partial(self.fold_pieces, pieces)
 
-    def _new(self, label: str, call: int) -> int:
-        self.folds.append((label, call))
+    def _new(self, label: str, call: int, path: str = "") -> int:
+        self.folds.append((label, call, path))
         return len(self.folds) - 1
 
     def fold_calls(self, depth: int) -> None:
@@ -96,7 +97,7 @@ class _Folder:
             a = around.get(self.walk.call_of[i] if f < 0 else self.folds[f][1])
             if a is not None:
                 if a not in made:
-                    made[a] = self._new(calls[a].label, calls[a].parent)
+                    made[a] = self._new(calls[a].label, calls[a].parent, calls[a].path)
                 self.fold_of[i] = made[a]
 
     def fold_repetitions(self) -> None:
@@ -110,7 +111,7 @@ class _Folder:
             if len(set(alike)) == len(alike):
                 continue
             for first, period, times in _repetitions(alike, [self._learns(unit) for unit in units]):
-                series = _listed(names[first : first + period])
+                series = listed(names[first : first + period])
                 label = f"{times:,} × {series if period == 1 else f'({series})'}"
                 self._merge(units[first : first + period * times], label)
 
@@ -153,8 +154,8 @@ class _Folder:
             elif f in units:
                 units[f].members.append(i)
             else:
-                label, call = self.folds[f]
-                units[f] = Unit([i], call, label)
+                label, call, path = self.folds[f]
+                units[f] = Unit([i], call, label, path)
         return list(units.values())
 
     def _shown(self) -> set[int]:
@@ -224,14 +225,14 @@ def _is_elementwise(primitive: Primitive) -> bool:
     return function.signature is None if isinstance(function, np.ufunc) else primitive.name in ELEMENTWISE
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     return ", ".join(names if len(names) < 6 else (*names[:4], "…"))
 
 
 def contents(names: Iterable[str]) -> str:
     """ "96 × linear, 96 × relu, sum": the most frequent first."""
     counted = Counter(names).most_common()
-    return _listed([name if times == 1 else f"{times:,} × {name}" for name, times in counted])
+    return listed([name if times == 1 else f"{times:,} × {name}" for name, times in counted])
 
 
 def _repetitions(row: Sequence[Hashable], starts: Sequence[bool]) -> Iterable[tuple[int, int, int]]:

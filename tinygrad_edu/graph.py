@@ -54,10 +54,10 @@ def draw_graph(
         raise TypeError(f"draw_graph draws what a Tensor was computed by; got {type(output).__name__}")
     if not isinstance(show, Collection):
         raise TypeError(f"draw_graph: show={show!r}; pass a tuple of some of {', '.join(drawing.SHOWABLE)}")
-    names = {show} if isinstance(show, str) else set(show)
-    if unknown := names.difference(drawing.SHOWABLE):
-        raise ValueError(f"draw_graph: show={sorted(unknown)!r}; known are {', '.join(drawing.SHOWABLE)}")
-    if direction not in drawing.DIRECTIONS:
+    names = [show] if isinstance(show, str) else list(show)
+    if unknown := [name for name in names if name not in drawing.SHOWABLE]:
+        raise ValueError(f"draw_graph: show={unknown!r}; known are {', '.join(drawing.SHOWABLE)}")
+    if direction not in tuple(drawing.DIRECTIONS):
         raise ValueError(f"draw_graph: direction={direction!r}; known are {', '.join(drawing.DIRECTIONS)}")
     found = computation(
         output,
@@ -92,6 +92,8 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -
     try:
         unfinished.write_bytes(content)
         os.replace(unfinished, path)  # an old picture stays whole until the new one is
+    except OSError as error:
+        raise OSError(f"render_graph: {os.fspath(path)!r} cannot be written: {error.strerror}") from error
     finally:
         unfinished.unlink(missing_ok=True)
     return path
@@ -103,6 +105,8 @@ def _content(output: Tensor, form: str, options: dict[str, Any]) -> bytes:
     if form == "html":
         from .page import render
 
+        if "show" in options:
+            raise TypeError("render_graph: the page shows all that there is; leave out show=")
         return render(output, **options)
     dot = draw_graph(output, **options)
     return lay_out(dot, form) if form != "dot" else dot.source.encode()

@@ -52,7 +52,7 @@ def render(
     Arrays are in it as statistics and pictures, and in full only if they are small. Raises `TypeError` for anything
     but a tensor, `ValueError` for an option that is none, `ImportError` if there is no Graphviz to lay the graph out.
     """
-    if direction not in DIRECTIONS:
+    if direction not in tuple(DIRECTIONS):
         raise ValueError(f"render_graph: direction={direction!r}; known are {', '.join(DIRECTIONS)}")
     found = computation(output, model=model, gradients=True, depth=depth, max_nodes=max_nodes, formulas=True)
     return page(found, direction)
@@ -68,7 +68,7 @@ def page(computation: Computation, direction: str = "right") -> bytes:
     data = {
         "title": title,
         "released": computation.released,
-        "notes": computation.notes,
+        "notes": [*computation.notes, *computation.of_now()],
         "output": computation.output,
         "width": layout.width,
         "height": layout.height,
@@ -175,12 +175,10 @@ def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction:
     )
     dot.attr("node", fixedsize="true", label="", shape="box")
     dot.attr("edge", arrowhead="none")
-    inside: dict[str | None, list[str]] = {}
-    for operation in computation.operations.values():
-        inside.setdefault(operation.group, []).append(operation.name)
+    framed = computation.framed()
     boxes: dict[str | None, graphviz.Digraph] = {None: dot}
     for key, group in computation.groups.items():
-        if inside.get(key) == [group.label.lower()]:  # a box Sigmoid around sigmoid says nothing
+        if key not in framed:
             boxes[key] = boxes[group.parent]
         else:
             boxes[key] = graphviz.Digraph(f"cluster_{key}")

@@ -99,7 +99,7 @@ class TrainingPage(Callback):
             self.dead.setdefault(f"relu {k}", []).append(share)
 
     def _images(self, training: Training) -> Iterator[tuple[str, Image]]:
-        weights = [(name, p.data) for name, p in training.model.named_parameters() if p.ndim > 1]
+        weights = [(name, p.data) for name, p in training.model.named_parameters() if p.ndim > 1 and p.size]
         for k, (name, weight) in enumerate(weights[:WEIGHTS]):
             matrix = weight.reshape(-1, weight.shape[-1]).astype(np.float64)
             limit = float(np.abs(matrix[np.isfinite(matrix)]).max(initial=0))

@@ -144,6 +144,11 @@ def _calls(records: list[Record], number: dict[Any, int], model: Module | None) 
     return calls, call_of
 
 
+def titled(path: str, label: str) -> str:
+    """A module's name in the model before what it is: "2: Dense(25 → 10)"."""
+    return label if label.startswith(path) else f"{path}: {label}"
+
+
 def _label(kind: type[Any], module: Any) -> str:
     """ "Dense(400 → 25)", or just "Dense" of a module that is gone."""
     description = "" if module is None else module._describe()
