@@ -74,18 +74,18 @@ class Computation:
     released: bool  # whether backward() released the graph
     notes: tuple[str, ...]  # what was folded or is missing, in words
 
-    def of_now(self) -> list[str]:
-        """What is to be said beside values: which of them may be newer than the others."""
+    def newer_values(self) -> list[str]:
+        """What is to be said where values are shown: which of them may be newer than the computation."""
         names = [value.name or f"one of shape {value.shape}" for value in self.values.values() if value.current]
         return [f"values of now, which may be newer than the computation: {listed(names)}"] if names else []
 
-    def framed(self) -> list[str]:
+    def framed(self) -> set[str]:
         """The keys of the groups that have a box: one Sigmoid around one sigmoid would say no more than that."""
         inside: dict[str | None, list[str]] = {}
         for operation in self.operations.values():
             inside.setdefault(operation.group, []).append(operation.name)
         around = {group.parent for group in self.groups.values()}
-        return [key for key, group in self.groups.items() if key in around or inside.get(key) != [group.label.lower()]]
+        return {key for key, group in self.groups.items() if key in around or inside.get(key) != [group.label.lower()]}
 
 
 def computation(

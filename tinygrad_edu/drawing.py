@@ -60,7 +60,7 @@ def draw(computation: Computation, show: Collection[str], direction: str) -> Dra
         what = "1 result without its value" if missing == 1 else f"{missing} results without values"
         notes.append(f"{what}: read by no rule, so not kept")
     if "values" in show:
-        notes += computation.of_now()
+        notes += computation.newer_values()
     if notes:
         dot.attr(label=label(*notes), fontcolor=LINE)
     boxes: dict[str | None, Drawing] = {None: dot}

@@ -37,8 +37,9 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
         raise TypeError(f"explain tells what a Tensor was computed by; got {type(output).__name__}")
     if max_rows is not None and not is_whole(max_rows, 1):
         raise ValueError(f"explain: max_rows={max_rows!r}: a whole number of at least 1, or None for all")
-    long = max_rows is not None and output.record is not None and len(reached(output.record)[0]) > max_rows
-    found = computation(output, model=model, gradients=True, max_nodes=2 * max_rows if long and max_rows else None)
+    count = 0 if output.record is None else len(reached(output.record)[0])
+    most = None if max_rows is None or count <= max_rows else 2 * max_rows
+    found = computation(output, model=model, gradients=True, max_nodes=most)
     if not found.operations:
         return "nothing was recorded: this tensor is a leaf, or was computed from none that requires grad"
     kept = any(operation.position for operation in found.operations.values())

@@ -93,7 +93,7 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -
         unfinished.write_bytes(content)
         os.replace(unfinished, path)  # an old picture stays whole until the new one is
     except OSError as error:
-        raise OSError(f"render_graph: {os.fspath(path)!r} cannot be written: {error.strerror}") from error
+        raise type(error)(f"render_graph: {os.fspath(path)!r} cannot be written: {error.strerror}") from error
     finally:
         unfinished.unlink(missing_ok=True)
     return path

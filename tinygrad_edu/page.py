@@ -68,7 +68,7 @@ def page(computation: Computation, direction: str = "right") -> bytes:
     data = {
         "title": title,
         "released": computation.released,
-        "notes": [*computation.notes, *computation.of_now()],
+        "notes": [*computation.notes, *computation.newer_values()],
         "output": computation.output,
         "width": layout.width,
         "height": layout.height,
