@@ -144,6 +144,9 @@ def log_sigmoid(x: Any) -> Any:
 rule(log_sigmoid, lambda g, y, x: g * sigmoid(-x))
 
 
+ORDINARY = 1e4  # up to here, differences are finite in every precision
+
+
 def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
     """The maximum of `x`, what is left of `x` without it, and by how much log Σ eˣ exceeds it (both with the reduced
     axes at size 1).
@@ -152,9 +155,8 @@ def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
     """
     if x.ndim == 2 and x.size and axis in (1, -1):
         largest = np.maximum.reduce(x, axis=1, keepdims=True, out=scratch(0, x[:, :1]))
-        with np.errstate(over="ignore", invalid="ignore"):
+        if np.minimum.reduce(x, axis=None) > -ORDINARY and np.maximum.reduce(largest, axis=None) < ORDINARY:
             below = np.subtract(x, largest, out=scratch(1, x))
-        if np.minimum.reduce(below, axis=None) > -np.inf:  # else there is something infinite, NaN, or too far apart
             e = np.exp(below, out=scratch(2, x))
             others = np.not_equal(below, 0, out=scratch(3, x, bool))
             e *= others
@@ -229,8 +231,7 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 
 def log_softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
     _, below, excess = _log_sum(x, axis, scratch)
-    with np.errstate(over="ignore"):
-        np.subtract(below, excess, out=out)
+    np.subtract(below, excess, out=out)
 
 
 @primitive
@@ -264,7 +265,7 @@ def linear_into(out: Any, scratch: Scratch, x: Any, weight: Any, bias: Any) -> N
 
 @primitive
 def _linear(x: Any, weight: Any, bias: Any) -> Any:
-    y = product(x, weight)
+    y = product.forward(x, weight)
     if y.dtype is not bias.dtype:
         return y + bias
     y += bias

@@ -6,6 +6,7 @@ and applies the chain rule on the way.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 import weakref
@@ -62,8 +63,8 @@ class Record:
     kind: type[Any]  # the output's class: `ndarray`, or that of a NumPy scalar, which says it all
     shape_and_dtype: tuple[tuple[int, ...], np.dtype[Any]] | None  # of an array
     name: str | None
-    # Unset unless there is something to say:
     calls: tuple[Any, ...]  # of modules that returned it
+    # Unset unless there is something to say:
     module: str  # the path of the one that asked for it
     position: tuple[str, int]  # the file and the line that asked for it
 
@@ -98,7 +99,14 @@ class Record:
 @primitive
 def sum_rows(g: Any) -> Any:
     """The sum over the first axis of a matrix: BLAS adds rows several times as fast as `np.sum`."""
-    return np.ones(len(g), g.dtype) @ g
+    return np.dot(_ones(len(g), g.dtype), g)
+
+
+@functools.lru_cache(maxsize=16)
+def _ones(n: int, dtype: np.dtype[Any]) -> Any:
+    ones = np.ones(n, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 rule(sum_rows, lambda g, y, x: np.broadcast_to(g, x.shape))

@@ -158,7 +158,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
         raise TypeError("cross_entropy: the target requires grad, but the loss has no gradient for it; use .detach()")
     rows = _rows_of(labels, shape=shape, dtype=logits.dtype)
     given = shape_of(labels) == shape and shape[1] > 1
-    totals = np.sum(rows, axis=1, keepdims=True) if given else 1
+    totals = np.sum(rows, axis=1, keepdims=True) if given else None
     count = 1 if reduction == "sum" else _count("cross_entropy", reduction, shape[:1])
     return _cross_entropy(logits, log_softmax(logits), rows, count=count, totals=totals)
 
@@ -194,14 +194,18 @@ def _single(x: Any) -> Any:
 
 @primitive
 def _cross_entropy(z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
-    """From the logits z and their log_softmax q; `totals` are the sums of the rows of t."""
+    """From the logits z and their log_softmax q; `totals` are the sums of the rows of t, where these are not 1."""
     return cross_entropy_into(None, new_array, z, q, t, count=count, totals=totals)
+
+
+def _times(h: Any, totals: Any) -> Any:
+    return h if totals is None else h * totals
 
 
 _cross_entropy.into = cross_entropy_into
 rule(
     _cross_entropy,
-    lambda g, y, z, q, t, *, count, totals: (g / count) * (np.exp(q) * totals - t),
+    lambda g, y, z, q, t, *, count, totals: (g / count) * (_times(np.exp(q), totals) - t),
     None,
     None,
 )
@@ -225,7 +229,7 @@ def rows_into(out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...]
                 f"cross_entropy: labels of the logits' shape are rows of probabilities, but row {bad[0]} is "
                 f"{given[bad[0]]}, which sums to {sums[bad[0]]:.6g}"
             )
-        np.copyto(out, given, casting="unsafe")
+        np.copyto(out, given)
         return
     if given.shape not in ((m,), (m, 1)):
         advice = f"; use labels.reshape({m})" if given.size == m else ""
@@ -235,9 +239,10 @@ def rows_into(out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...]
             f"cross_entropy: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
             f"got {given.shape}{advice}"
         )
-    classes = _classes(given, k)
-    out.fill(0)
-    out[np.arange(m), classes] = 1
+    is_class = np.equal(given.reshape(m, 1), np.arange(k), out=scratch(0, out, bool))
+    if np.count_nonzero(is_class) != m:
+        _classes(given, k)  # says which is none
+    np.copyto(out, is_class)
 
 
 _rows_of_labels.into = rows_into  # type: ignore[attr-defined]

@@ -13,6 +13,8 @@ from .engine import next_order
 from .recording import no_grad
 from .tensor import Tensor
 
+_CONTAINERS = list, tuple, dict  # in which a module may give several tensors
+
 
 class Module:
     """A function with parameters: the leaf tensors among its attributes that require grad, and its sub-modules'.
@@ -35,16 +37,13 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         start = next_order()
         result = self.forward(*inputs, **options)
-        if type(result) is Tensor:
-            results: Any = (result,)
-        elif isinstance(result, list | tuple | dict):
+        results: Any = (result,)
+        if isinstance(result, _CONTAINERS):
             results = result.values() if isinstance(result, dict) else result
-        else:
-            return result
         for y in results:
             # A result says, for drawings, who made it since when. It does not keep the module alive, which may keep it.
             if type(y) is Tensor and (record := y.record) is not None and record.order < start:
-                record.calls = (*getattr(record, "calls", ()), (start, type(self), ref(self)))
+                record.calls += ((start, type(self), ref(self)),)
         return result
 
     def forward(self, *inputs: Any, **options: Any) -> Any:

@@ -60,6 +60,13 @@ def plain(value: Any) -> Any:
     return value
 
 
+def _holds_operand(value: Any) -> bool:
+    return isinstance(value, Operand) or (isinstance(value, _SEQUENCES) and any(map(_holds_operand, value)))
+
+
+_SEQUENCES = list, tuple
+
+
 def option(value: Any) -> Any:
     """`value` as a plain option; one that requires grad is refused, since its gradient would be lost."""
     for v in value if isinstance(value, list | tuple) else (value,):
@@ -82,6 +89,8 @@ def on_values(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
+        if not any(map(_holds_operand, (*args, *options.values()))):
+            return function(*args, **options)
         args, options = tuple(map(plain, args)), {name: plain(value) for name, value in options.items()}
         if primitives.tracing:
             for arg in (*args, *options.values()):

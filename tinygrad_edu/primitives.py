@@ -9,6 +9,7 @@ import dis
 import functools
 import inspect
 import itertools
+import operator
 import threading
 from collections.abc import Callable
 from types import FunctionType
@@ -136,8 +137,9 @@ class Primitive:
         return args, {name: value for name, value in options.items() if name in self.options}
 
 
-class _Kept(dict[tuple[bool, ...], tuple[bool, ...] | None]):
-    """Which of the output and the arguments to keep when these arguments want a gradient; None for nothing.
+class _Kept(dict[tuple[bool, ...], Callable[[Any], Any]]):
+    """By which arguments want a gradient: what picks the values to keep out of `(None, y, *arguments)`, None for those
+    of y and the arguments that no rule will read.
 
     Where rules read only the shape of something, its node tells it, and just a constant, which has none, is kept.
     """
@@ -145,13 +147,15 @@ class _Kept(dict[tuple[bool, ...], tuple[bool, ...] | None]):
     def __init__(self, primitive: Primitive) -> None:
         self.primitive = primitive
 
-    def __missing__(self, needed: tuple[bool, ...]) -> tuple[bool, ...] | None:
+    def __missing__(self, needed: tuple[bool, ...]) -> Callable[[Any], Any]:
         values: set[int] = set()
         for need, vjp in zip(needed, self.primitive.vjps_for(len(needed)), strict=True):
             if need and vjp is not None:
                 read, metadata = _reads(vjp, len(needed))
                 values |= read | {k for k in metadata if k > 0 and not needed[k - 1]}
-        self[needed] = keep = tuple(k in values for k in range(len(needed) + 1)) if values else None
+        nothing = (None,) * (len(needed) + 1)
+        pick = operator.itemgetter(*(k + 1 if k in values else 0 for k in range(len(needed) + 1)))
+        self[needed] = keep = pick if values else lambda _: nothing
         return keep
 
 

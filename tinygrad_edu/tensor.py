@@ -18,7 +18,6 @@ from .recording import is_recording
 from .values import constant_value, numeric, shape_of, widened
 
 _new = object.__new__
-_NOTHING = [(None,) * n for n in range(8)]  # what a record of n − 1 arguments keeps when its rules read nothing
 
 
 class Origin(NamedTuple):
@@ -355,24 +354,24 @@ class Tensor(ArrayLike):
         args, options = primitive.bind(args, options)
         values: list[Any] = []
         nodes: list[Node | None] = []
+        needed: list[bool] = []
         for a in args:
             if isinstance(a, Tensor):
                 values.append(a._data)
-                nodes.append(a.record if a.record is not None else a if a._requires_grad else None)
+                node = a.record
+                if node is None and a._requires_grad:
+                    node = a
             else:
                 values.append(constant_value(a))
-                nodes.append(None)
+                node = None
+            nodes.append(node)
+            needed.append(node is not None)
         mode = is_recording()
-        needed = tuple([node is not None for node in nodes])
         if mode and True in needed:
             y = primitive.forward(*values, **options)
             if y.__class__ is not np.ndarray or y.dtype.kind != "f":
                 y = _differentiable(primitive, y)
-            keep = primitive.kept[needed]
-            if keep is None:
-                saved: tuple[Any, ...] = (None,) * (len(values) + 1)
-            else:
-                saved = tuple([value if k else None for k, value in zip(keep, (y, *values), strict=True)])
+            saved = primitive.kept[tuple(needed)]((None, y, *values))
             constants = _constants(args, nodes) if False in needed else None
             t = _recorded(primitive, y, tuple(nodes), None, None, saved, options or None, constants)
             if mode is not True:
@@ -403,10 +402,7 @@ class Tensor(ArrayLike):
         if not mode or (node_a is None and node_b is None):
             return _unrecorded(primitive.forward(widened(x), widened(z)))
         y = primitive.forward(x, z)
-        keep = primitive.kept[node_a is not None, node_b is not None]
-        saved = (
-            _NOTHING[3] if keep is None else (y if keep[0] else None, x if keep[1] else None, z if keep[2] else None)
-        )
+        saved = primitive.kept[node_a is not None, node_b is not None]((None, y, x, z))
         constants = None if node_a is not None and node_b is not None else _constants((a, b), (node_a, node_b))
         t = _recorded(primitive, y, None, node_a, node_b, saved, None, constants)
         if mode is not True:
@@ -456,6 +452,7 @@ def _recorded(
     record.kind = kind = y.__class__
     record.shape_and_dtype = (y.shape, y.dtype) if kind is np.ndarray else None
     record.name = None
+    record.calls = ()
     t = _new(Tensor)
     t._data = y
     t.record = record

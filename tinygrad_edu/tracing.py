@@ -248,11 +248,12 @@ class Symbol(Tensor):
             y.record, y._requires_grad = known, True
         elif wanted:
             keep = primitive.kept[tuple(node is not None for node in nodes)]
-            plain = (y._value(), *(a._value() if isinstance(a, Tensor) else a for a in args))
+            plain = (None, y._value(), *(a._value() if isinstance(a, Tensor) else a for a in args))
             record = Record.__new__(Record)
             record.order, record.primitive, record.nodes = next_order(), primitive, nodes
             record.left = record.right = record.constants = record.name = None
-            record.saved = tuple(v if k else None for k, v in zip(keep or [False] * len(plain), plain, strict=True))
+            record.calls = ()
+            record.saved = keep(plain)
             record.options, record.kind = options or None, type(y._data)
             record.shape_and_dtype = (y.shape, y.dtype) if isinstance(y._data, np.ndarray) else None
             y.record, y._requires_grad = record, True
