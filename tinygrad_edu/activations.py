@@ -61,9 +61,7 @@ BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 def where_positive_into(out: Any, scratch: Scratch, y: Any, g: Any) -> None:
     mask = np.greater(y, 0, out=scratch(0, y, bool))
     bits = BITS[g.itemsize]  # times 0 or 1, which makes 0 of infinity and NaN too, and is faster than a choice
-    factor = scratch(1, y, bits)
-    np.copyto(factor, mask)
-    np.multiply(g.view(bits), factor, out=out.view(bits))
+    np.multiply(g.view(bits), mask, out=out.view(bits))
 
 
 relu.into = relu_into

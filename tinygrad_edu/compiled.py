@@ -49,8 +49,10 @@ class CompiledStep:
         """The loss of the batch; the gradients are kept for `update`. The parameters' `.grad` stays as it is."""
         arrays = [b._data if isinstance(b, Tensor) else np.asarray(b) for b in batch]
         parameters = [p.data for p in self._parameters]
-        key = tuple(
-            [(a.shape, a.dtype.char) for a in (*arrays, *parameters)] + [p.requires_grad for p in self._parameters]
+        key = (  # the shapes of parameters stay as they are
+            *[(a.shape, a.dtype.char) for a in arrays],
+            *[a.dtype.char for a in parameters],
+            *[p.requires_grad for p in self._parameters],
         )
         program = self._programs.get(key)
         if program is None:

@@ -99,11 +99,11 @@ class Record:
 @primitive
 def sum_rows(g: Any) -> Any:
     """The sum over the first axis of a matrix: BLAS adds rows several times as fast as `np.sum`."""
-    return np.dot(_ones(len(g), g.dtype), g)
+    return np.dot(ones_of(len(g), g.dtype), g)
 
 
 @functools.lru_cache(maxsize=16)
-def _ones(n: int, dtype: np.dtype[Any]) -> Any:
+def ones_of(n: int, dtype: np.dtype[Any]) -> Any:
     ones = np.ones(n, dtype)
     ones.flags.writeable = False
     return ones

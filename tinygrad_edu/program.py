@@ -9,12 +9,16 @@ import numpy as np
 
 from .activations import BITS, _linear, _where_positive
 from .derivation import Derivation
-from .engine import sum_rows
+from .engine import ones_of, sum_rows
 from .primitives import Primitive
 from .rules.elementwise import _where
 from .rules.products import is_tall, product
 from .rules.shape import _transpose as transpose
 from .tracing import Line
+
+# NumPy fills a buffer with as many copies of a bias as fit into it, to have longer rows to add. With its own size of
+# 8192 numbers that takes more time than the addition.
+BUFFER = 1024
 
 
 class Scratch:
@@ -77,7 +81,9 @@ class Program:
 
     def run(self, *arrays: Any) -> tuple[Any, ...]:
         """`arrays` are the inputs' and the parameters'; tensors that the function holds besides give theirs."""
-        return self._run(*arrays, *[t.data for t in self._captured])
+        with np.errstate():  # which also brings the buffer's size back
+            np.setbufsize(BUFFER)
+            return self._run(*arrays, *[t.data for t in self._captured])
 
     def _reference(self, value: Any) -> str:
         """The code of an argument."""
@@ -129,8 +135,8 @@ class Program:
                 return
             if function is sum_rows:
                 b = self._buffer(k, line, ())
-                ones = self._constant("c", np.ones(line.args[0].shape[0], line.dtype))
-                self._code.append(f"{v} = np.matmul({ones}, {args[0]}, {b})")
+                ones = self._constant("c", ones_of(line.args[0].shape[0], line.dtype))
+                self._code.append(f"{v} = np.dot({ones}, {args[0]}, {b})")
                 return
             if numpys is np.sum and same and options.keys() <= {"axis", "keepdims"}:
                 b = self._buffer(k, line, ())
@@ -177,10 +183,9 @@ class Program:
             g = self._constant("b", self._namespace[self._buffers[line.args[1]]].view(bits))
             b = self._buffer(k, line, (line.args[1],))
             out = self._namespace[b]
-            scratch = Scratch(self._scratch)
-            mask, factor = (self._constant("s", scratch(i, out, dtype)) for i, dtype in enumerate((bool, bits)))
-            seen = f"{self._constant('f', np.greater)}({args[0]}, 0, {mask}); np.copyto({factor}, {mask})"
-            times = f"{self._constant('f', np.multiply)}({g}, {factor}, {self._constant('b', out.view(bits))})"
+            mask = self._constant("s", Scratch(self._scratch)(0, out, bool))
+            seen = f"{self._constant('f', np.greater)}({args[0]}, 0, {mask})"
+            times = f"{self._constant('f', np.multiply)}({g}, {mask}, {self._constant('b', out.view(bits))})"
             self._code.append(f"{seen}; {times}; {v} = {b}")
         else:
             return False

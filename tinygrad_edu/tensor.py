@@ -358,7 +358,7 @@ class Tensor(ArrayLike):
         for a in args:
             if isinstance(a, Tensor):
                 values.append(a._data)
-                node = a.record
+                node: Node | None = a.record
                 if node is None and a._requires_grad:
                     node = a
             else:
