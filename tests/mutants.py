@@ -43,7 +43,16 @@ FILES = [*sorted(p for p in (PACKAGE / "rules").glob("*.py") if p.stem != "__ini
     PACKAGE / name for name in ("activations.py", "losses.py"))]  # fmt: skip
 TESTS = [
     f"tests/test_{name}.py"
-    for name in ("functional", "functional_edges", "rules", "tensor", "transforms", "symbolic", "numpy")
+    for name in (
+        "functional",
+        "functional_edges",
+        "rules",
+        "tensor",
+        "transforms",
+        "symbolic",
+        "numpy",
+        "numpy_corners",
+    )
 ]
 EQUIVALENT = ROOT / "tests" / "mutants_equivalent.txt"
 MOST_SECONDS = 60  # of tests for one mutant

@@ -19,11 +19,6 @@ from .elementwise import ratio
 from .products import cross, matmul, outer, tensordot, vecdot
 from .reductions import restored
 
-
-def _symmetric(x: Any) -> Any:
-    return (x + x.mT) / 2
-
-
 # Inverses and determinants
 
 rule(np.linalg.inv, lambda g, y, a: -y.mT @ g @ y.mT)
@@ -149,7 +144,7 @@ def _halved(x: Any) -> Any:
 
 rule(
     _cholesky,
-    lambda g, y, a: _lower_part(_symmetric(np.linalg.solve(y.mT, np.linalg.solve(y.mT, _halved(y.mT @ g).mT).mT))),
+    lambda g, y, a: _lower_part(np.linalg.solve(y.mT, np.linalg.solve(y.mT, _halved(y.mT @ g).mT).mT)),
 )
 
 
@@ -171,12 +166,17 @@ def _equal_values(values: Any, used: Any, function: str) -> Any:
     gaps = values[..., None, :] - values[..., :, None]
     equal = abs(gaps) <= 1e-10 * np.max(abs(values), axis=-1, initial=0)[..., None, None]
     off = ~np.eye(values.shape[-1], dtype=bool)
-    if np.any(equal & off & (abs(used) > 1e-12 * np.max(abs(used), initial=0))):
+    if np.any(equal & off & _arrives(used)):
         raise ValueError(
             f"{function}: two values are equal (to rounding), and the gradient depends on their vectors, which then "
             "have no derivative. The values alone can be differentiated once"
         )
     return equal
+
+
+def _arrives(used: Any) -> Any:
+    """Where a gradient is more than the rounding of its other entries."""
+    return abs(used) > 1e-12 * np.max(abs(used), initial=0)
 
 
 def _inverse_gaps(function: str, values: Any, used: Any) -> Any:
@@ -222,7 +222,7 @@ def _svd(a: Any) -> Any:
 def _no_values(s: Any, gu: Any, gv: Any) -> Any:
     """Which singular values are 0; those have no vectors, so no gradient must arrive at them."""
     tiny = s <= 1e-13 * np.max(s, axis=-1, keepdims=True, initial=0)
-    if np.any(tiny & (np.any(gu != 0, axis=-2) | np.any(gv != 0, axis=-2))):
+    if np.any(tiny & (np.any(_arrives(gu), axis=-2) | np.any(_arrives(gv), axis=-2))):
         raise ValueError("svd: a singular value is 0, and the gradient depends on its vectors, which then have none")
     return tiny
 
@@ -359,7 +359,7 @@ def _frobenius(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     if len(axes) == x.ndim:
         y = _two_norm(np.ravel(x), axis=None, keepdims=False)
         return np.reshape(y, (1,) * x.ndim) if keepdims else y
-    return _two_norm(x, axis=axes if len(axes) > 1 else axes[0], keepdims=keepdims)
+    return _two_norm(x, axis=axes, keepdims=keepdims)
 
 
 def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:

@@ -39,8 +39,8 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
         elements = _joined(sources)
 
         def selected(numbers: Any) -> Any:
-            if isinstance(numbers, list | tuple):
-                return type(numbers)(selected(n) for n in numbers)
+            if isinstance(numbers, list):
+                return [selected(n) for n in numbers]
             if not isinstance(numbers, Operand) and np.all(numbers):  # a symbol is not looked at
                 return elements[numbers - 1]
             return np.concatenate([np.zeros(1, elements.dtype), elements])[numbers]

@@ -235,17 +235,18 @@ rule(
 
 
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
-    full = _convolve(np.atleast_1d(a), np.atleast_1d(v))
-    n, m = sorted((np.size(a), np.size(v)), reverse=True)
-    start, length = {"full": (0, n + m - 1), "same": ((m - 1) // 2, n), "valid": (m - 1, n - m + 1)}[mode]
-    return full[start : start + length]
+    return _part(_convolve(np.atleast_1d(a), np.atleast_1d(v)), np.size(a), np.size(v), mode)
 
 
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     if np.size(v) > np.size(a):  # NumPy exchanges them and turns the result round
         return correlate(v, a, mode)[::-1]
-    full = _convolve(a, v[::-1])
-    n, m = np.size(a), np.size(v)
+    return _part(_convolve(a, v[::-1]), np.size(a), np.size(v), mode)
+
+
+def _part(full: Any, n: int, m: int, mode: Any) -> Any:
+    """What `mode` asks for of the full convolution of n and m numbers."""
+    n, m = max(n, m), min(n, m)
     start, length = {"full": (0, n + m - 1), "same": ((m - 1) // 2, n), "valid": (m - 1, n - m + 1)}[mode]
     return full[start : start + length]
 

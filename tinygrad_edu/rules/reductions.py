@@ -106,8 +106,6 @@ rule(
 
 def prod(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
     refuse(np.prod, {"dtype": dtype, "out": out}, "dtype", "out")
-    if keepdims is np._NoValue:
-        keepdims = False
     if a.ndim == 0:
         a = np.reshape(a, (1,) if axis is not None else ())
     if axis is None or isinstance(axis, tuple):

@@ -201,7 +201,7 @@ def concatenate(
     refuse(np.concatenate, {"out": out, "dtype": dtype, "casting": casting}, "out", "dtype", "casting")
     if axis is None:
         arrays, axis = [np.ravel(a) for a in arrays], 0
-    ndim = np.ndim(arrays[0]) if len(arrays) else 0
+    ndim = np.ndim(arrays[0])
     if ndim and -ndim <= axis < ndim:  # otherwise NumPy says what is wrong
         axis %= ndim
         starts = tuple(accumulate((np.shape(a)[axis] for a in arrays), initial=0))

@@ -194,11 +194,10 @@ def _slopes(f: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
             comb = (here % width == phase).astype(f.dtype)
             hits = (here + offset) % width == phase
             coefficients[hits] = np.gradient(comb, spacing, edge_order=edge_order)[hits]
-        inside = (here + offset >= 0) & (here + offset < n)
         shape = [1] * f.ndim
         shape[axis] = n
-        neighbours = f[_along(axis, f.ndim, np.clip(here + offset, 0, n - 1))]
-        weights = np.reshape(coefficients * inside, shape)
+        neighbours = f[_along(axis, f.ndim, np.clip(here + offset, 0, n - 1))]  # those out of range weigh nothing
+        weights = np.reshape(coefficients, shape)
         total = total + np.where(weights == 0, 0, weights * neighbours)  # a NaN next door but one is no neighbour
     return total
 
