@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinygrad_edu import Tensor, grad, hessian
+from tinygrad_edu import Tensor, derive, grad, hessian
 from tinygrad_edu import functional as F
 
 
@@ -58,6 +58,31 @@ class TestSumsOfExponentials:
         for x in (np.array([[most, -most]]), np.array([most, -most])):
             assert np.ravel(F.log_softmax(x)).tolist() == [0, -most]
         assert F.log_softmax(np.array([[0.0, -np.inf]])).tolist() == [[0, -np.inf]]
+        with np.errstate(all="raise", under="ignore"):
+            assert F.log_softmax(np.array([[9000, -65504]], np.float16)).tolist() == [[0, -65504]]
+
+    def test_rows_that_differ_by_more_than_floats_can_say(self):
+        x = np.array([[1000.0, -1000.0], [1000.0, -1000.0]])
+        np.testing.assert_allclose(F.logsumexp(x, axis=0), np.array([1000, -1000]) + np.log(2), rtol=1e-15)
+        assert F.logsumexp(np.array([[0.0, -np.inf], [np.inf, 0.0]]), axis=1).tolist() == [0, np.inf]
+
+
+def test_sigmoids_that_are_nearly_0_beside_others():
+    exact = np.exp(-740.0)
+    assert 0 < exact < np.finfo(float).tiny
+    assert F.sigmoid(np.array([-740.0, 0.0])).tolist() == [exact, 0.5]
+
+
+def test_the_gradient_of_relu_where_it_arrives_from_outside():
+    x, weights = np.array([[-1.0, 2.0], [3.0, -4.0]]), np.array([[5.0, 6.0], [7.0, 8.0]])
+    for f, expected in (
+        (lambda x: np.sum(F.relu(x) * weights), [[0, 6], [7, 0]]),
+        (lambda x: np.sum(F.relu(x)), [[0, 1], [1, 0]]),
+        (lambda x: F.relu(np.sum(x)), [[0, 0], [0, 0]]),
+        (lambda x: F.relu(-np.sum(x)), [[0, 0], [0, 0]]),
+    ):
+        value, (gradient,) = derive(f, x)(x)
+        assert value == f(x) and np.array_equal(gradient, expected)
 
 
 def test_linear_in_mixed_precision():
@@ -142,6 +167,7 @@ class TestLosses:
         for labels in ([2, 0], [[2], [0]], [2.0, 0.0]):
             assert F.one_hot(labels, 4).tolist() == rows
         assert F.one_hot([1], 2, np.float32).dtype == np.float32
+        assert F.one_hot(np.zeros(0, int), 3).shape == (0, 3)
         for wrong in (2, [[0, 1]], [[[0]]]):
             with pytest.raises(ValueError, match=r"labels must have shape \(m,\) or \(m, 1\)"):
                 F.one_hot(wrong, 4)
