@@ -95,6 +95,12 @@ def by_hand(w: Workload) -> Step:
     return step
 
 
+def by_hand_preallocated(w: Workload) -> Step:
+    from tests.benchmarks.preallocated import by_hand_preallocated as step
+
+    return step(w)
+
+
 def network(w: Workload) -> tg.Sequential:
     net = tg.Sequential()
     activation = {"relu": tg.ReLU, "sigmoid": tg.Sigmoid}[w.hidden]
@@ -273,6 +279,7 @@ def scikit_learn(w: Workload) -> Step:
 
 PEERS: dict[str, Callable[[Workload], Step]] = {
     "NumPy by hand": by_hand,
+    "NumPy, preallocated": by_hand_preallocated,
     "recorded": recorded,
     "compiled": compiled,
     "PyTorch eager": torch_eager,
