@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -326,9 +326,9 @@ def survivors(candidates: Iterable[Mutant], tests: Tests, workers: int) -> Itera
 
     for mutant in candidates:
         chosen = tests.of(mutant)
-        if not chosen:
-            yield mutant
-            continue
+        if not chosen:  # code that runs at import only
+            mutant = replace(mutant, function=None)
+            chosen = tests.of(mutant)
         if len(running) == workers:
             yield finished()
         work = lambda mutant=mutant, chosen=chosen: not tests.survives(mutant, chosen)

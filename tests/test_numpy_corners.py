@@ -47,10 +47,12 @@ KINKS = [
     (np.max, [[nan, 1]], [[1, 0]]),
     (lambda a: np.min(a, axis=1), [[[nan, 1], [1, 1]]], [[[1, 0], [0.5, 0.5]]]),
     (lambda a: np.nanmax(a, axis=1), [[[nan, nan], [1, 2]]], [[[0, 0], [0, 1]]]),
-    (lambda a: np.nanmin(a, axis=0, keepdims=True), [[[nan, 3], [nan, 2]]], [[[0, 0], [0, 1]]]),
+    (lambda a: np.nanmin(a, axis=1, keepdims=True), [[[nan, nan], [3, 2]]], [[[0, 0], [0, 1]]]),
     (lambda a: L.norm(a, 3), [[0.0, 0]], [[0, 0]]),
     (lambda a: L.norm(a, 3, axis=1), [[[0.0, 0], [3, 0]]], [[[0, 0], [1, 0]]]),
     (lambda a: np.cumprod(a, axis=0), [np.zeros((0, 3))], [np.zeros((0, 3))]),
+    (L.det, [[[-1.0, 0], [0, 2]]], [[[2, 0], [0, -1]]]),
+    (L.det, [[[0.0, 1, 0], [1, 0, 0], [0, 0, 3]]], [[[0, -3, 0], [-3, 0, 0], [0, 0, -1]]]),
     (lambda a: L.matrix_power(a, 0) + 0 * a, [np.zeros((2, 2))], [np.zeros((2, 2))]),
 ]  # fmt: skip
 
@@ -64,11 +66,11 @@ def test_kinks(k):
         warnings.simplefilter("ignore")
         y = call(*leaves)
         wanted = call(*arrays)
-        np.sum(y).backward()
+        np.sum(2 * y).backward()
     np.testing.assert_array_equal(y.numpy(), wanted)
     assert y.shape == np.shape(wanted)
     for leaf, gradient in zip(leaves, gradients, strict=True):
-        np.testing.assert_allclose(leaf.grad, gradient, rtol=1e-15)
+        np.testing.assert_allclose(leaf.grad, 2 * np.array(gradient), rtol=1e-15)
 
 
 MASK = np.array([[True, False, True, True], [True, True, False, False], [False, True, True, False]])
@@ -92,7 +94,7 @@ CALLS = [
     (both(lambda a: np.average(a, 0, returned=True)), [MATRIX]),
     (both(lambda a, w: np.average(a, 1, np.exp(w), returned=True, keepdims=True)), [MATRIX, MATRIX]),
     (lambda a: np.average(a, 0, WEIGHTS), [MATRIX]),
-    (lambda a: np.ptp(a, 0, keepdims=True), [MATRIX]),
+    (lambda a: np.ptp(a, 1, keepdims=True), [MATRIX]),
     *((lambda a, f=f: f(np.where(a > 0.8, np.nan, a), axis=1), [(3, 9)])
       for f in (np.nansum, np.nanprod, np.nanmax, np.nanmin, np.nanmean)),
     (np.diff, [CUBE]),
@@ -115,6 +117,8 @@ CALLS = [
     (lambda a, b, c: np.einsum(a, [0, 1], b, [1, 2], c, [2, 3], [3, 0]), [(2, 3), (3, 2), (2, 4)]),
     *((lambda a, v, f=f, m=m: f(a, v, m), shapes) for f in (np.convolve, np.correlate)
       for m in ("full", "same", "valid") for shapes in ([(7,), (4,)], [(4,), (7,)], [(5,), (1,)])),
+    (L.det, [SQUARES]),
+    (L.det, [(3, 2, 2)]),
     (L.pinv, [(2, 2, 4)]),
     (lambda a: L.pinv(a, 1e-8), [(2, 2, 4)]),
     (lambda a: L.pinv(a, rtol=1e-8), [(2, 4, 2)]),
@@ -158,6 +162,7 @@ REFUSED = [
     (lambda t: np.average(t, axis=1, weights=np.ones(5)), ValueError, "do not fit"),
     (lambda t: np.average(t, weights=np.ones(3)), ValueError, "do not fit"),
     (lambda t: np.average(t, 1, np.array([[1.0, -1, 0], [1, 1, 1]])), ZeroDivisionError, "sum to zero"),
+    (lambda t: np.gradient(t[:, :2], np.arange(2.0)), TypeError, "1 spacings for 2 axes"),
     (lambda t: np.diff(t, -1), ValueError, "must not be negative"),
     (lambda t: t @ np.ones((2, 2)), ValueError, r"3 columns on the left meet 2 rows on the right"),
     (lambda t: t @ np.ones(2), ValueError, r"3 columns on the left meet 2 rows on the right"),
@@ -353,5 +358,5 @@ class TestDecompositions:
 
     def test_the_derivative_of_cofactors_in_a_direction(self):
         rng = np.random.default_rng(0)
-        a, direction = rng.normal(size=(2, 3, 3)), rng.normal(size=(2, 3, 3))
+        a, direction = rng.normal(size=(2, 4, 4)), rng.normal(size=(2, 4, 4))
         assert gradcheck(lambda d: PRIMITIVES["cofactors_slope"](a, d), direction)

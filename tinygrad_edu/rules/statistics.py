@@ -173,7 +173,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
     axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
     spacings = [option(v) for v in varargs or (1.0,)]
     f = f if f.dtype.kind == "f" else f.astype(np.float64)
-    if len(spacings) == 1 and (len(axes) == 1 or np.ndim(spacings[0]) == 0):
+    if len(spacings) == 1 and np.ndim(spacings[0]) == 0:
         spacings *= len(axes)
     if len(spacings) != len(axes):
         raise TypeError(f"gradient: {len(varargs)} spacings for {len(axes)} axes")
