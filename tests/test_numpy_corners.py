@@ -119,6 +119,7 @@ CALLS = [
       for m in ("full", "same", "valid") for shapes in ([(7,), (4,)], [(4,), (7,)], [(5,), (1,)])),
     (L.det, [SQUARES]),
     (L.det, [(3, 2, 2)]),
+    (lambda a: L.matrix_power(a, 2), [(2, 3, 2, 2)]),
     (L.pinv, [(2, 2, 4)]),
     (lambda a: L.pinv(a, 1e-8), [(2, 2, 4)]),
     (lambda a: L.pinv(a, rtol=1e-8), [(2, 4, 2)]),
@@ -331,6 +332,16 @@ class TestDecompositions:
     def test_equal_singular_values(self, side):
         with pytest.raises(ValueError, match="svd: two values are equal"):
             grad(lambda a: np.sum(L.svd(a)[side] * np.array([[1.0, 2.0], [3.0, 5.0]])))(2 * np.eye(2))
+
+    def test_equal_singular_values_of_which_both_sides_count_alike(self):
+        weights = np.array([[1.0, 2.0], [2.0, 5.0]])
+        with pytest.raises(ValueError, match="svd: two values are equal"):
+            grad(lambda a: np.sum((L.svd(a)[0] + L.svd(a)[2]) * weights))(2 * np.eye(2))
+
+    def test_one_entry_of_a_vector_of_a_singular_value_0(self):
+        for entry in (lambda a: L.svd(a)[0][0, 2], lambda a: L.svd(a)[2][2, 0]):
+            with pytest.raises(ValueError, match="svd: a singular value is 0"):
+                grad(entry)(np.diag([2.0, 1.0, 0.0]))
 
     @pytest.mark.parametrize("side", [0, 2])
     @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def _halved(x: Any) -> Any:
 
 rule(
     _cholesky,
-    lambda g, y, a: _lower_part(np.linalg.solve(y.mT, np.linalg.solve(y.mT, _halved(y.mT @ g).mT).mT)),
+    lambda g, y, a: _lower_part(np.linalg.solve(y.mT, np.linalg.solve(y.mT, _halved(y.mT @ g)).mT)),
 )
 
 
@@ -234,7 +234,7 @@ def _svd_rule(g: Any, y: Any, a: Any) -> Any:
     skew_u, skew_v = u.mT @ gu, v.mT @ gv
     f = _inverse_gaps("svd", s**2, abs(plain(skew_u)) + abs(plain(skew_v)))
     tiny = _no_values(s, gu, gv)
-    over_s = (np.where(tiny, 0, 1) / np.where(tiny, 1, s))[..., None, :]
+    over_s = 1 / np.where(tiny, 1, s)[..., None, :]
     middle = _diagonal(gs) + (f * (skew_u - skew_u.mT)) * s[..., None, :] + s[..., :, None] * (f * (skew_v - skew_v.mT))
     outside_u, outside_v = gu - u @ skew_u, gv - v @ skew_v
     return u @ middle @ v.mT + (outside_u * over_s) @ v.mT + u @ (outside_v * over_s).mT
