@@ -339,7 +339,7 @@ def survivors(candidates: Iterable[Mutant], tests: Tests, workers: int) -> Itera
 
 def equivalent() -> dict[tuple[str, str, str], str]:
     rows = [line.split(" | ") for line in EQUIVALENT.read_text().splitlines() if line and not line.startswith("#")]
-    return {(file, text, change): why for file, text, change, why in rows}
+    return {(file, " | ".join(text), change): why for file, *text, change, why in rows}
 
 
 def main() -> None:

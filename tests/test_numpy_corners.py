@@ -172,6 +172,7 @@ REFUSED = [
     (lambda t: np.stack([t, t]) @ np.ones((3, 3, 2)), ValueError, "broadcast"),
     (lambda t: np.tensordot(t, np.ones((4, 3)), axes=([0], [0])), ValueError, r"sizes \[2\] in a and \[4\] in b"),
     (lambda t: np.tensordot(t, np.ones((3, 4)), axes=([1, 0], [0, 1])), ValueError, r"sizes \[3, 2\]"),
+    *((lambda t, o=o: L.norm(np.stack([t, t]), o), ValueError, "over one or two axes") for o in ("fro", 2)),
     (lambda t: np.einsum("ij,jk->ik", t), ValueError, "2 subscripts for 1 operands"),
 ]  # fmt: skip
 
