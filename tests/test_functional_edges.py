@@ -127,8 +127,12 @@ class TestLosses:
             assert "truth" in [described[1] for described in record.constants if described]
 
     def test_the_message_shows_where_to_reshape(self):
-        with pytest.raises(ValueError, match=r"must have the same shape$"):
-            F.mse_loss(np.zeros(3), np.zeros(2))
+        for prediction, target in ((3, 2), ((4, 3), 7), ((4, 3), 3), ((4, 3), (3, 1)), ((4, 3), (4, 2)), ((), 2)):
+            with pytest.raises(ValueError, match=r"must have the same shape$"):
+                F.mse_loss(np.zeros(prediction), np.zeros(target))
+        for target in (4, (4, 1)):
+            with pytest.raises(ValueError, match=r"; if these are labels, use one_hot\(target, 3\) or cross_entropy$"):
+                F.mse_loss(np.zeros((4, 3)), np.zeros(target))
 
     def test_a_single_class(self):
         z = Tensor(np.array([[3.0], [4.0]]), requires_grad=True)
@@ -161,6 +165,8 @@ class TestLosses:
             with pytest.raises(ValueError, match=f"labels contain {label}") as error:
                 F.cross_entropy(np.zeros((1, classes)), [label])
             assert ("y % 10" in str(error.value)) == hint
+        with pytest.raises(ValueError, match="Number the classes from 0"):
+            F.cross_entropy(np.zeros((2, 3)), [3, 5])
 
     def test_one_hot(self):
         rows = [[0, 0, 1, 0], [1, 0, 0, 0]]
