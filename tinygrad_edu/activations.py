@@ -60,8 +60,11 @@ BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 def where_positive_into(out: Any, scratch: Scratch, y: Any, g: Any) -> None:
     mask = np.greater(y, 0, out=scratch(0, y, bool))
-    bits = BITS[g.itemsize]  # times 0 or 1, which makes 0 of infinity and NaN too, and is faster than a choice
-    np.multiply(g.view(bits), mask, out=out.view(bits))
+    bits = BITS.get(g.itemsize)  # times 0 or 1, which makes 0 of infinity and NaN too, and is faster than a choice
+    if bits is None:
+        np.copyto(out, np.where(mask, g, 0))
+    else:
+        np.multiply(g.view(bits), mask, out=out.view(bits))
 
 
 relu.into = relu_into

@@ -14,6 +14,7 @@ from .optim import Optimizer
 from .program import Program
 from .recording import gradient_check
 from .tensor import Tensor
+from .values import numbers
 
 MOST_SHAPES = 16
 
@@ -47,7 +48,7 @@ class CompiledStep:
 
     def evaluate(self, *batch: Any) -> float:
         """The loss of the batch; the gradients are kept for `update`. The parameters' `.grad` stays as it is."""
-        arrays = [b._data if isinstance(b, Tensor) else np.asarray(b) for b in batch]
+        arrays = [_array(b) for b in batch]
         parameters = [p.data for p in self._parameters]
         key = (  # the shapes of parameters stay as they are
             *[(a.shape, a.dtype.char) for a in arrays],
@@ -55,8 +56,8 @@ class CompiledStep:
             *[p.requires_grad for p in self._parameters],
         )
         program = self._programs.get(key)
-        if program is None:
-            if len(self._programs) == MOST_SHAPES:
+        if program is None or not program.fits():
+            if program is None and len(self._programs) == MOST_SHAPES:
                 raise RuntimeError(
                     f"compile_step: {MOST_SHAPES} programs were made for batches of as many shapes, and here is "
                     f"another one, {[a.shape for a in arrays]}. Cut batches to one shape (drop_last), or do not compile"
@@ -82,6 +83,19 @@ class CompiledStep:
                 g, own = next(gradients)
                 if g is not None and p.requires_grad:
                     self._optimizer.advance(p, g, group, g if own else None)
+
+
+def _array(batch: Any) -> Any:
+    if isinstance(batch, Tensor):
+        if batch.requires_grad:
+            raise TypeError(
+                f"compile_step: a batch of shape {batch.shape} requires grad, but a step gives gradients to the "
+                "optimiser's parameters only; pass .detach()"
+            )
+        return batch.data
+    if batch.__class__ is np.ndarray and batch.dtype.kind in "fiub":
+        return batch
+    return numbers("compile_step: a batch holds", batch)
 
 
 def compile_step(loss: Callable[..., Any], optimizer: Optimizer) -> CompiledStep:

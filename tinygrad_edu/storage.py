@@ -125,7 +125,10 @@ def _writer(path: Path) -> Callable[[IO[bytes], Arrays], object]:
         safetensors = _safetensors()
 
         def write(file: IO[bytes], arrays: Arrays) -> None:
-            arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+            for name, array in arrays.items():
+                if array.dtype.itemsize > 8:
+                    raise ValueError(f"{name} is of dtype {array.dtype}, which .safetensors cannot hold; save as .npz")
+            arrays = {n: np.asarray(a, a.dtype.newbyteorder("="), order="C") for n, a in arrays.items()}
             file.write(safetensors.numpy.save(arrays, {"crc32": _checksum(arrays)}))
 
         return write

@@ -20,6 +20,7 @@ from .nn import Dense, Module
 from .program import Program
 from .tensor import Tensor
 from .tracing import Line
+from .values import numbers
 
 
 class Derived:
@@ -77,8 +78,8 @@ class Derived:
             )
         key = _key(arrays, self._parameters)
         program = self._programs.get(key)
-        if program is None:
-            if len(self._programs) == MOST_SHAPES:
+        if program is None or not program.fits():
+            if program is None and len(self._programs) == MOST_SHAPES:
                 raise RuntimeError(
                     f"derive: inputs of {MOST_SHAPES} different shapes were derived, and here are others, "
                     f"{[a.shape for a in arrays]}; derive another function, or use value_and_grad, which records"
@@ -127,7 +128,7 @@ def derive(fun: Callable[..., Any], *examples: Any, parameters: Any = ()) -> Der
 
 
 def _array(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else np.asarray(value)
+    return value.data if isinstance(value, Tensor) else numbers("derive: an input holds", value)
 
 
 def _key(arrays: list[Any], parameters: list[Tensor]) -> Any:

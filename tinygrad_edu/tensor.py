@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike as ArrayConvertible
 from numpy.typing import DTypeLike, NDArray
 
+from . import primitives
 from .accumulation import note_follower, note_sum, sums
 from .engine import Node, Record, changed_since, mark_changed, next_order, pullback
 from .operand import ArrayLike
@@ -76,6 +77,8 @@ class Tensor(ArrayLike):
     @property
     def data(self) -> NDArray[Any]:
         """The values. Assigning an array rebinds them: records keep the array that they saw."""
+        if primitives.tracing and self._becomes_symbol():
+            return self.data
         if not isinstance(self._data, np.ndarray):
             self._data = np.asarray(self._data)
         array: NDArray[Any] = self._data
@@ -205,6 +208,8 @@ class Tensor(ArrayLike):
 
     def detach(self) -> Tensor:
         """A tensor of the same array (not a copy) without its record."""
+        if primitives.tracing and self._becomes_symbol():
+            return self.detach()
         return _unrecorded(self._data)
 
     # Values, without the record
@@ -215,12 +220,14 @@ class Tensor(ArrayLike):
 
     def item(self) -> Any:
         """The value of a tensor of one element as a Python number."""
+        if primitives.tracing and self._becomes_symbol():
+            return self.item()
         if self.size != 1:
             raise ValueError(f"only a tensor of one element is a number; this one has shape {self.shape}")
         return self._data.item()
 
     def tolist(self) -> Any:
-        return self._data.tolist()
+        return self.data.tolist()
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The values in another precision; the gradient comes back in this tensor's."""
@@ -231,6 +238,8 @@ class Tensor(ArrayLike):
         return self._call(np.astype, self, np.dtype(dtype))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if primitives.tracing and self._becomes_symbol():
+            return self.__array__()
         released = self.record is not None and self.record.saved is None
         if self._requires_grad and not released and is_recording():
             raise TypeError(
@@ -331,6 +340,8 @@ class Tensor(ArrayLike):
 
     def argument_of(self, primitive: Primitive) -> Tensor | None:
         """What `primitive` was applied to, if that made this tensor (its elements may have been moved since)."""
+        if primitives.tracing and self._becomes_symbol():
+            return self.argument_of(primitive)
         origin = getattr(self, "_origin", None)
         moves = []
         while origin is not None and origin.primitive is not primitive:
@@ -344,13 +355,24 @@ class Tensor(ArrayLike):
         return t
 
     def _value(self) -> Any:
+        if primitives.tracing and self._becomes_symbol():
+            return self._value()
         return self._data
+
+    def _becomes_symbol(self) -> bool:
+        """Whether a function is being traced in this thread. Then the tensor, which the function has from elsewhere,
+        is a symbol from now on, until the trace is done."""
+        from .tracing import capture
+
+        return capture(self)
 
     def _node(self) -> Node | None:
         """Where the record of this tensor goes on: its record, itself if it is a leaf, None if it is constant."""
         return self.record if self.record is not None else self if self._requires_grad else None
 
     def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Tensor:
+        if primitives.tracing and self._becomes_symbol():
+            return self._apply(primitive, args, options)
         args, options = primitive.bind(args, options)
         values: list[Any] = []
         nodes: list[Node | None] = []
@@ -388,6 +410,8 @@ class Tensor(ArrayLike):
 
     def _binary(self, primitive: Primitive, a: Any, b: Any) -> Tensor:
         """`_apply` for an operator: the same, unrolled, because a scalar's arithmetic is mostly this."""
+        if primitives.tracing and self._becomes_symbol():
+            return self._binary(primitive, a, b)
         if isinstance(a, Tensor):
             x = a._data
             node_a = a.record if a.record is not None else a if a._requires_grad else None

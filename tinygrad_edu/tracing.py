@@ -77,8 +77,17 @@ class Trace:
         self.line_of: dict[Record, Line] = {}
         self.records: dict[Any, Record] = {}  # of lines
         self.captured: dict[Tensor, Line] = {}  # tensors that are neither inputs nor parameters: read in each run
+        self.held: list[tuple[Tensor, type[Any], Any]] = []  # what is a symbol meanwhile, and what it was
         self._constants: dict[int, tuple[Any, Any]] = {}
         self._known: dict[Any, Line] = {}  # a common subexpression is written once
+
+    def hold(self, t: Tensor) -> Line:
+        """Makes a symbol of a tensor, with a line of its own."""
+        self.held.append((t, t.__class__, getattr(t, "_origin", None)))
+        line = Line(None, (), {}, t._data)
+        t._origin = line  # type: ignore[assignment]
+        t.__class__ = Symbol
+        return line
 
     def constant(self, array: Any) -> Any:
         """A copy of the array as it is now: what becomes of it later is not what was seen."""
@@ -144,20 +153,29 @@ def _example(value: Any) -> Any:
 
 
 def _line_of(value: Any) -> Any:
-    if isinstance(value, Symbol):
-        return value._origin
     if isinstance(value, Tensor):
-        if value.record is not None:
-            raise TypeError(
-                f"a tensor of shape {value.shape} that was recorded outside is used: its gradient could not go on. "
-                "Compute it inside the function, or detach() it"
-            )
-        return _traces[-1].captured.setdefault(value, Line(None, (), {}, value._data))
+        capture(value)
+        return value._origin
     if isinstance(value, list | tuple):
         return type(value)(_line_of(v) for v in value)
     if isinstance(value, np.ndarray):
         return _traces[-1].constant(value)
     return value
+
+
+def capture(t: Tensor) -> bool:
+    """Makes a symbol of a tensor that the traced function has from elsewhere: what is computed from it is computed in
+    each run. Does nothing, and says so, while this thread traces nothing."""
+    if _tracer != threading.get_ident():
+        return False
+    if not isinstance(t, Symbol):
+        if t.record is not None:
+            raise TypeError(
+                f"a tensor of shape {t.shape} that was recorded outside is used: its gradient could not go on. "
+                "Compute it inside the function, or detach() it"
+            )
+        _traces[-1].captured[t] = _traces[-1].hold(t)
+    return True
 
 
 def _key(value: Any) -> Any:
@@ -229,7 +247,7 @@ class Symbol(Tensor):
         return self._written(primitive, (a, b), {})
 
     def _written(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
-        args = tuple(a if isinstance(a, Tensor) else constant_value(a) for a in args)
+        args = tuple(_symbol_or_constant(a) for a in args)
         nodes = tuple(a._node() if isinstance(a, Tensor) else None for a in args)
         wanted = is_recording() and any(node is not None for node in nodes)
         if not wanted and not primitive.moves:
@@ -248,7 +266,7 @@ class Symbol(Tensor):
             y.record, y._requires_grad = known, True
         elif wanted:
             keep = primitive.kept[tuple(node is not None for node in nodes)]
-            plain = (None, y._value(), *(a._value() if isinstance(a, Tensor) else a for a in args))
+            plain = (None, y._value(), *(a._value() if isinstance(a, Symbol) else a for a in args))
             record = Record.__new__(Record)
             record.order, record.primitive, record.nodes = next_order(), primitive, nodes
             record.left = record.right = record.constants = record.name = None
@@ -348,6 +366,13 @@ class Symbol(Tensor):
     __rand__, __ror__ = __and__, __or__
 
 
+def _symbol_or_constant(a: Any) -> Any:
+    if not isinstance(a, Tensor):
+        return constant_value(a)
+    capture(a)
+    return a
+
+
 def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], Any]:
     """A binary operation with a constant, without changing a bit: a constant array of one repeated value is that value,
     x · 1 and x¹ are x (which stands then in place of the primitive), and x · −1 is −x."""
@@ -388,20 +413,19 @@ def _tracing(trace: Trace, parameters: Iterable[Tensor]) -> Iterator[None]:
     """Inside it, the parameters are symbols, wherever they are held."""
     global _tracer
     outer = _tracer
-    held = [(p, p.__class__, p._origin if hasattr(p, "_origin") else None) for p in parameters]
     primitives.tracing += 1
     _traces.append(trace)
     try:
         _tracer = threading.get_ident()
-        for p, _, _ in held:
-            p._origin = Line(None, (), {}, p._data)  # type: ignore[assignment]
-            p.__class__ = Symbol
+        for p in parameters:
+            trace.hold(p)
         with recording():
             yield
     finally:
-        for p, kind, origin in held:
-            p.__class__ = kind
-            p._origin = origin
+        for t, kind, origin in trace.held:
+            t.__class__ = kind
+            t._origin = origin
+        trace.held.clear()
         _traces.pop()
         _tracer = outer
         primitives.tracing -= 1

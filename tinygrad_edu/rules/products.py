@@ -239,6 +239,7 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
 
 
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
+    a, v = np.atleast_1d(a), np.atleast_1d(v)
     if np.size(v) > np.size(a):  # NumPy exchanges them and turns the result round
         return correlate(v, a, mode)[::-1]
     return _part(_convolve(a, v[::-1]), np.size(a), np.size(v), mode)
@@ -247,7 +248,10 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
 def _part(full: Any, n: int, m: int, mode: Any) -> Any:
     """What `mode` asks for of the full convolution of n and m numbers."""
     n, m = max(n, m), min(n, m)
-    start, length = {"full": (0, n + m - 1), "same": ((m - 1) // 2, n), "valid": (m - 1, n - m + 1)}[mode]
+    parts = {"full": (0, n + m - 1), "same": ((m - 1) // 2, n), "valid": (m - 1, n - m + 1)}
+    if mode not in parts:
+        raise ValueError(f"convolve and correlate: the mode must be one of {', '.join(parts)}, not {mode!r}")
+    start, length = parts[mode]
     return full[start : start + length]
 
 

@@ -1,0 +1,164 @@
+"""Tensors that a compiled function has from elsewhere are read in each step: the values and the gradients are those of
+the same function, recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu import Tensor
+from tinygrad_edu import functional as F
+
+FUNCTIONS = {
+    "product": lambda q, w: np.sum(q * w),
+    "product of what is computed": lambda q, w: np.sum(q * (w * 2)),
+    "square": lambda q, w: np.sum((q * w) ** 2),
+    "quotient": lambda q, w: np.sum(q / w),
+    "matmul": lambda q, w: q @ w,
+    "exp": lambda q, w: np.sum(np.exp(w) * q),
+    "method": lambda q, w: (w.sqrt() * q).sum(),
+    "choice": lambda q, w: np.sum(np.where(w > 3, q, -2 * q)),
+    "argmax": lambda q, w: np.sum(q * np.argmax(w)),
+    "index": lambda q, w: q[0] * w[1],
+    "stack": lambda q, w: np.sum(np.stack([w, q]) ** 2),
+    "detached": lambda q, w: np.sum(q * w.detach()),
+    "target": lambda q, w: tg.mse_loss(q, w.detach()),
+    "probabilities": lambda q, w: tg.binary_cross_entropy(F.sigmoid(q), w.detach() / 10),
+    "labels": lambda q, w: tg.cross_entropy(np.stack([q, 2 * q]), w.detach() // 6),
+    "norm": lambda q, w: np.linalg.norm(q - w),
+    "alone": lambda q, w: np.sum(q**2) + np.sum(w**3),
+    "reversed": lambda q, w: np.sum(w - q) ** 2,
+}
+CHANGES = {
+    "bound": lambda w: setattr(w, "data", np.array([5.0, 7.0])),
+    "in place": lambda w: w.data.__setitem__(slice(None), [5.0, 7.0]),
+    "+=": lambda w: setattr(w, "data", w.data.__iadd__([4.0, 5.0])),
+}
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_changes_between_steps(name, change, requires_grad):
+    w = Tensor(np.array([1.0, 2.0]), requires_grad=requires_grad)
+    q = Tensor(np.array([0.3, 0.2]), requires_grad=True)
+    f = lambda: FUNCTIONS[name](q, w)
+    step = tg.compile_step(f, tg.SGD([q], lr=1.0))
+    step.evaluate()
+    CHANGES[change](w)
+    assert type(w) is type(q) is Tensor and w.requires_grad == requires_grad
+    before = q.data.copy()
+    loss = step()
+    gradient, q.data = before - q.data, before
+    J = f()
+    J.backward()
+    assert loss == pytest.approx(J.item(), rel=1e-14)
+    np.testing.assert_allclose(gradient, q.grad, rtol=1e-13)
+    if not requires_grad:
+        derived = tg.derive(f, parameters=[q])
+        w.data = np.array([8.0, 6.0])
+        value, (gradient,) = derived()
+        q.zero_grad()
+        J = f()
+        J.backward()
+        assert value == pytest.approx(J.item(), rel=1e-14)
+        np.testing.assert_allclose(gradient, q.grad, rtol=1e-13)
+
+
+def test_two_networks_that_learn_from_each_other():
+    def losses(compiled):
+        G = tg.Sequential(tg.Dense(2, 4, rng=0), tg.Tanh(), tg.Dense(4, 1, rng=1))
+        D = tg.Sequential(tg.Dense(1, 4, rng=2), tg.ReLU(), tg.Dense(4, 1, rng=3))
+        makers = tg.SGD(G.parameters(), lr=0.5), tg.SGD(D.parameters(), lr=0.5)
+        cost, rng, ones = tg.binary_cross_entropy_with_logits, np.random.default_rng(0), np.ones((16, 1))
+        generated = lambda z: cost(D(G(z)), ones)
+        judged = lambda x, z: cost(D(x), ones) + cost(D(G(z)), 0 * ones)
+        steps = [tg.compile_step(f, o) for f, o in zip((generated, judged), makers, strict=True)] if compiled else None
+        for _ in range(20):
+            x, z = rng.normal(3, 1, (16, 1)), rng.normal(size=(16, 2))
+            if steps:
+                yield steps[1](x, z), steps[0](z)
+                continue
+            values = []
+            for f, optimizer, batch in ((judged, makers[1], (x, z)), (generated, makers[0], (z,))):
+                optimizer.zero_grad()
+                J = f(*batch)
+                J.backward()
+                optimizer.step()
+                values.append(J.item())
+            yield tuple(values)
+
+    np.testing.assert_allclose(list(losses(True)), list(losses(False)), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda w: w.item(), lambda w: float(w), lambda w: int(w), lambda w: bool(w), lambda w: w.data[0],
+        lambda w: w.numpy(), lambda w: w.tolist(), lambda w: np.asarray(w), lambda w: Tensor(w), lambda w: f"{w:.2f}",
+    ],
+)  # fmt: skip
+def test_values_that_are_looked_at(look):
+    """They would be those of the first step for ever."""
+    q = Tensor(2.0, requires_grad=True)
+    for w in (Tensor(3.0), Tensor(np.array([3.0]))):
+        step = tg.compile_step(lambda w=w: q * 2 if look(w) is not None else q, tg.SGD([q], lr=0.1))
+        with pytest.raises(TypeError, match=r"of a symbol .*test_captured.py:\d+ .*must not depend on"):
+            step()
+        assert type(w) is Tensor and w.data.ravel().tolist() == [3]
+
+
+def test_what_was_recorded_outside():
+    q, w = Tensor(2.0, requires_grad=True), Tensor(3.0, requires_grad=True)
+    outside = w * 2
+    with pytest.raises(TypeError, match="recorded outside is used: its gradient could not go on"):
+        tg.compile_step(lambda: q * outside, tg.SGD([q], lr=0.1))()
+    assert type(outside) is type(w) is Tensor
+    outside.backward()
+    assert w.grad == 2
+
+
+def test_another_precision():
+    q, w = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2, np.float32))
+    f = lambda: np.sum(q * (w * w))
+    step, derived = tg.compile_step(f, tg.SGD([q], lr=0.0)), tg.derive(f, parameters=[q])
+    assert step() == derived()[0] == 2
+    w.data = np.array([1e30, 1.0])
+    assert step() == derived()[0] == f().item() == pytest.approx(1e60)
+
+
+@pytest.mark.parametrize("call", [lambda f, q, x: tg.compile_step(f, tg.SGD([q], lr=0.1))(x), lambda f, q, x: tg.derive(
+    f, x, parameters=[q])])  # fmt: skip
+def test_batches_of_the_wrong_kind(call):
+    q = Tensor(np.ones((2, 1)), requires_grad=True)
+    f = lambda x: np.sum(x @ q)
+    for x, message in (
+        (np.ma.array([[1.0, -999.0]], mask=[[0, 1]]), "a masked array would lose its mask"),
+        (np.ones((1, 2)).view(np.matrix), "a np.matrix takes \\*"),
+        (np.array([[1, "a"]], object), "real numbers; got ndarray of dtype object"),
+        (np.array([["a", "b"]]), "real numbers; got ndarray of dtype <U1"),
+        (np.ones((1, 2), complex), "real numbers; got ndarray of dtype complex"),
+        (None, "real numbers; got NoneType"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call(f, q, x)
+    assert call(f, q, [[1, 2]])
+
+
+def test_a_batch_that_requires_grad():
+    q = Tensor(np.ones((2, 1)), requires_grad=True)
+    step = tg.compile_step(lambda x: np.sum(x @ q), tg.SGD([q], lr=0.1))
+    with pytest.raises(TypeError, match=r"a batch of shape \(1, 2\) requires grad"):
+        step(Tensor([[1.0, 2.0]], requires_grad=True))
+    assert step(Tensor([[1.0, 2.0]])) == 3
+
+
+def test_relu_in_the_largest_precision():
+    net = tg.Sequential(tg.Dense(3, 4, rng=0), tg.ReLU(), tg.Dense(4, 2, rng=1))
+    for p in net.parameters():
+        p.data = p.data.astype(np.longdouble)
+    X, Y = np.ones((5, 3), np.longdouble), np.ones((5, 2))
+    loss = lambda X, Y: tg.mse_loss(net(X), Y)
+    step = tg.compile_step(loss, tg.SGD(net.parameters(), lr=0.0))
+    assert step(X, Y) == pytest.approx(loss(X, Y).item(), rel=1e-15)
