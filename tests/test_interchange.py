@@ -115,3 +115,8 @@ def test_what_does_not_fit():
         with pytest.raises(ValueError, match=said):
             tg.from_torch_state_dict(net, state)
         assert all(np.array_equal(before[name], array) for name, array in net.state_dict().items())
+
+
+def test_a_module_instead_of_its_state():
+    with pytest.raises(TypeError, match=r"expected a dict, got Dense; pass its .state_dict\(\)"):
+        tg.from_torch_state_dict(tg.Dense(2, 1), tg.Dense(2, 1))

@@ -610,3 +610,27 @@ def test_a_loss_that_is_not_finite_stops_the_training():
         pytest.raises(FloatingPointError, match=r"'linear' .*in Sequential\.0\.Dense gave 12 NaN"),
     ):
         tg.fit(net, X, LABELS, loss=F.cross_entropy, optimizer=SGD(net.parameters(), 0.1), epochs=1)
+
+
+def test_single_numbers_where_rows_are_expected():
+    net, X, Y = tg.Dense(2, 1), np.ones((4, 2)), np.ones((4, 1))
+    optimizer = tg.SGD(net.parameters(), lr=0.1)
+    fit = lambda X, y, **options: tg.fit(net, X, y, loss=F.mse_loss, optimizer=optimizer, epochs=1, **options)
+    with pytest.raises(TypeError, match="fit: X is an array with a row for each sample, got array"):
+        fit(3.0, Y)
+    with pytest.raises(TypeError, match="fit: y is an array with a row for each sample, got"):
+        fit(X, None)
+    with pytest.raises(TypeError, match=r"fit: validation\[1\] is an array with a row for each sample, got"):
+        fit(X, Y, validation=(X, 1))
+    with pytest.raises(TypeError, match="Batches: arrays have a row for each sample"):
+        tg.Batches(X, 1.0, batch_size=2)
+    for p in net.parameters():
+        p.requires_grad = False
+    with pytest.raises(TypeError, match=r"nothing to differentiate\. Are all frozen\?"):
+        fit(X, Y, compiled=True)
+
+
+def test_no_classes():
+    for m in (0, 3):
+        with pytest.raises(ValueError, match=rf"logits must be rows of class scores \(m, k\), got shape \({m}, 0\)"):
+            F.cross_entropy(np.zeros((m, 0)), np.zeros(m, int), "sum")

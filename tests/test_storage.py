@@ -194,3 +194,33 @@ def test_names_of_every_kind(tmp_path):
     odd = Odd(1.0)
     tg.load(odd, tmp_path / "odd.npz")
     assert odd.file.data.tolist() == [3, 3]
+
+
+def test_the_other_order_of_bytes(tmp_path, ending):
+    net, other = network(), network(7)
+    for p in net.parameters():
+        p.data = p.data.astype(">f8")
+    tg.save(net, tmp_path / f"net{ending}")
+    tg.load(other, tmp_path / f"net{ending}")
+    for p, q in zip(net.parameters(), other.parameters(), strict=True):
+        assert np.array_equal(p.data, q.data)
+
+
+@pytest.mark.skipif(np.longdouble(0).itemsize <= 8, reason="longdouble is float64 here")
+def test_a_precision_that_only_npz_holds(tmp_path, ending):
+    net, other = network(dtype=np.longdouble), network(7, dtype=np.longdouble)
+    net[0].weight.data = net[0].weight.data / 3
+    if ending == ".safetensors":
+        with pytest.raises(ValueError, match=r"0.weight is of dtype .*, which .safetensors cannot hold; save as .npz"):
+            tg.save(net, tmp_path / "net.safetensors")
+        assert not os.listdir(tmp_path)
+    else:
+        tg.save(net, tmp_path / "net.npz")
+        tg.load(other, tmp_path / "net.npz")
+        assert np.array_equal(net[0].weight.data, other[0].weight.data)
+
+
+def test_arguments_in_the_wrong_order(tmp_path):
+    for call in (tg.save, tg.load):
+        with pytest.raises(TypeError, match=r"\(model, path\): the model comes first, got str"):
+            call("net.npz", network())

@@ -39,6 +39,8 @@ class Batches:
         if not arrays:
             raise TypeError("Batches needs at least one array")
         self.arrays = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
+        if not all(a.shape for a in self.arrays):
+            raise TypeError("Batches: arrays have a row for each sample, got a single number or object")
         lengths = [len(a) for a in self.arrays]
         if len(set(lengths)) > 1:
             raise ValueError(f"Batches: arrays of {lengths} rows do not belong together")

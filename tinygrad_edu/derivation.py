@@ -41,7 +41,10 @@ class Derivation:
                     f"{np.shape(result._data if isinstance(result, Tensor) else result)}"
                 )
             if result.record is None and not result.requires_grad:
-                raise TypeError("the result does not depend on any parameter: there is nothing to differentiate")
+                raise TypeError(
+                    "the result does not depend on any parameter: there is nothing to differentiate. Are all frozen? "
+                    "What shall learn has requires_grad = True"
+                )
             self.captured: dict[Tensor, Line] = trace.captured
             split = len(trace.lines)
             self.value: Line = result._origin  # type: ignore[assignment]

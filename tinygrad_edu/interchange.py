@@ -37,6 +37,8 @@ def from_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
     >>> net.weight.shape
     (3, 1)
     """
+    if not isinstance(state, Mapping):
+        raise TypeError(f"from_torch_state_dict: expected a dict, got {type(state).__name__}; pass its .state_dict()")
     arrays = {name: _array(name, value) for name, value in state.items()}
     for name, shape in _dense_weights(model).items():
         if name in arrays:

@@ -148,7 +148,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
     np.float64(500.0)
     """
     shape = shape_of(logits)
-    if len(shape) != 2:
+    if len(shape) != 2 or not shape[1]:
         raise ValueError(
             f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}. For one score of each "
             "sample use binary_cross_entropy_with_logits"

@@ -47,6 +47,8 @@ def save(model: Module, path: PathLike) -> None:
     >>> np.load("net.npz")["weight"].shape
     (2, 1)
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"save(model, path): the model comes first, got {type(model).__name__}")
     save_arrays(model.state_dict(), path)
 
 
@@ -63,6 +65,8 @@ def load(model: Module, path: PathLike) -> None:
     >>> bool(np.all(net.weight.data == other.weight.data))
     True
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"load(model, path): the model comes first, got {type(model).__name__}")
     wanted = {name: t.shape for name, t in model.named_tensors().items()}
 
     def check(name: str, shape: tuple[int, ...]) -> None:

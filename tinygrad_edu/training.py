@@ -24,7 +24,7 @@ from .progress import progress_bar
 from .random import generator
 from .storage import PathLike
 from .tensor import Tensor
-from .values import as_array, widened
+from .values import as_array, shape_of, widened
 
 
 def fit(
@@ -89,6 +89,9 @@ def fit(
     X, y = _as_given(X, dtype), _as_given(y, dtype)
     held_out = None if validation is None else (_as_given(validation[0], dtype), _as_given(validation[1], dtype))
     named = dict(metrics) if isinstance(metrics, Mapping) else {m.__name__: m for m in metrics}
+    for what, a in (("X", X), ("y", y), *zip(("validation[0]", "validation[1]"), held_out or (), strict=False)):
+        if not shape_of(a):
+            raise TypeError(f"fit: {what} is an array with a row for each sample, got {a!r}")
     rows = len(X)
     if not rows or (held_out is not None and not len(held_out[0])):
         raise ValueError(f"fit: there are no samples{' for validation' if rows else ''}")
