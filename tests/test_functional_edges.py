@@ -65,6 +65,8 @@ class TestSumsOfExponentials:
         x = np.array([[1000.0, -1000.0], [1000.0, -1000.0]])
         np.testing.assert_allclose(F.logsumexp(x, axis=0), np.array([1000, -1000]) + np.log(2), rtol=1e-15)
         assert F.logsumexp(np.array([[0.0, -np.inf], [np.inf, 0.0]]), axis=1).tolist() == [0, np.inf]
+        assert F.logsumexp(np.array([[0.0, 0.0], [np.inf, 0.0]]), axis=1).tolist() == [np.log(2), np.inf]
+        assert np.isnan(F.log_softmax(np.array([[np.nan, 0.0]]))).all()
 
 
 def test_sigmoids_that_are_nearly_0_beside_others():

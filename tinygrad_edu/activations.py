@@ -166,7 +166,7 @@ def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
                 rest += x.shape[1] - 1 - np.add.reduce(others, axis=1, keepdims=True, dtype=x.dtype)
             return largest, below, np.log1p(rest, out=rest)
     largest = np.max(x, axis=axis, keepdims=True)
-    largest = np.where(np.isfinite(largest), largest, np.where(np.isnan(largest), np.nan, 0))
+    largest = np.where(np.isfinite(largest), largest, 0)
     with np.errstate(over="ignore"):  # a difference may be −∞, and e^−∞ is 0
         below = np.asarray(x - largest)
     ones = np.sum(x == largest, axis=axis, keepdims=True)

@@ -155,7 +155,7 @@ def _later_products(g: Any, x: Any) -> Any:
     return total
 
 
-rule(_cumprod, lambda g, y, x: _shifted(y, 1, 1) * _later_products(g, x) if x.shape[-1] else g)
+rule(_cumprod, lambda g, y, x: _shifted(y, 1, 1) * _later_products(g, x))
 
 
 def _running(function: Callable[..., Any], run: Callable[[Any, int], Any]) -> Callable[..., Any]:
