@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tinygrad_edu as tg
+from tests.test_symbolic import problems
 from tinygrad_edu import Tensor
 from tinygrad_edu import functional as F
 
@@ -162,3 +165,27 @@ def test_relu_in_the_largest_precision():
     loss = lambda X, Y: tg.mse_loss(net(X), Y)
     step = tg.compile_step(loss, tg.SGD(net.parameters(), lr=0.0))
     assert step(X, Y) == pytest.approx(loss(X, Y).item(), rel=1e-15)
+
+
+@settings(max_examples=60)
+@given(problems(dtypes=(np.float64,)), st.data())
+def test_networks_of_which_others_teach_a_part(problem, data):
+    net, loss, batch = problem
+    for module in net.modules():
+        if isinstance(module, tg.Dropout):
+            module.p = 0.0
+    parameters = net.parameters()
+    learned = data.draw(st.lists(st.sampled_from(range(len(parameters))), min_size=1, unique=True))
+    taught = [parameters[k] for k in learned]
+    step = tg.compile_step(loss, tg.SGD(taught, lr=1.0))
+    for scale in (1.0, 0.5):
+        for p in parameters:
+            p.data = p.data * scale + 0.01
+        net.zero_grad()
+        J = loss(*batch)
+        J.backward()
+        before = [p.data.copy() for p in taught]
+        assert step(*batch) == pytest.approx(J.item(), rel=1e-12)
+        for p, old in zip(taught, before, strict=True):
+            np.testing.assert_allclose(old - p.data, 0 * old if p.grad is None else p.grad, rtol=1e-9, atol=1e-12)
+            p.data = old
