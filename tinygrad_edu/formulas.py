@@ -45,9 +45,10 @@ def written(record: Record, known: dict[Any, Formulas]) -> Formulas:
     "dx = g @ weight.T". `known` holds those already written."""
     primitive, options = record.primitive, record.options or {}
     parents = record.parents
-    kept = primitive.kept[tuple(node is not None for node in parents)]((False,) + (True,) * (len(parents) + 1))
+    kept = None if record.saved is None else primitive.kept[tuple(node is not None for node in parents)]
     arguments = [
-        record.saved[k + 1] if record.saved and kept[k + 1] else _example(record, k) for k in range(len(parents))
+        record.saved[k + 1] if record.saved and kept and kept[k + 1] else _example(record, k)
+        for k in range(len(parents))
     ]
     key = (
         primitive,

@@ -66,7 +66,7 @@ class Primitive:
         self.moves = False  # whether it only moves elements: what they were made of stays true
         self.into: Callable[..., Any] | None = None  # `(out, scratch, *args, **options)`: without new arrays
         self.overwrites: int | None = None  # the argument that `out` may be
-        self.kept = _Kept(self)
+        self.kept, self.picks = _Kept(self), _Picks(self)
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **options: Any) -> Any:
@@ -137,9 +137,8 @@ class Primitive:
         return args, {name: value for name, value in options.items() if name in self.options}
 
 
-class _Kept(dict[tuple[bool, ...], Callable[[Any], Any]]):
-    """By which arguments want a gradient: what picks the values to keep out of `(None, y, *arguments)`, None for those
-    of y and the arguments that no rule will read.
+class _Kept(dict[tuple[bool, ...], tuple[bool, ...] | None]):
+    """Which of the output and the arguments to keep when these arguments want a gradient; None for nothing.
 
     Where rules read only the shape of something, its node tells it, and just a constant, which has none, is kept.
     """
@@ -147,16 +146,30 @@ class _Kept(dict[tuple[bool, ...], Callable[[Any], Any]]):
     def __init__(self, primitive: Primitive) -> None:
         self.primitive = primitive
 
-    def __missing__(self, needed: tuple[bool, ...]) -> Callable[[Any], Any]:
+    def __missing__(self, needed: tuple[bool, ...]) -> tuple[bool, ...] | None:
         values: set[int] = set()
         for need, vjp in zip(needed, self.primitive.vjps_for(len(needed)), strict=True):
             if need and vjp is not None:
                 read, metadata = _reads(vjp, len(needed))
                 values |= read | {k for k in metadata if k > 0 and not needed[k - 1]}
-        nothing = (None,) * (len(needed) + 1)
-        pick = operator.itemgetter(*(k + 1 if k in values else 0 for k in range(len(needed) + 1)))
-        self[needed] = keep = pick if values else lambda _: nothing
+        self[needed] = keep = tuple(k in values for k in range(len(needed) + 1)) if values else None
         return keep
+
+    def clear(self) -> None:
+        super().clear()
+        self.primitive.picks.clear()
+
+
+class _Picks(dict[tuple[bool, ...], Callable[[Any], tuple[Any, ...]]]):
+    """The same as what picks the values to keep out of `(None, y, *arguments)`, with None for the others."""
+
+    def __init__(self, primitive: Primitive) -> None:
+        self.primitive = primitive
+
+    def __missing__(self, needed: tuple[bool, ...]) -> Callable[[Any], tuple[Any, ...]]:
+        keep = self.primitive.kept[needed] or (False,) * (len(needed) + 1)
+        self[needed] = pick = operator.itemgetter(*(k + 1 if kept else 0 for k, kept in enumerate(keep)))
+        return pick
 
 
 def _positional(function: Callable[..., Any]) -> tuple[tuple[str, ...], Options]:

@@ -19,6 +19,7 @@ from .recording import is_recording
 from .values import constant_value, numeric, shape_of, widened
 
 _new = object.__new__
+_NOTHING = (None, None, None)  # what the record of an operator keeps when its rules read nothing
 
 
 class Origin(NamedTuple):
@@ -393,7 +394,7 @@ class Tensor(ArrayLike):
             y = primitive.forward(*values, **options)
             if y.__class__ is not np.ndarray or y.dtype.kind != "f":
                 y = _differentiable(primitive, y)
-            saved = primitive.kept[tuple(needed)]((None, y, *values))
+            saved = primitive.picks[tuple(needed)]((None, y, *values))
             constants = _constants(args, nodes) if False in needed else None
             t = _recorded(primitive, y, tuple(nodes), None, None, saved, options or None, constants)
             if mode is not True:
@@ -426,7 +427,8 @@ class Tensor(ArrayLike):
         if not mode or (node_a is None and node_b is None):
             return _unrecorded(primitive.forward(widened(x), widened(z)))
         y = primitive.forward(x, z)
-        saved = primitive.kept[node_a is not None, node_b is not None]((None, y, x, z))
+        keep = primitive.kept[node_a is not None, node_b is not None]
+        saved = _NOTHING if keep is None else (y if keep[0] else None, x if keep[1] else None, z if keep[2] else None)
         constants = None if node_a is not None and node_b is not None else _constants((a, b), (node_a, node_b))
         t = _recorded(primitive, y, None, node_a, node_b, saved, None, constants)
         if mode is not True:

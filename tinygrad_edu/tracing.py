@@ -265,13 +265,13 @@ class Symbol(Tensor):
             # A common subexpression has one record, too.
             y.record, y._requires_grad = known, True
         elif wanted:
-            keep = primitive.kept[tuple(node is not None for node in nodes)]
+            pick = primitive.picks[tuple(node is not None for node in nodes)]
             plain = (None, y._value(), *(a._value() if isinstance(a, Symbol) else a for a in args))
             record = Record.__new__(Record)
             record.order, record.primitive, record.nodes = next_order(), primitive, nodes
             record.left = record.right = record.constants = record.name = None
             record.calls = ()
-            record.saved = keep(plain)
+            record.saved = pick(plain)
             record.options, record.kind = options or None, type(y._data)
             record.shape_and_dtype = (y.shape, y.dtype) if isinstance(y._data, np.ndarray) else None
             y.record, y._requires_grad = record, True
