@@ -67,11 +67,11 @@ def test_kinks(k):
         warnings.simplefilter("ignore")
         y = call(*leaves)
         wanted = call(*arrays)
-        np.sum(2 * y).backward()
+        np.sum(3 * y).backward()  # no number that truth could stand for
     np.testing.assert_array_equal(y.numpy(), wanted)
     assert y.shape == np.shape(wanted)
     for leaf, gradient in zip(leaves, gradients, strict=True):
-        np.testing.assert_allclose(leaf.grad, 2 * np.array(gradient), rtol=1e-15)
+        np.testing.assert_allclose(leaf.grad, 3 * np.array(gradient), rtol=1e-15)
 
 
 MASK = np.array([[True, False, True, True], [True, True, False, False], [False, True, True, False]])
