@@ -104,6 +104,8 @@ CALLS = [
     (lambda a, x: np.trapezoid(a, x, axis=1), [CUBE, (3,)]),
     (lambda a: np.gradient(a, np.array([0, 1, 3, 4.0]), axis=1), [MATRIX]),
     (both(lambda a: np.gradient(a, 2.0)), [MATRIX]),
+    (lambda a, b: np.tensordot(a, b, np.int64(1)), [MATRIX, (4, 2)]),
+    (lambda a, b: np.tensordot(a, b, (np.int64(0), np.int64(1))), [MATRIX, (4, 3)]),
     (lambda a: np.inner(a, 2.0), [MATRIX]),
     (np.inner, [VECTOR, VECTOR]),
     (np.inner, [CUBE, (5, 4)]),
