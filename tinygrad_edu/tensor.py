@@ -257,6 +257,8 @@ class Tensor(ArrayLike):
 
     def __getstate__(self) -> object:
         """For `copy.deepcopy` and pickles, of leaves only. Raises `TypeError` for a recorded tensor."""
+        if primitives.tracing and self._becomes_symbol():
+            return self.__getstate__()
         if self.record is not None:
             raise TypeError(
                 f"a tensor of shape {self.shape} that '{self.record.primitive.name}' computed is copied or pickled: "
@@ -316,6 +318,8 @@ class Tensor(ArrayLike):
         return format(self.item(), spec) if spec else str(self)
 
     def __repr__(self) -> str:
+        if primitives.tracing and self._becomes_symbol():
+            return repr(self)
         text = np.array2string(self.data, separator=", ", prefix="Tensor(")
         parts = [text]
         if self.dtype != np.float64:
