@@ -244,12 +244,8 @@ def second_order(run: Run) -> None:
 def derived(run: Run) -> None:
     """What `derive` writes down once gives the same when it is run, and so does its source."""
     arrays = [np.asarray(x) for x in run.arrays]
-    try:
-        program = tg.derive(run.plain, *arrays)
-    except TypeError as error:
-        if not any(text in str(error) for text in (*DERIVE_REFUSES, *REFUSALS)):
-            raise
-        run.counts["(derive refused)"] += 1
+    program = _derive(run, run.plain, arrays)
+    if program is None:
         return
     run.counts["(derived)"] += 1
     names: dict[str, Any] = {}
@@ -263,8 +259,36 @@ def derived(run: Run) -> None:
         run.same_gradients([np.zeros(np.shape(x)) if g is None else g for g, x in pairs], what)
 
 
+def with_a_leaf_from_outside(run: Run) -> None:
+    """A leaf that a derivation reads from elsewhere counts as it is when it is run, in the gradients of others, too."""
+    k = run.rng.randrange(len(run.arrays))
+    held = tg.Tensor(0.75 * np.array(run.arrays[k]))
+    arrays = [np.asarray(x) for i, x in enumerate(run.arrays) if i != k]
+    program = _derive(run, lambda *others: run.plain(*others[:k], held, *others[k:]), arrays)
+    if program is None:
+        return
+    run.counts["(derived with a leaf from outside)"] += 1
+    held.data = np.asarray(run.arrays[k])
+    value, found = program(*arrays)
+    run.same_value(value, "with a leaf from outside")
+    found = [np.zeros(np.shape(x)) if g is None else g for g, x in zip(found, arrays, strict=True)]
+    run.same_gradients([*found[:k], run.gradients[k], *found[k:]], "with a leaf from outside")
+
+
+def _derive(run: Run, function: Callable[..., Any], arrays: list[Any]) -> Any:
+    try:
+        return tg.derive(function, *arrays)
+    except TypeError as error:
+        if not any(text in str(error) for text in (*DERIVE_REFUSES, *REFUSALS)):
+            raise
+        run.counts["(derive refused)"] += 1
+
+
 # A derivation holds for all values: the functions that look at them say so, and so do transforms of what is traced.
-DERIVE_REFUSES = ("depends on the data", "a plain array is made of a symbol", "was recorded outside is used")
+DERIVE_REFUSES = (
+    *("depends on the data", "of a symbol", "was recorded outside is used"),
+    "there is nothing to differentiate",
+)
 
 
 def in_single_precision(run: Run) -> None:
@@ -360,5 +384,5 @@ CHANGES = [
     _add_to_name,
 ]
 ENDINGS: list[Callable[[Run], None]] = [
-    twice, in_parts, transformed, second_order, second_order, derived, in_single_precision, changed_in_place,
-    changed_in_place]  # fmt: skip
+    twice, in_parts, transformed, second_order, second_order, derived, with_a_leaf_from_outside, in_single_precision,
+    changed_in_place, changed_in_place]  # fmt: skip
