@@ -32,6 +32,8 @@ def _one_less(a: Any, b: Any) -> Any:
     """The exponent of the derivative of a ** b. At 0⁰ it is 0 instead of −1: b · a⁰ is 0, as it is all around."""
     if isinstance(b, int | float):
         return b - 1 if b else b
+    if b.dtype.kind == "u":
+        b = b.astype(np.int64)  # in which 0 − 1 is not the largest number
     return np.where((a == 0) & (b == 0), 0, b - 1)
 
 
@@ -39,7 +41,7 @@ rule(
     np.power,
     lambda g, y, a, b: g * (b * a ** _one_less(a, b)),
     # At a = 0 the limit of y · log a is 0 for b > 0.
-    lambda g, y, a, b: g * y * np.log(np.where((a == 0) & (b >= 0), 1, a)),
+    lambda g, y, a, b: g * y * np.log(np.where((a == 0) & (b >= 0), 1.0, a)),  # 1.0: small integers become float64
 )
 rule(np.float_power, *primitive_of(np.power).vjps)
 rule(np.square, lambda g, y, x: 2 * g * x)
