@@ -75,8 +75,9 @@ def test_sigmoids_that_are_nearly_0_beside_others():
     assert F.sigmoid(np.array([-740.0, 0.0])).tolist() == [exact, 0.5]
 
 
-def test_the_gradient_of_relu_where_it_arrives_from_outside():
-    x, weights = np.array([[-1.0, 2.0], [3.0, -4.0]]), np.array([[5.0, 6.0], [7.0, 8.0]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
+def test_the_gradient_of_relu_where_it_arrives_from_outside(dtype):
+    x, weights = np.array([[-1, 2], [3, -4]], dtype), np.array([[5, 6], [7, 8]], dtype)
     for f, expected in (
         (lambda x: np.sum(F.relu(x) * weights), [[0, 6], [7, 0]]),
         (lambda x: np.sum(F.relu(x)), [[0, 1], [1, 0]]),
@@ -84,7 +85,7 @@ def test_the_gradient_of_relu_where_it_arrives_from_outside():
         (lambda x: F.relu(-np.sum(x)), [[0, 0], [0, 0]]),
     ):
         value, (gradient,) = derive(f, x)(x)
-        assert value == f(x) and np.array_equal(gradient, expected)
+        assert value == f(x) and np.array_equal(gradient, expected) and gradient.dtype == dtype
 
 
 def test_linear_in_mixed_precision():
