@@ -98,21 +98,23 @@ def show(workload: str, figures: list[dict[str, Any]]) -> None:
 def draw(results: dict[str, list[dict[str, Any]]], path: str) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = Figure(figsize=(15, 8), layout="constrained")
     colors = {name: f"C{k}" for k, name in enumerate(PEERS)}
     kinds = (
-        ("ratio", "time per step (by hand: 1)"),
-        ("memory", "memory [MB]"),
-        ("first", "first call [s]"),
+        ("ratio", "time per step (by hand: 1)", 1),
+        ("memory", "memory [MB]", 1e6),
+        ("first", "first call [ms]", 1e-3),
     )
-    for axes, (key, label) in zip(figure.subplots(3, 1), kinds, strict=True):
+    for axes, (key, label, unit) in zip(figure.subplots(3, 1), kinds, strict=True):
         place, ticks = 0.0, []
         for workload, figures in results.items():
             ticks.append((place + (len(figures) - 1) / 2, workload))
             for f in figures:
-                value = f[key] / (1e6 if key == "memory" else 1)
+                value = f[key] / unit
                 axes.bar(place, value, color=colors[f["peer"]])
-                axes.text(place, value, f"{value:.3g}", ha="center", va="bottom", fontsize=6)
+                axes.text(
+                    place, value, f"{value:.0f}" if value > 20 else f"{value:.2g}", ha="center", va="bottom", fontsize=6
+                )
                 place += 1
             place += 1
         axes.set_xticks(*zip(*ticks, strict=True))
@@ -120,7 +122,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: str) -> None:
     shown = {f["peer"] for figures in results.values() for f in figures}
     handles = [figure.axes[0].bar(0, 0, color=c, label=name) for name, c in colors.items() if name in shown]
     figure.legend(handles=handles, loc="outside right upper")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=90)
 
 
 def versions() -> str:
