@@ -26,7 +26,7 @@ Scratch = Callable[..., Any]
 
 
 def new_array(k: int, x: Any, dtype: Any = None) -> Any:
-    """The scratch memory of a call outside compiled steps: None, for which NumPy makes arrays, though not of numbers."""
+    """The scratch memory of a call outside compiled steps: None, for which NumPy makes arrays, if not of numbers."""
     return None if x.ndim else np.empty_like(x, dtype)
 
 
