@@ -26,8 +26,8 @@ Scratch = Callable[..., Any]
 
 
 def new_array(k: int, x: Any, dtype: Any = None) -> Any:
-    """The scratch memory of a call outside compiled steps: None, for which NumPy makes arrays, if not of numbers."""
-    return None if x.ndim else np.empty_like(x, dtype)
+    """The scratch memory of a call outside compiled steps: laid out as it is in those, so that sums are the same."""
+    return np.empty_like(x, dtype)
 
 
 # Activations
