@@ -4,6 +4,8 @@ the same function, recorded."""
 from __future__ import annotations
 
 import copy
+import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -113,6 +115,84 @@ def test_values_that_are_looked_at(look):
         with pytest.raises(TypeError, match=r"a symbol .*(test_captured|copy)\.py:\d+ .*must not depend on"):
             step()
         assert type(w) is Tensor and w.data.ravel().tolist() == [3]
+
+
+def test_what_is_frozen_and_thawed():
+    """Which weights a penalty has is a matter of requires_grad, of the optimiser's parameters and of others."""
+    ones = lambda shape, rng: np.ones(shape)
+    a, b = tg.Dense(2, 2, init=ones), tg.Dense(2, 1, init=ones)
+    net, X = tg.Sequential(a, b), np.ones((3, 2))
+    f = lambda x: np.sum(net(x)) + tg.l2_penalty(net, 6.0, 3)
+    step = tg.compile_step(f, tg.SGD(a.parameters(), lr=0.0))
+    for frozen, loss in ((False, 18), (True, 16), (False, 18)):
+        b.weight.requires_grad = not frozen
+        assert step(X) == f(X).item() == loss
+
+
+def test_other_threads_wait_until_a_tensor_is_one_again():
+    w, c = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2), requires_grad=True)
+    inside, go = threading.Event(), threading.Event()
+
+    def loss():
+        y = np.sum(w * c)
+        inside.set()
+        go.wait(0.2)
+        return y
+
+    for act in (
+        copy.deepcopy,
+        copy.copy,
+        lambda c: pickle.loads(pickle.dumps(c)),
+        lambda c: setattr(c, "data", np.ones(2)),
+    ):
+        inside.clear()
+        thread = threading.Thread(target=lambda: tg.compile_step(loss, tg.SGD([w], lr=0.0))())
+        thread.start()
+        inside.wait()
+        result = act(c)
+        thread.join()
+        assert type(result) in (Tensor, type(None)) and type(c) is Tensor
+        assert result is None or (result + 1).numpy().tolist() == [2, 2]
+
+
+def test_tensors_that_are_assigned_in_the_loss():
+    w, c = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2))
+
+    def first():
+        c.data = np.full(2, 4.0)
+        return np.sum(w * c)
+
+    def later():
+        y = np.sum(w * c)
+        c.data = np.full(2, 4.0)
+        return y
+
+    for loss in (first, later):
+        with pytest.raises(TypeError, match=r"a symbol is assigned to at .*test_captured"):
+            tg.compile_step(loss, tg.SGD([w], lr=0.1))()
+        assert type(c) is Tensor and c.tolist() == [1, 1]
+
+
+def test_a_derivation_inside_another():
+    w, c = Tensor(np.ones(2), requires_grad=True), Tensor(np.full(2, 2.0))
+
+    def loss():
+        y = np.sum(w * c)
+        tg.derive(lambda z: np.sum(z * c), np.ones(2))
+        return y
+
+    with pytest.raises(TypeError, match="a derivation inside a traced function uses tensors of that function"):
+        tg.compile_step(loss, tg.SGD([w], lr=0.1))()
+    assert type(w) is type(c) is Tensor
+
+
+def test_minimize_goes_on_in_another_precision():
+    pytest.importorskip("scipy", reason="needs the extra examples")
+    w, c = Tensor(np.zeros(2), requires_grad=True), Tensor(np.array([1, 2]))
+    change = lambda state: setattr(c, "data", np.array([1.5, 2.5]))
+    loss = lambda: np.sum((w - (c + c)) ** 2) + 0.1 * np.sum((w - c - c) ** 4)
+    tg.minimize([w], loss, "CG", compiled=True, callback=change)
+    np.testing.assert_allclose(w.data, [3, 5], atol=1e-3)
 
 
 def test_what_is_only_shown(capsys):

@@ -67,6 +67,9 @@ class Derivation:
             if line not in needed:
                 needed.add(line)
                 waiting.extend(line.operands())
+        known = {*self.inputs, *self.parameters, *trace.captured.values()}
+        if any(line.function is None and line not in known for line in needed):
+            raise TypeError("a derivation inside a traced function uses tensors of that function; derive outside of it")
         for line in (*trace.lines, *self.inputs, *self.parameters, *trace.captured.values()):
             line.example = None
         trace.line_of.clear()

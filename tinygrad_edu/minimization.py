@@ -91,8 +91,10 @@ def minimize(
         return J.item(), *(p.grad for p in parameters)
 
     def cost_and_gradient(x: Any) -> tuple[float, Any]:
-        nonlocal last
+        nonlocal last, program
         put_back(x)
+        if program is not None and not program.fits():
+            program = Program(Derivation(loss, [], parameters))
         cost, *gradients = recorded() if program is None else program.run(*(p.data for p in parameters))
         cost = float(np.asarray(cost).item())
         if program is not None and gradient_check() is not None:

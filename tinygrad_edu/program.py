@@ -77,17 +77,17 @@ class Program:
         self.code = f"def run({arguments}):\n    {body}\n"
         exec(compile(self.code, "<derivation>", "exec"), self._namespace)
         self._run: Callable[..., tuple[Any, ...]] = self._namespace.pop("run")  # or they would hold each other
-        self._captured = list(derivation.captured.items())
+        self._captured = [(t, t.dtype, t.requires_grad) for t in derivation.captured]
 
     def fits(self) -> bool:
-        """Whether the tensors that the function holds besides have the dtypes that this was made for."""
-        return all([t.dtype == line.dtype for t, line in self._captured])
+        """Whether the tensors that the function holds besides are of the kind that this was made for."""
+        return all([t.dtype == dtype and t.requires_grad == learns for t, dtype, learns in self._captured])
 
     def run(self, *arrays: Any) -> tuple[Any, ...]:
         """`arrays` are the inputs' and the parameters'; tensors that the function holds besides give theirs."""
         with np.errstate():  # which also brings the buffer's size back
             np.setbufsize(BUFFER)
-            return self._run(*arrays, *[t.data for t, _ in self._captured])
+            return self._run(*arrays, *[t.data for t, *_ in self._captured])
 
     def _reference(self, value: Any) -> str:
         """The code of an argument."""

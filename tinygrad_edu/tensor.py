@@ -87,6 +87,12 @@ class Tensor(ArrayLike):
 
     @data.setter
     def data(self, value: ArrayConvertible) -> None:
+        self._bind(value)
+
+    def _bind(self, value: ArrayConvertible) -> None:
+        if primitives.tracing and self._becomes_symbol():
+            self._bind(value)
+            return
         self._origin = None
         if value is self._data:  # what `t.data -= step` ends with
             mark_changed(value)

@@ -313,9 +313,17 @@ class Symbol(Tensor):
 
     # What would look at values
 
-    @property  # type: ignore[misc]
+    @property
     def data(self) -> Any:
         return self.numpy()
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self._bind(value)
+
+    @_to_its_thread
+    def _bind(self, value: Any) -> None:
+        raise _refusal("a symbol is assigned to")
 
     numpy = _refuses("numpy", "the values of a symbol are asked for")
     item = _refuses("item", "the value of a symbol is asked for")
@@ -327,6 +335,7 @@ class Symbol(Tensor):
     __index__ = _refuses("__index__", "an index depends on the data")
     __setitem__ = _refuses("__setitem__", "a symbol is assigned into")
     __getstate__ = _refuses("__getstate__", "a symbol is copied")
+    __reduce_ex__ = _refuses("__reduce_ex__", "a symbol is copied")
     backward = _refuses("backward", "backward() is called on a symbol")
 
     def __repr__(self) -> str:
