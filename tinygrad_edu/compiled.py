@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .anomaly import check_compiled
 from .derivation import Derivation
 from .optim import Optimizer
@@ -93,8 +91,6 @@ def _array(batch: Any) -> Any:
                 "optimiser's parameters only; pass .detach()"
             )
         return batch.data
-    if batch.__class__ is np.ndarray and batch.dtype.kind in "fiub":
-        return batch
     return numbers("compile_step: a batch holds", batch)
 
 

@@ -419,7 +419,7 @@ def _widened(value: Any) -> Any:
 
 @contextlib.contextmanager
 def _tracing(trace: Trace, parameters: Iterable[Tensor]) -> Iterator[None]:
-    """Inside it, the parameters are symbols, wherever they are held."""
+    """Inside it, the parameters are symbols, wherever they are held, and so are the tensors that are captured."""
     global _tracer
     outer = _tracer
     primitives.tracing += 1
