@@ -40,7 +40,7 @@ from hypothesis import HealthCheck, Phase, settings
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinygrad_edu"
 FILES = [*sorted(p for p in (PACKAGE / "rules").glob("*.py") if p.stem != "__init__"), *(
-    PACKAGE / name for name in ("activations.py", "losses.py"))]  # fmt: skip
+    PACKAGE / "functional" / name for name in ("activations.py", "losses.py"))]  # fmt: skip
 AREAS = "functional functional_edges misuse rules tensor transforms symbolic numpy numpy_corners"
 TESTS = [f"tests/test_{area}.py" for area in AREAS.split()]
 EQUIVALENT = ROOT / "tests" / "mutants_equivalent.txt"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinygrad_edu import functional as F
-from tinygrad_edu.primitives import FUNCTIONS, Primitive
+from tinygrad_edu.autograd.primitives import FUNCTIONS, Primitive
 
 # The table as it is shipped: other tests enter functions of their own.
 TABLE = {

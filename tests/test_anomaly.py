@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tinygrad_edu import SGD, Adam, AnomalyError, Dense, Sequential, Tensor, anomaly, detect_anomaly, locking, no_grad
+from tinygrad_edu import SGD, Adam, AnomalyError, Dense, Sequential, Tensor, detect_anomaly, no_grad
 from tinygrad_edu import functional as F
+from tinygrad_edu.debug import anomaly
+from tinygrad_edu.debug import read_only as locking
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 

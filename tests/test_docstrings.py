@@ -24,7 +24,7 @@ def public():
     for module in modules:
         for name in getattr(module, "__all__", None) or vars(module):
             value = getattr(module, name)
-            own = module is tg or getattr(value, "__module__", None) == module.__name__
+            own = module is tg or str(getattr(value, "__module__", "")).startswith(module.__name__)
             if not name.startswith("_") and callable(value) and own:
                 found[id(value)] = f"{module.__name__}.{name}", value
     return sorted(found.values(), key=lambda pair: pair[0])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from tinygrad_edu import Tensor, gradcheck, primitive, rule
-from tinygrad_edu.engine import unbroadcast
+from tinygrad_edu.autograd.engine import unbroadcast
 
 
 @given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, min_side=0, max_side=3))

@@ -16,7 +16,7 @@ from tests.fuzz.operations import OPERATIONS, Draw
 from tests.fuzz.programs import Program
 from tests.fuzz.runs import CALLED, failure, fuzz, smallest
 from tests.strategies import PRIMITIVES, TABLE
-from tinygrad_edu import engine, tensor
+from tinygrad_edu.autograd import engine, tensor
 
 
 class Programs(RuleBasedStateMachine):

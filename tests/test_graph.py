@@ -28,7 +28,7 @@ from tinygrad_edu import (
     render_graph,
 )
 from tinygrad_edu import functional as F
-from tinygrad_edu.drawing import KINDS, SHOWABLE, described, sparkline
+from tinygrad_edu.graph.dot import KINDS, SHOWABLE, described, sparkline
 
 
 def loss_of_a_network():

@@ -12,7 +12,7 @@ import pytest
 
 from tinygrad_edu import SGD, Adam, Dense, Sequential, Sigmoid, Tensor, compile_step, fit, primitive, rule
 from tinygrad_edu import functional as F
-from tinygrad_edu.recording import is_recording
+from tinygrad_edu.autograd.recording import is_recording
 
 
 @pytest.fixture(autouse=True)

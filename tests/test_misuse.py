@@ -539,7 +539,7 @@ def test_two_optimisers_of_the_same_gradients():
 
 
 def test_sums_are_forgotten_with_their_gradients():
-    from tinygrad_edu import accumulation
+    from tinygrad_edu.autograd import accumulation
 
     p = parameter(1, 2)
     for _ in range(3):

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from tests.strategies import LAYOUTS, laid_out, seeds
 from tests.test_rules import check
 from tinygrad_edu import Tensor, grad, hessian
-from tinygrad_edu.operand import constant
-from tinygrad_edu.primitives import FUNCTIONS, Primitive
+from tinygrad_edu.autograd.operators import constant
+from tinygrad_edu.autograd.primitives import FUNCTIONS, Primitive
 
 L = np.linalg
 MATRIX, CUBE, VECTOR, SQUARES = (3, 4), (2, 3, 4), (5,), (2, 3, 3)

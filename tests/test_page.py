@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu import page
-from tinygrad_edu.computation import computation
-from tinygrad_edu.document import document
+from tinygrad_edu.graph import page
+from tinygrad_edu.graph.computation import computation
+from tinygrad_edu.pages.document import document
 
 from .browser import Browser
 

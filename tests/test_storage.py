@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu.storage import save_arrays
+from tinygrad_edu.storage.files import save_arrays
 
 ENDINGS = [".npz", ".safetensors"]
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_edu.summary import BINS, IN_FULL, SIDE, number, summary
+from tinygrad_edu.pages.arrays import BINS, IN_FULL, SIDE, number, summary
 
 ARRAYS = hnp.arrays(
     st.sampled_from([np.float16, np.float32, np.float64, np.int64, np.bool_, np.complex128]),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import tinygrad_edu as tg
 from tinygrad_edu import functional as F
-from tinygrad_edu.symbolic import derive
+from tinygrad_edu.compiler.derive import derive
 
 ACTIVATIONS = [tg.Sigmoid, tg.Tanh, tg.ReLU, tg.LeakyReLU, tg.Identity, tg.Softmax, lambda: F.softplus,
                lambda: np.sin, lambda: F.log_sigmoid, lambda: lambda x: np.exp(-(x**2)) / (1 + abs(x)),

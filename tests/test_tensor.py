@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import Tensor, grad, no_grad
-from tinygrad_edu.recording import watching
+from tinygrad_edu.autograd.recording import watching
 
 
 def leaf(values, **options):

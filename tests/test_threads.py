@@ -12,8 +12,8 @@ import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu import functional as F
-from tinygrad_edu.primitives import Primitive
-from tinygrad_edu.recording import is_recording, watching
+from tinygrad_edu.autograd.primitives import Primitive
+from tinygrad_edu.autograd.recording import is_recording, watching
 
 THREADS = 16
 

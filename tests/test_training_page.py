@@ -11,7 +11,7 @@ import pytest
 import tinygrad_edu as tg
 from tinygrad_edu import TrainingPage
 from tinygrad_edu import functional as F
-from tinygrad_edu.training_page import FRAMES
+from tinygrad_edu.training.page import FRAMES
 
 from .browser import Browser
 

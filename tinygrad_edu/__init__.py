@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import datasets, functional, nn, optim, plots
 from . import rules as rules  # fills the table of derivatives
-from .anomaly import AnomalyError, detect_anomaly
-from .callbacks import Callback, EarlyStopping, History
-from .compiled import compile_step
+from .autograd.call_site import record_positions
+from .autograd.gradcheck import GradientMismatch, gradcheck, numerical_gradient
+from .autograd.primitives import primitive, rule
+from .autograd.recording import no_grad
+from .autograd.tensor import Tensor
+from .autograd.transforms import grad, hessian, hvp, jacobian, value_and_grad, vjp
+from .compiler.derive import derive
 from .data import Batches, Standardizer, one_hot
-from .evaluation import accuracy, predict
-from .explain import explain
+from .debug.anomaly import AnomalyError, detect_anomaly
 from .functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -27,23 +30,20 @@ from .functional import (
     softmax,
     softplus,
 )
-from .gradcheck import GradientMismatch, gradcheck, numerical_gradient
-from .graph import draw_graph, render_graph
-from .interchange import from_torch_state_dict, to_torch_state_dict
-from .nn import Dense, Dropout, Flatten, Identity, LeakyReLU, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
-from .optim import SGD, Adam, RMSprop, minimize
-from .positions import record_positions
-from .primitives import primitive, rule
+from .graph.explain import explain
+from .graph.render import draw_graph, render_graph
+from .nn.evaluation import accuracy, predict
+from .nn.layers import Dense, Dropout, Flatten, Identity, LeakyReLU, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
+from .optim.optimizers import SGD, Adam, RMSprop, minimize
 from .random import manual_seed
-from .recording import no_grad
-from .storage import load, save
-from .symbolic import derive
-from .tensor import Tensor
-from .training import fit
-from .transforms import grad, hessian, hvp, jacobian, value_and_grad, vjp
+from .storage.files import load, save
+from .storage.torch import from_torch_state_dict, to_torch_state_dict
+from .training.callbacks import Callback, EarlyStopping, History
+from .training.compiled import compile_step
+from .training.loop import fit
 
 if TYPE_CHECKING:
-    from .training_page import TrainingPage
+    from .training.page import TrainingPage
 
 __version__ = "0.1.0"
 __all__ = [
@@ -124,7 +124,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """What few use and is loaded only for them."""
     if name == "TrainingPage":
-        from .training_page import TrainingPage
+        from .training.page import TrainingPage
 
         return TrainingPage
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .autograd.conversion import as_array
 from .functional import one_hot as one_hot
 from .random import generator
-from .values import as_array
 
 
 class Batches:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .datasets import grid_points
-from .evaluation import predict
+from .nn.evaluation import predict
 
 Order = Literal["C", "F"]
 

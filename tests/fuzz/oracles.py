@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_edu as tg
-from tinygrad_edu.recording import watching
+from tinygrad_edu.autograd.recording import watching
 
 from .generation import random_array
 from .programs import Program

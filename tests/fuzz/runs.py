@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.primitives import FUNCTIONS, Primitive
+from tinygrad_edu.autograd.primitives import FUNCTIONS, Primitive
 
 from .generation import random_program
 from .oracles import Run

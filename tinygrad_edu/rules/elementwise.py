@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import constant, on_values, refuse
-from ..primitives import FUNCTIONS, primitive, primitive_of, rule
+from ..autograd.operators import constant, on_values, refuse
+from ..autograd.primitives import FUNCTIONS, primitive, primitive_of, rule
 
 # Arithmetic
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import on_values, option, plain
-from ..primitives import FUNCTIONS, primitive, rule
+from ..autograd.operators import on_values, option, plain
+from ..autograd.primitives import FUNCTIONS, primitive, rule
 from .elementwise import ratio
 from .products import cross, matmul, outer, tensordot, vecdot
 from .reductions import restored

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import on_values, option, plain, refuse
-from ..primitives import FUNCTIONS, Operand
+from ..autograd.operators import on_values, option, plain, refuse
+from ..autograd.primitives import FUNCTIONS, Operand
 
 
 def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:

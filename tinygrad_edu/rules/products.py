@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import refuse
-from ..primitives import FUNCTIONS, primitive, rule
-from ..values import shape_of
+from ..autograd.conversion import shape_of
+from ..autograd.operators import refuse
+from ..autograd.primitives import FUNCTIONS, primitive, rule
 
 
 def is_tall(a: tuple[int, ...], b: tuple[int, ...]) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import constant, plain, refuse
-from ..primitives import FUNCTIONS, primitive, rule
+from ..autograd.operators import constant, plain, refuse
+from ..autograd.primitives import FUNCTIONS, primitive, rule
 
 
 def restored(g: Any, axis: Any, keepdims: Any) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import constant, plain, refuse
-from ..primitives import FUNCTIONS, Operand, primitive, rule
+from ..autograd.operators import constant, plain, refuse
+from ..autograd.primitives import FUNCTIONS, Operand, primitive, rule
 
 
 def _shape_after(function: Callable[..., Any], a: Any, *args: Any) -> tuple[int, ...]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operand import on_values, option, plain, refuse
-from ..primitives import FUNCTIONS
+from ..autograd.operators import on_values, option, plain, refuse
+from ..autograd.primitives import FUNCTIONS
 
 _GIVEN = np._NoValue
 

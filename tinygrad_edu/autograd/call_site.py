@@ -1,0 +1,54 @@
+"""Where in the user's code an operation was recorded, kept on request."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .recording import watching
+
+_INSIDE = (
+    os.path.dirname(os.path.dirname(__file__)) + os.sep,
+    os.path.dirname(np.__file__) + os.sep,
+    "<__array_function__",  # NumPy's own dispatcher
+)
+
+
+def caller() -> tuple[str, int]:
+    """The file and the line of the innermost call that is neither this package's nor NumPy's: the user's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+_shown: dict[str, Any] = {}  # so that Python shows each warning once for each line
+
+
+def warn_user(message: str) -> None:
+    """A `UserWarning` at the user's line."""
+    file, line = caller()
+    warnings.warn_explicit(message, UserWarning, file, line, registry=_shown)  # type: ignore[arg-type]
+
+
+@contextmanager
+def record_positions() -> Iterator[None]:
+    """Inside it, every operation that is recorded in this thread keeps the file and the line that asked for it, for
+    drawings and for `explain`.
+
+    >>> with tg.record_positions():
+    ...     y = np.exp(tg.Tensor(1.0, requires_grad=True))
+    >>> file, line = y.record.position
+    """
+
+    def keep(record: Any, output: Any, values: Sequence[Any]) -> None:
+        record.position = caller()
+
+    with watching(keep):
+        yield

@@ -1,0 +1,381 @@
+"""What makes an object speak NumPy: Python's operators, the methods of `ndarray`, and NumPy's two protocols.
+
+Everything here ends in the table of `primitives.py`: an operator hands its operands to a primitive, a method or a NumPy
+function is looked up. How a primitive treats the object is the object's own business (`_apply`, `_binary`): a tensor
+computes and records.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from . import primitives
+from .primitives import FUNCTIONS, Operand, Primitive, primitive_of
+
+Axis = int | tuple[int, ...] | None
+
+# Operators take the shorter way: on NumPy's scalars, Python's operators are ten times as fast as ufuncs.
+ADD = primitive_of(np.add, operator.add)
+SUBTRACT = primitive_of(np.subtract, operator.sub)
+MULTIPLY = primitive_of(np.multiply, operator.mul)
+DIVIDE = primitive_of(np.divide, operator.truediv)
+POWER = primitive_of(np.power, operator.pow)
+primitive_of(np.negative, operator.neg)
+
+# What `ufunc.reduce` means, where it means a function that has a rule.
+REDUCTIONS: dict[Any, Callable[..., Any]] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+}
+ACCUMULATIONS: dict[Any, Callable[..., Any]] = {np.add: np.cumsum, np.multiply: np.cumprod}
+
+
+def look_up(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What to call in place of a NumPy function when a tensor is among its arguments."""
+    try:
+        return FUNCTIONS[function]
+    except KeyError:
+        name = function.__name__
+        module = "numpy" if getattr(np, name, None) is function else getattr(function, "__module__", None)
+        name = f"{module}.{name}" if module else name
+        raise TypeError(
+            f"{name} got a Tensor and has no derivative rule; its result would be cut off from the gradient. Give it "
+            f"one with tinygrad_edu.rule({name}, …), or pass t.detach().numpy() if no gradient is wanted"
+        ) from None
+
+
+def plain(value: Any) -> Any:
+    """`value` with every operand in it, also in lists and tuples, replaced by its array."""
+    if isinstance(value, Operand):
+        return value._value()
+    if isinstance(value, list | tuple):
+        return type(value)(plain(v) for v in value)
+    return value
+
+
+def _holds_operand(value: Any) -> bool:
+    return isinstance(value, Operand) or (isinstance(value, _SEQUENCES) and any(map(_holds_operand, value)))
+
+
+_SEQUENCES = list, tuple
+
+
+def option(value: Any) -> Any:
+    """`value` as a plain option; one that requires grad is refused, since its gradient would be lost."""
+    for v in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(v, Operand) and v.requires_grad:
+            raise TypeError(
+                "a tensor that requires grad was given where there is no derivative rule; pass .detach().numpy()"
+            )
+    return plain(value)
+
+
+def refuse(function: Callable[..., Any], given: dict[str, Any], *options: str) -> None:
+    """Raises if one of these options was given, rather than ignore it."""
+    for name in options:
+        if given.get(name) is not None and given[name] is not np._NoValue:
+            raise TypeError(f"{function.__name__}: the option {name}= is not supported on tensors; leave it out")
+
+
+def on_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` on the plain arrays of tensors: no gradient flows through it. A symbol writes the call down."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        if not any(map(_holds_operand, (*args, *options.values()))):
+            return function(*args, **options)
+        args, options = tuple(map(plain, args)), {name: plain(value) for name, value in options.items()}
+        if primitives.tracing:
+            for arg in (*args, *options.values()):
+                for part in arg if isinstance(arg, list | tuple) else (arg,):
+                    if isinstance(part, Operand):
+                        return part._write(function, args, options)
+        return function(*args, **options)
+
+    return call
+
+
+def constant(*functions: Callable[..., Any]) -> None:
+    """Enters functions through which no gradient flows (comparisons, `argmax`, `shape`, …): they give plain arrays."""
+    for function in functions:
+        FUNCTIONS[function] = on_values(function)
+
+
+class ArrayLike(Operand):
+    """An operand with NumPy's operators, methods and protocols."""
+
+    __slots__ = ()
+    __hash__: ClassVar[Any] = object.__hash__  # `==` compares values; a key is the object
+
+    def _binary(self, primitive: Primitive, a: Any, b: Any) -> Self:
+        raise NotImplementedError
+
+    def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Self:
+        result: Self = look_up(function)(*args, **options)
+        return result
+
+    # NumPy's protocols: what `np.exp(t)`, `array * t` and `np.sum(t)` arrive at.
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        out = options.pop("out", None)
+        if out is not None:
+            raise TypeError(
+                f"{ufunc.__name__} cannot write a Tensor's result into an array (out=, or `array += tensor`): the "
+                "gradient could not flow through it. Write a = a + t instead of a += t"
+            )
+        if method == "__call__":
+            return look_up(ufunc)(*inputs, **options)
+        if method == "reduce" and ufunc in REDUCTIONS:
+            return look_up(REDUCTIONS[ufunc])(*inputs, **({"axis": 0} | options))
+        if method == "accumulate" and ufunc in ACCUMULATIONS:
+            return look_up(ACCUMULATIONS[ufunc])(*inputs, **({"axis": 0} | options))
+        if method == "outer" and not options:
+            a, b = inputs
+            return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
+        raise TypeError(
+            f"{ufunc.__name__}.{method} got a Tensor and has no derivative rule; write it with functions that have "
+            "one, or pass t.detach().numpy() if no gradient is wanted"
+        )
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        return look_up(function)(*args, **options)
+
+    # Arithmetic
+
+    def __add__(self, other: Any) -> Self:
+        return self._binary(ADD, self, other)
+
+    def __radd__(self, other: Any) -> Self:
+        return self._binary(ADD, other, self)
+
+    def __sub__(self, other: Any) -> Self:
+        return self._binary(SUBTRACT, self, other)
+
+    def __rsub__(self, other: Any) -> Self:
+        return self._binary(SUBTRACT, other, self)
+
+    def __mul__(self, other: Any) -> Self:
+        return self._binary(MULTIPLY, self, other)
+
+    def __rmul__(self, other: Any) -> Self:
+        return self._binary(MULTIPLY, other, self)
+
+    def __truediv__(self, other: Any) -> Self:
+        return self._binary(DIVIDE, self, other)
+
+    def __rtruediv__(self, other: Any) -> Self:
+        return self._binary(DIVIDE, other, self)
+
+    def __pow__(self, other: Any) -> Self:
+        return self._binary(POWER, self, other)
+
+    def __rpow__(self, other: Any) -> Self:
+        return self._binary(POWER, other, self)
+
+    def __matmul__(self, other: Any) -> Self:
+        return self._call(np.matmul, self, other)
+
+    def __rmatmul__(self, other: Any) -> Self:
+        return self._call(np.matmul, other, self)
+
+    def __mod__(self, other: Any) -> Self:
+        return self._call(np.remainder, self, other)
+
+    def __rmod__(self, other: Any) -> Self:
+        return self._call(np.remainder, other, self)
+
+    def __floordiv__(self, other: Any) -> Self:
+        return self._call(np.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Self:
+        return self._call(np.floor_divide, other, self)
+
+    def __divmod__(self, other: Any) -> tuple[Self, Self]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
+        return other // self, other % self
+
+    def __neg__(self) -> Self:
+        return self._call(np.negative, self)
+
+    def __pos__(self) -> Self:
+        return self._call(np.positive, self)
+
+    def __abs__(self) -> Self:
+        return self._call(np.absolute, self)
+
+    # Comparisons give plain boolean arrays.
+
+    def __eq__(self, other: Any) -> Any:
+        return look_up(np.equal)(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return look_up(np.not_equal)(self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return look_up(np.less)(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return look_up(np.less_equal)(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return look_up(np.greater)(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return look_up(np.greater_equal)(self, other)
+
+    # Shape
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def T(self) -> Self:
+        return self._call(np.transpose, self)
+
+    @property
+    def mT(self) -> Self:
+        return self._call(np.swapaxes, self, -1, -2)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Self]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Self:
+        return self._call(operator.getitem, self, index)
+
+    def reshape(self, *shape: Any, order: str = "C") -> Self:
+        return self._call(np.reshape, self, shape[0] if len(shape) == 1 else shape, order=order)
+
+    def ravel(self, order: str = "C") -> Self:
+        return self._call(np.ravel, self, order=order)
+
+    def flatten(self, order: str = "C") -> Self:
+        return +self._call(np.ravel, self, order=order)  # a copy, as NumPy's
+
+    def transpose(self, *axes: Any) -> Self:
+        return self._call(np.transpose, self, axes[0] if len(axes) == 1 else axes or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Self:
+        return self._call(np.swapaxes, self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Self:
+        return self._call(np.squeeze, self, axis=axis)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Self:
+        return self._call(np.repeat, self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None) -> Self:
+        return self._call(np.take, self, indices, axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        return self._call(np.diagonal, self, offset, axis1, axis2)
+
+    # Reductions
+
+    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.sum, self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.mean, self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.max, self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.min, self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.prod, self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Self:
+        return self._call(np.var, self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Self:
+        return self._call(np.std, self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Self:
+        return self._call(np.cumsum, self, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> Self:
+        return self._call(np.cumprod, self, axis=axis)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        return self._call(np.trace, self, offset, axis1, axis2)
+
+    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+        return look_up(np.any)(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+        return look_up(np.all)(self, axis=axis, keepdims=keepdims)
+
+    def argsort(self, axis: int | None = -1) -> Any:
+        return look_up(np.argsort)(self, axis)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        return look_up(np.argmax)(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        return look_up(np.argmin)(self, axis=axis, keepdims=keepdims)
+
+    # Other functions
+
+    def dot(self, other: Any) -> Self:
+        return self._call(np.dot, self, other)
+
+    def clip(self, min: Any = None, max: Any = None) -> Self:
+        return self._call(np.clip, self, min, max)
+
+    def round(self, decimals: int = 0) -> Self:
+        return self._call(np.round, self, decimals)
+
+    def copy(self) -> Self:
+        return +self
+
+    def conj(self) -> Self:
+        return self._call(np.conjugate, self)
+
+    @property
+    def real(self) -> Self:
+        return self
+
+    def exp(self) -> Self:
+        return self._call(np.exp, self)
+
+    def log(self) -> Self:
+        return self._call(np.log, self)
+
+    def sqrt(self) -> Self:
+        return self._call(np.sqrt, self)
+
+    def tanh(self) -> Self:
+        return self._call(np.tanh, self)
+
+    def relu(self) -> Self:
+        from ..functional.activations import relu  # our own primitives are built on this file
+
+        return self._call(relu, self)
+
+    def sigmoid(self) -> Self:
+        from ..functional.activations import sigmoid
+
+        return self._call(sigmoid, self)

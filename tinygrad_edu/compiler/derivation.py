@@ -1,0 +1,78 @@
+"""A function traced: its forward part, and the backward part that the derivative rules write behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..autograd.engine import Record, pullback
+from ..autograd.recording import no_grad
+from ..autograd.tensor import Tensor
+from .tracing import Line, Symbol, Trace, _line_of, _one_at_a_time, _symbol, _tracing
+
+
+class Derivation:
+    """A program: what a function computes, and its gradients with respect to some of the inputs."""
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        examples: list[Any],
+        parameters: list[Tensor],
+        wanted: Iterable[int] = (),
+    ) -> None:
+        """Traces `fun(*examples)` with `parameters`; gradients are of the parameters, then of the examples `wanted`."""
+        trace = Trace()
+        with _one_at_a_time, _tracing(trace, parameters):
+            arguments = [_symbol(Line(None, (), {}, value)) for value in examples]
+            differentiated = [*parameters]
+            for i in wanted:
+                arguments[i]._requires_grad = True
+                differentiated.append(arguments[i])
+            self.inputs: list[Line] = [a._origin for a in arguments]
+            self.parameters: list[Line] = [p._origin for p in parameters]  # type: ignore[misc]
+            self.differentiated: list[Line] = [t._origin for t in differentiated]  # type: ignore[misc]
+            result = fun(*arguments)
+            if not isinstance(result, Symbol) or result.size != 1:
+                raise TypeError(
+                    f"the function must return a scalar made of its inputs, got {type(result).__name__} of shape "
+                    f"{np.shape(result._data if isinstance(result, Tensor) else result)}"
+                )
+            if result.record is None and not result.requires_grad:
+                raise TypeError(
+                    "the result does not depend on any parameter: there is nothing to differentiate. Are all frozen? "
+                    "What shall learn has requires_grad = True"
+                )
+            self.captured: dict[Tensor, Line] = trace.captured
+            split = len(trace.lines)
+            self.value: Line = result._origin  # type: ignore[assignment]
+            self.gradient_of: dict[Line, Line] = {}  # lines of the backward part, and whose gradient each is
+
+            def seen(record: Record, g: Any) -> None:
+                if isinstance(g, Symbol):
+                    self.gradient_of.setdefault(g._origin, trace.line_of[record])  # type: ignore[arg-type]
+
+            with no_grad():
+                seed = np.ones(result.shape, result.dtype)[()]
+                found: dict[Any, Any] = (
+                    {result: seed} if result.record is None else pullback(result.record, seed, seen=seen)
+                )
+            self.gradients: list[Any] = [_line_of(found[p]) if p in found else None for p in differentiated]
+        needed: set[Line] = set()
+        waiting = [self.value, *(g for g in self.gradients if isinstance(g, Line)), *trace.effects]
+        while waiting:
+            line = waiting.pop()
+            if line not in needed:
+                needed.add(line)
+                waiting.extend(line.operands())
+        known = {*self.inputs, *self.parameters, *trace.captured.values()}
+        if any(line.function is None and line not in known for line in needed):
+            raise TypeError("a derivation inside a traced function uses tensors of that function; derive outside of it")
+        for line in (*trace.lines, *self.inputs, *self.parameters, *trace.captured.values()):
+            line.example = None
+        trace.line_of.clear()
+        trace.records.clear()
+        self.forward = [line for line in trace.lines[:split] if line in needed]
+        self.backward = [line for line in trace.lines[split:] if line in needed]

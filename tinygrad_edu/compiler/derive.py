@@ -1,0 +1,179 @@
+"""The third reader of the rules at work: `derive` gives a function's derivation, to be read and to be called;
+`compile_step` a training step that runs it."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import re
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd.conversion import numbers
+from ..autograd.tensor import Tensor
+from ..nn.layers import Dense, Module
+from ..training.compiled import MOST_SHAPES
+from . import source as writing
+from .derivation import Derivation
+from .program import Program
+from .tracing import Line
+
+
+class Derived:
+    """A function with its gradient, derived once: `.source`, `.latex()`, and called `value, gradients = d(*inputs)`.
+
+    The gradients are a list of arrays, in the order of the parameters or, without any, of the float inputs; None for
+    one that the value does not depend on. Inputs of other shapes are derived anew.
+    """
+
+    def __init__(self, fun: Callable[..., Any], examples: Sequence[Any], parameters: Any) -> None:
+        self._fun = fun
+        self._lock = threading.Lock()
+        named = _named(parameters)
+        self._parameters = list(named.values())
+        if len(set(map(id, self._parameters))) < len(self._parameters):
+            raise ValueError("derive: a parameter was given twice")
+        arrays = [_array(e) for e in examples]
+        self._programs: dict[Any, Program] = {}
+        self._derivation = self._derive(arrays)
+        taken: set[str] = set(RESERVED)
+        parameter_names = [_free(name, taken) for name in named]
+        self._names = [_free(name, taken) for name in _inputs_of(fun, examples)]
+        captured = self._derivation.captured
+        others = [_free(t.name or f"constant_{k}", taken) for k, t in enumerate(captured, 1)]
+        lines = (*self._derivation.inputs, *self._derivation.parameters, *captured.values())
+        self._lines: dict[Line, str] = dict(zip(lines, [*self._names, *parameter_names, *others], strict=True))
+        self._programs[_key(arrays, self._parameters)] = Program(self._derivation)
+
+    def _derive(self, arrays: list[Any]) -> Derivation:
+        wanted = [] if self._parameters else [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
+        found = Derivation(self._fun, arrays, self._parameters, wanted)
+        for t in found.captured:
+            if t.requires_grad:
+                raise TypeError(
+                    f"a tensor of shape {t.shape} that requires grad is used, but is not among the parameters of the "
+                    "derivation; give it as one, or detach() it"
+                )
+        return found
+
+    @property
+    def source(self) -> str:
+        """A Python module that runs with NumPy alone: `value_and_gradients(inputs…, parameters…)`, which returns the
+        value and a tuple of the gradients, in the lines that a person would write."""
+        return writing.source(self._derivation, self._lines)
+
+    def latex(self) -> str:
+        """The same lines as formulas, an `aligned` block for a page or a notebook."""
+        return writing.latex(self._derivation, self._lines)
+
+    def __call__(self, *inputs: Any) -> tuple[Any, list[Any]]:
+        arrays = [_array(a) for a in inputs]
+        if len(arrays) != len(self._names):
+            raise TypeError(
+                f"this derivation takes {len(self._names)} inputs ({', '.join(self._names)}), got {len(arrays)}"
+            )
+        key = _key(arrays, self._parameters)
+        program = self._programs.get(key)
+        if program is None or not program.fits():
+            if program is None and len(self._programs) == MOST_SHAPES:
+                raise RuntimeError(
+                    f"derive: inputs of {MOST_SHAPES} different shapes were derived, and here are others, "
+                    f"{[a.shape for a in arrays]}; derive another function, or use value_and_grad, which records"
+                )
+            program = self._programs[key] = Program(self._derive(arrays))
+        with self._lock:  # the program has one memory
+            value, *gradients = program.run(*arrays, *(p.data for p in self._parameters))
+            return np.array(value)[()], [None if g is None else np.array(g) for g in gradients]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "a derivation is not copied or pickled: it belongs to one function and its parameters. Keep its .source, "
+            "or derive the copy"
+        )
+
+    def __repr__(self) -> str:
+        return f"Derived({', '.join(self._names)})"
+
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex()}$$"
+
+
+def derive(fun: Callable[..., Any], *examples: Any, parameters: Any = ()) -> Derived:
+    """The derivation of `fun(*examples)`, a scalar: its forward and its backward part as NumPy source that a person can
+    read, and as a function that runs them without recording.
+
+    The examples give shapes and dtypes only. `parameters` is a model, or tensors by themselves or by name in a dict;
+    they become named inputs of the source, and their arrays at the time are what a call computes with. The weights and
+    biases of a model's `Dense` layers are called W1, b1, W2, b2, …
+
+    Raises `TypeError`, with the line of code, where the function looks at values (a Python branch on data, `float()`),
+    uses tensors that require grad and are not among the parameters, or does not return a scalar.
+
+    >>> derived = tg.derive(lambda x: np.sum(x**2), np.ones(2))
+    >>> derived(np.array([1.0, 3.0]))
+    (np.float64(10.0), [array([2., 6.])])
+    >>> print(derived.source[derived.source.index("def value") :].rstrip())
+    def value_and_gradients(x):
+        # forward
+        J = np.sum(x ** 2)
+        # backward
+        dx = 2 * x          # (2,)
+        return J, (dx,)
+    """
+    return Derived(fun, examples, parameters)
+
+
+def _array(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else numbers("derive: an input holds", value)
+
+
+def _key(arrays: list[Any], parameters: list[Tensor]) -> Any:
+    return tuple((a.shape, a.dtype.char) for a in (*arrays, *(p._data for p in parameters)))
+
+
+def _named(parameters: Any) -> dict[str, Tensor]:
+    if isinstance(parameters, Module):
+        named: dict[str, Tensor] = {}
+        layers = [m for m in parameters.modules() if isinstance(m, Dense)]
+        short = {id(t): f"{letter}{k}" for k, m in enumerate(layers, 1)
+                 for letter, t in (("W", m.weight), ("b", m.bias)) if t is not None}  # fmt: skip
+        for name, p in parameters.named_parameters():
+            named[short.get(id(p), name)] = p
+        return named
+    if isinstance(parameters, dict):
+        return dict(parameters)
+    tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    named = {}
+    for k, p in enumerate(tensors, 1):
+        name = p.name or f"p{k}"
+        named[name if name not in named else f"{name}_{k}"] = p
+    return named
+
+
+RESERVED = {"m", "np", "J", "sigmoid", "softmax", "log_softmax", "one_hot", "value_and_gradients"}
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A Python name like `name` that is not taken yet; it is then."""
+    text = re.sub(r"\W", "_", name)
+    text = f"p_{text}" if not text or text[0].isdigit() else text
+    while text in taken or keyword.iskeyword(text):
+        text += "_"
+    taken.add(text)
+    return text
+
+
+def _inputs_of(fun: Callable[..., Any], examples: Sequence[Any]) -> list[str]:
+    """The inputs' names: those of the tensors given, else those of the function's parameters."""
+    try:
+        own = [p.name for p in inspect.signature(fun).parameters.values() if p.kind in (p.POSITIONAL_ONLY,
+               p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
+    except (TypeError, ValueError):
+        own = []
+    names: list[str] = []
+    for k, example in enumerate(examples):
+        names.append(getattr(example, "name", None) or (own[k] if k < len(own) else f"x{k + 1}"))
+    return names

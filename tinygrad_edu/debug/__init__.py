@@ -1,0 +1,1 @@
+"""Where trouble came from: `detect_anomaly`, and arrays that cannot be changed meanwhile."""

@@ -1,0 +1,247 @@
+"""`detect_anomaly`: where the first NaN or infinity came from."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..autograd.call_site import caller
+from ..autograd.engine import Node, Record, unbroadcast
+from ..autograd.primitives import Operand
+from ..autograd.recording import gradient_check, watching
+from ..nn.layers import Module
+from .read_only import Held, Lock, note_view
+
+
+class AnomalyError(FloatingPointError):
+    """An operation gave NaN or infinity, or what it needs for its gradient was changed in place.
+
+    >>> issubclass(tg.AnomalyError, FloatingPointError)
+    True
+    """
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Inside it, or in a function decorated with `@detect_anomaly()`, trouble is located, in this thread.
+
+    The first recorded operation that gives NaN, or infinity from finite inputs, raises `AnomalyError` (a
+    `FloatingPointError`), and so does the first rule that gives such a gradient in a backward pass. The message names
+    the operation, the line that asked for it, the module, and what its inputs were like. Infinities that were given
+    (a mask of −inf) may pass as long as no NaN comes of them.
+
+    Arrays that a record needs are read-only until it is released, so that a change in place raises NumPy's
+    `ValueError` where it happens; a change through a view from before raises `AnomalyError` in `backward()`. Views that
+    you take of such an array in the meantime stay read-only.
+
+    A compiled step does not record: of it the loss and the gradients are checked, without the place. Outside, nothing
+    of this costs anything; inside, a step takes several times as long.
+
+    >>> x = tg.Tensor([1.0, 0.0], requires_grad=True)
+    >>> with np.errstate(divide="ignore"), tg.detect_anomaly():  # doctest: +ELLIPSIS
+    ...     x.sqrt().sum().backward()
+    Traceback (most recent call last):
+    tinygrad_edu.anomaly.AnomalyError: ...
+    """
+    if gradient_check() is not None:  # inside another one
+        yield
+        return
+    locks: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+    def check_operation(record: Record, y: Any, values: Sequence[Any]) -> None:
+        record.position = caller()
+        record.module = _module_path()
+        _check_output(record, y, values)
+        note_view(y)
+        saved = record.saved or ()
+        if any(isinstance(value, np.ndarray) for value in saved):
+            held = Held.of(saved)
+            record.saved = held
+            locks.add(held.lock)
+
+    try:
+        with watching(check_operation, _GradientCheck):
+            yield
+    except ValueError as error:
+        if "read-only" in str(error):
+            error.add_note(
+                "inside detect_anomaly(), arrays that a recorded operation needs for its gradient are read-only: "
+                "change them after backward(), or make a new array (t.data = t.data - step, not t.data -= step)"
+            )
+        raise
+    finally:
+        for lock in list(locks):
+            lock.release()
+
+
+# Forward
+
+
+def _check_output(record: Record, y: Any, values: Sequence[Any]) -> None:
+    nan, inf = _non_finite(y)
+    if not nan and not inf:
+        return
+    given = [_non_finite(v) for v in values]
+    if inf and not nan and any(map(any, given)):
+        return
+    bad = [k for k, counts in enumerate(given) if any(counts)]
+    found = f"{_who(record)} gave {_counted(nan, inf)}"
+    inputs = "".join(f"\n  argument {k}{_named(record, k)}: {describe(v)}" for k, v in enumerate(values))
+    if bad:
+        k = bad[0]
+        raise AnomalyError(
+            f"{found}, because its argument {k}{_named(record, k)} already holds {_counted(*given[k])}: look at where "
+            f"that comes from, the data or what was computed without being checked{inputs}"
+        )
+    raise AnomalyError(
+        f"{found} from finite inputs{inputs}\n"
+        f"Keep its inputs where '{record.primitive.name}' is finite: with losses of logits, log_softmax or np.where "
+        "before it, or with a smaller learning rate if it went well for some steps"
+    )
+
+
+def _who(record: Record) -> str:
+    position = getattr(record, "position", None)
+    module = getattr(record, "module", "")
+    where = " (recorded outside detect_anomaly())" if position is None else f" at {position[0]}:{position[1]}"
+    return f"'{record.primitive.name}'{where}{f' in {module}' if module else ''}"
+
+
+def _named(record: Record, k: int) -> str:
+    node = record.parents[k] if k < len(record.parents) else None
+    return f" {node.name!r}" if node is not None and node.name else ""
+
+
+def _module_path() -> str:
+    """The modules being called, as "Sequential.2.Dense": the outermost, the way to the innermost, and that."""
+    modules: list[Module] = []
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is Module.__call__.__code__:
+            modules.append(frame.f_locals["self"])
+        frame = frame.f_back
+    if not modules:
+        return ""
+    modules.reverse()
+    path = [type(modules[0]).__name__]
+    for outer, inner in itertools.pairwise(modules):
+        path += [name for name, value in outer._walk() if value is inner][:1]
+    return ".".join(path if len(modules) == 1 else [*path, type(modules[-1]).__name__])
+
+
+# Backward
+
+
+class _GradientCheck:
+    """One backward pass: told the gradient of each record and leaf, it knows which rules gave it."""
+
+    def __init__(self) -> None:
+        self._sources: dict[Node, list[tuple[Record, tuple[Any, ...], Any]]] = {}
+
+    def __call__(self, node: Node, g: Any) -> None:
+        g = _plain(g)
+        sources = self._sources.pop(node, [])
+        if any(_non_finite(g)):
+            raise self._error(node, g, sources)
+        if node.__class__ is Record and node.saved is not None:
+            if isinstance(node.saved, Held):
+                _refuse_changed(node, node.saved)
+            for parent in {p for p in node.parents if p is not None}:
+                self._sources.setdefault(parent, []).append((node, node.saved, g))
+
+    def _error(self, node: Node, g: Any, sources: list[tuple[Record, tuple[Any, ...], Any]]) -> AnomalyError:
+        for source, saved, arrived in sources:
+            for k, parent in enumerate(source.parents):
+                if parent is node:
+                    with np.errstate(all="ignore"):
+                        counts = _non_finite(_gradient(source, saved, arrived, k))
+                    if any(counts):
+                        return AnomalyError(
+                            f"the backward of {_who(source)} gave {_counted(*counts)} for its argument "
+                            f"{k}{_named(source, k)}\n  gradient that arrived: {describe(arrived)}"
+                            + _kept(source, saved)
+                            + f"\nKeep its inputs where '{source.primitive.name}' has a finite derivative: np.where "
+                            "before it (after it is too late), or a small number added"
+                        )
+        who = f"a leaf of shape {node.shape}" if node.__class__ is not Record else _who(node)
+        came = f"the sum of {len(sources)} gradients overflows there" if sources else "it was given so to backward()"
+        return AnomalyError(f"the gradient of {who} holds {_counted(*_non_finite(g))}: {came}")
+
+
+def _gradient(record: Record, saved: tuple[Any, ...], g: Any, k: int) -> Any:
+    """What the rule of argument `k` gives, as the engine calls it."""
+    nodes: tuple[Node, ...] = (record, *record.parents)
+    values = [node if value is None else value for value, node in zip(saved, nodes, strict=False)]
+    vjp = record.primitive.vjps[k]
+    if vjp is None:
+        return 0.0
+    gx = np.asarray(vjp(g, *values, **record.options or {}))
+    return unbroadcast(gx, nodes[k + 1].shape).astype(nodes[k + 1].dtype)
+
+
+def _kept(record: Record, saved: tuple[Any, ...]) -> str:
+    """The output and the arguments that the rules read."""
+    names = ["output", *(f"argument {k}{_named(record, k)}" for k in range(len(record.parents)))]
+    return "".join(f"\n  {n}: {describe(v)}" for n, v in zip(names, saved, strict=False) if v is not None)
+
+
+def _refuse_changed(record: Record, held: Held) -> None:
+    changed = held.lock.changed()
+    if changed is not None:
+        raise AnomalyError(
+            f"an array of shape {changed.shape} that {_who(record)} needs for its gradient was changed in place, "
+            "through a view of it: change it after backward(), or change a copy"
+        )
+
+
+# Values
+
+
+def _plain(value: Any) -> Any:
+    return value._value() if isinstance(value, Operand) else value
+
+
+def _non_finite(value: Any) -> tuple[int, int]:
+    """How many NaN and how many infinities."""
+    array = np.asarray(value)
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return 0, 0
+    return int(np.isnan(array).sum()), int(np.isinf(array).sum())
+
+
+def _counted(nan: int, inf: int) -> str:
+    infinite = f"{inf} {'infinity' if inf == 1 else 'infinities'}" if inf else ""
+    return " and ".join(part for part in (f"{nan} NaN" if nan else "", infinite) if part)
+
+
+def describe(value: Any) -> str:
+    """Shape, dtype, and the statistics of the finite elements."""
+    array = np.asarray(value)
+    text = f"shape {array.shape}, {array.dtype}"
+    if array.dtype.kind not in "fiub":
+        return text
+    finite = array[np.isfinite(array)]
+    if finite.size:
+        with np.errstate(all="ignore"):
+            mean = (finite / np.float64(finite.size)).sum()  # a sum before the division may overflow
+        text += f", min {finite.min():.4g}, mean {mean:.4g}, max {finite.max():.4g}"
+    zeros = int((array == 0).sum())
+    counts = [_counted(*_non_finite(array)), f"{zeros} zero{'s' * (zeros > 1)}" if zeros else ""]
+    return ", ".join([text, *filter(None, counts)])
+
+
+def check_compiled(value: Any, gradients: Sequence[Any]) -> None:
+    """Raises if a compiled step, which has no operations to be told of, gave NaN or infinity."""
+    for k, result in enumerate((value, *gradients)):
+        if result is not None and any(counts := _non_finite(result)):
+            what = "the loss" if k == 0 else f"the gradient of parameter {k - 1}, of shape {np.shape(result)},"
+            raise AnomalyError(
+                f"{what} of a compiled step holds {_counted(*counts)}. Where that came from can be told only of "
+                "recorded operations: run this step without compiling"
+            )

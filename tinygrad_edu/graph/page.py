@@ -1,0 +1,252 @@
+"""The computation graph as one self-contained page, on which a learner walks the chain rule.
+
+Graphviz lays the graph out here; what the page draws, shows and steps through is in the folder `pages`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import graphviz
+import numpy as np
+
+from ..autograd.tensor import Tensor
+from ..pages.arrays import number, summary
+from ..pages.document import document
+from .computation import Computation, Operation, Value, computation
+from .dot import DIRECTIONS, lay_out
+
+if TYPE_CHECKING:
+    from ..nn.layers import Module
+
+POINTS = 72  # of Graphviz, to its inch
+CHARACTER, LINE = 6.4, 14.0  # points that one takes on the page, about
+NOTE = 10  # characters of a value's last line, as in "‖∂‖ 0.0012"
+LONG = 30  # nodes that an edge passes at most where Graphviz finds its way: its work grows with their product
+LONGEST = 24  # characters of a name in the drawing; the details have it whole
+
+Point = tuple[float, float]
+
+
+class Layout(NamedTuple):
+    """Where things stand, in points from the upper left corner."""
+
+    width: float
+    height: float
+    nodes: dict[str, dict[str, float]]  # by key: the middle, x and y, width and height
+    groups: dict[str, tuple[float, float, float, float]]  # by key: left, top, width, height
+    edges: dict[int, list[Point]]  # by number: control points of joined cubic Bézier curves
+
+
+def render(
+    output: Tensor,
+    *,
+    model: Module | None = None,
+    direction: str = "right",
+    depth: int | None = None,
+    max_nodes: int | None = 4000,
+) -> bytes:
+    """The page of what `output` was computed by, as bytes of HTML. The options are those of `draw_graph`.
+
+    Arrays are in it as statistics and pictures, and in full only if they are small. Raises `TypeError` for anything
+    but a tensor, `ValueError` for an option that is none, `ImportError` if there is no Graphviz to lay the graph out.
+    """
+    if direction not in tuple(DIRECTIONS):
+        raise ValueError(f"render_graph: direction={direction!r}; known are {', '.join(DIRECTIONS)}")
+    found = computation(output, model=model, gradients=True, depth=depth, max_nodes=max_nodes, formulas=True)
+    return page(found, direction)
+
+
+def page(computation: Computation, direction: str = "right") -> bytes:
+    """The page of a computation."""
+    edges = _edges(computation)
+    layout = _laid_out(computation, edges, direction)
+    flows = _flows(computation)
+    output = computation.values[computation.output]
+    title = f"The computation of {output.name}" if output.name else "A computation"
+    data = {
+        "title": title,
+        "released": computation.released,
+        "notes": [*computation.notes, *computation.newer_values()],
+        "output": computation.output,
+        "width": layout.width,
+        "height": layout.height,
+        "values": [_value(value) | layout.nodes[key] for key, value in computation.values.items()],
+        "operations": [
+            _operation(operation) | {"flows": flows[key]} | layout.nodes[key]
+            for key, operation in computation.operations.items()
+        ],
+        "groups": [
+            {
+                "key": key,
+                "label": group.label,
+                "path": group.path,
+                "parent": group.parent,
+                "box": layout.groups.get(key),
+            }
+            for key, group in computation.groups.items()
+        ],
+        "edges": [{"from": edge[0], "to": edge[1], "points": layout.edges[k]} for k, edge in enumerate(edges)],
+    }
+    return document(
+        "graph.html",
+        title,
+        data,
+        styles=["page.css", "graph.css"],
+        scripts=["page.js", "drawing.js", "walk.js", "details.js", "graph.js"],
+    )
+
+
+def _value(value: Value) -> dict[str, Any]:
+    return {
+        "key": value.key,
+        "kind": value.kind,
+        "name": value.name,
+        "shape": value.shape,
+        "dtype": value.dtype,
+        "lines": _lines(value),
+        "data": None if value.data is None else summary(value.data),
+        "gradient": None if value.gradient is None else summary(value.gradient),
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    return {
+        "key": operation.key,
+        "name": operation.name,
+        "step": operation.step,
+        "inputs": operation.inputs,
+        "outputs": operation.outputs,
+        "group": operation.group,
+        "position": operation.position,
+        "formula": operation.formula,
+        "rules": operation.rules,
+        "folded": operation.folded,
+        "lines": _lines(operation),
+    }
+
+
+def _flows(computation: Computation) -> dict[str, list[bool]]:
+    """For each operation, to which of its arguments a gradient flows back, and to none if none reaches it: a loss that
+    is computed from the logits passes by the sigmoid that it was given."""
+    reached = {computation.output}
+    flows: dict[str, list[bool]] = {}
+    for key, operation in reversed(computation.operations.items()):
+        alive = not reached.isdisjoint(operation.outputs)
+        flows[key] = [
+            alive and (computation.values[name].kind != "constant" if operation.folded else rule is not None)
+            for name, rule in zip(operation.inputs, operation.rules, strict=True)
+        ]
+        reached.update(name for name, flow in zip(operation.inputs, flows[key], strict=True) if flow)
+    return flows
+
+
+def _edges(computation: Computation) -> list[tuple[str, str]]:
+    """From each argument to its operation, and from that to what it makes."""
+    return [
+        edge
+        for operation in computation.operations.values()
+        for edge in (
+            *((key, operation.key) for key in operation.inputs),
+            *((operation.key, key) for key in operation.outputs),
+        )
+    ]
+
+
+def _lines(node: Value | Operation) -> list[str]:
+    """What stands in the node; the last line of what gets a gradient is left free for what the walk shows of it."""
+    if isinstance(node, Operation):
+        return [_short(node.name), *([f"{node.folded} operations"] if node.folded else [])]
+    name = [_short(node.name)] if node.name else []
+    if node.kind == "constant":
+        return [*name, str(node.shape if node.data is None or node.shape else number(node.data))]
+    return [*name, str(node.shape), ""]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[1 - LONGEST // 2 :]}"
+
+
+def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction: str) -> Layout:
+    """Where Graphviz puts the nodes, which it is told nothing of but their sizes."""
+    dot = graphviz.Digraph(
+        graph_attr={"rankdir": DIRECTIONS[direction], "ranksep": "0.3", "nodesep": "0.15", "fontsize": "11"}
+    )
+    dot.attr("node", fixedsize="true", label="", shape="box")
+    dot.attr("edge", arrowhead="none")
+    framed = computation.framed()
+    boxes: dict[str | None, graphviz.Digraph] = {None: dot}
+    for key, group in computation.groups.items():
+        if key not in framed:
+            boxes[key] = boxes[group.parent]
+        else:
+            boxes[key] = graphviz.Digraph(f"cluster_{key}")
+            boxes[key].attr(label="n" * len(_short(group.label)), margin="10")
+    nodes: list[Value | Operation] = [*computation.values.values(), *computation.operations.values()]
+    for node in nodes:
+        lines = _lines(node)
+        longest = max(map(len, lines)) if isinstance(node, Operation) else max(NOTE, *map(len, lines))
+        width, height = (longest + 3) * CHARACTER, (len(lines) + 0.8) * LINE
+        boxes[node.group].node(node.key, width=str(width / POINTS), height=str(height / POINTS))
+    for key, group in reversed(computation.groups.items()):  # a group comes after the one that it is in
+        if boxes[key] is not boxes[group.parent]:
+            boxes[group.parent].subgraph(boxes[key])
+    ranks = _ranks(computation)
+    for k, (tail, head) in enumerate(edges):
+        if ranks[head] - ranks[tail] <= LONG:
+            dot.edge(tail, head, id=str(k))
+    width, height, places, groups, curves = _read(json.loads(lay_out(dot, "json")))
+    for k, (tail, head) in enumerate(edges):
+        if k not in curves:
+            curves[k] = _arc(places[tail], places[head], direction)
+    return Layout(width, height, places, groups, curves)
+
+
+def _ranks(computation: Computation) -> dict[str, int]:
+    """How many edges the longest way to each node has; a leaf stands just before where it is first used."""
+    ranks: dict[str, int] = {}
+    for operation in computation.operations.values():
+        rank = 1 + max((ranks.get(key, 0) for key in operation.inputs), default=0)
+        ranks[operation.key] = rank
+        for key in operation.inputs:
+            ranks.setdefault(key, rank - 1)
+        ranks.update(dict.fromkeys(operation.outputs, rank + 1))
+    return ranks
+
+
+def _arc(tail: dict[str, float], head: dict[str, float], direction: str) -> list[Point]:
+    """An edge that Graphviz was not told of: from node to node in a wide curve, around what stands between them."""
+    along, across = ("x", "y") if direction == "right" else ("y", "x")
+    size, breadth = ("width", "height") if direction == "right" else ("height", "width")
+    start, end = tail[along] + tail[size] / 2, head[along] - head[size] / 2
+    bow = min(tail[across] - tail[breadth] / 2, head[across] - head[breadth] / 2) - min(400, 60 + (end - start) / 20)
+    places = (start, tail[across]), (start + 40, bow), (end - 40, bow), (end, head[across])
+    return [(a, b) if direction == "right" else (b, a) for a, b in places]
+
+
+def _read(drawing: dict[str, Any]) -> Layout:
+    """Graphviz's layout, from what it would draw: its other figures have five digits, too few for a large graph."""
+    outlines = {
+        thing["name"]: np.array(_points(thing, "p")) for thing in drawing.get("objects", ()) if "_draw_" in thing
+    }
+    right, top = np.max([points.max(axis=0) for points in outlines.values()], axis=0)
+    nodes, groups = {}, {}
+    for name, points in outlines.items():
+        width, height = (points.max(axis=0) - points.min(axis=0)).round(1).tolist()
+        if name.startswith("cluster_"):
+            left, upper = points[:, 0].min(), top - points[:, 1].max()
+            groups[name.removeprefix("cluster_")] = round(float(left), 1), round(float(upper), 1), width, height
+        else:
+            x, y = (points.max(axis=0) + points.min(axis=0)) / 2
+            nodes[name] = {"x": round(float(x), 1), "y": round(float(top - y), 1), "width": width, "height": height}
+    edges = {
+        int(edge["id"]): [(round(x, 1), round(top - y, 1)) for x, y in _points(edge, "b")]
+        for edge in drawing.get("edges", ())
+    }
+    return Layout(float(right), float(top), nodes, groups, edges)
+
+
+def _points(thing: dict[str, Any], kind: str) -> list[Point]:
+    """The points of the polygon ("p") or the curve ("b") that is drawn for a thing."""
+    return next(operation["points"] for operation in thing["_draw_"] if operation["op"] == kind)

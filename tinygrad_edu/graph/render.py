@@ -1,0 +1,112 @@
+"""Pictures of the computation graph.
+
+Tensors are boxes: rounded and blue what the model learns, a green hexagon what else requires grad, a grey sheet an
+array without gradient, white a result, orange and doubled the output. Operations are yellow ellipses, folded ones
+folders. Edges point the way the computation went; an operand used twice has two edges. The boxes around them are the
+modules that recorded them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..autograd.tensor import Tensor
+
+if TYPE_CHECKING:
+    import graphviz
+
+    from ..nn.layers import Module
+
+FORMATS = ("svg", "png", "pdf", "dot", "html")
+
+
+def draw_graph(
+    output: Tensor,
+    *,
+    model: Module | None = None,
+    show: Collection[str] = (),
+    direction: str = "right",
+    depth: int | None = None,
+    max_nodes: int | None = 50,
+) -> graphviz.Digraph:
+    """The operations and tensors that `output` was computed by, with their names and shapes.
+
+    With `model`, its parameters and modules stand under their names in it ("0.weight"). `show` names what else is
+    shown: "dtypes", "values" (small arrays in full; of large ones the extremes, the mean and a histogram), "gradients"
+    (of `output` with respect to each tensor; their norms stand on the edges), "formulas" (each operation's and those of
+    its rules) and "order" (operations are numbered as they were executed). `direction` is "right" or "down".
+
+    `depth` folds each module at that depth (0 is outermost) into one operation. If there are more than `max_nodes`
+    operations and tensors, equal neighbours are folded, then the deepest modules, then runs of elementwise operations,
+    then any, and the drawing says so; None draws all.
+
+    The graph may have been released by `backward()`, though values and gradients then need
+    `backward(retain_graph=True)`; nothing is changed by drawing. Raises `TypeError` for anything but a tensor, and for
+    a model that is none, `ValueError` for an option that is none of these.
+    """
+    from . import dot as drawing
+    from .computation import computation
+
+    if not isinstance(output, Tensor):
+        raise TypeError(f"draw_graph draws what a Tensor was computed by; got {type(output).__name__}")
+    if not isinstance(show, Collection):
+        raise TypeError(f"draw_graph: show={show!r}; pass a tuple of some of {', '.join(drawing.SHOWABLE)}")
+    names = [show] if isinstance(show, str) else list(show)
+    if unknown := [name for name in names if name not in drawing.SHOWABLE]:
+        raise ValueError(f"draw_graph: show={unknown!r}; known are {', '.join(drawing.SHOWABLE)}")
+    if direction not in tuple(drawing.DIRECTIONS):
+        raise ValueError(f"draw_graph: direction={direction!r}; known are {', '.join(drawing.DIRECTIONS)}")
+    found = computation(
+        output,
+        model=model,
+        gradients="gradients" in names,
+        depth=depth,
+        max_nodes=max_nodes,
+        formulas="formulas" in names,
+    )
+    return drawing.draw(found, names, direction)
+
+
+def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -> Path:
+    """Writes the drawing that `draw_graph` makes with the same options to `path`, as svg, png, pdf or dot by the file's
+    ending; returns the path.
+
+    As html it is a page that opens in any browser and needs nothing else: the graph is searched and zoomed there,
+    tensors show their values and gradients, and the chain rule is walked step by step. The page shows all that there
+    is, so it has no option `show`, and its `max_nodes` is 4000.
+
+    The picture is laid out by Graphviz's program `dot` if there is one, otherwise by pygraphviz, whose wheels bring
+    Graphviz along. Raises `ValueError` for another ending, `ImportError` if neither is there.
+    """
+    path = Path(path)
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FORMATS:
+        raise ValueError(f"render_graph: {path.name!r} must end in {', '.join('.' + f for f in FORMATS)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"render_graph: there is no folder {os.fspath(path.parent)!r} for {path.name!r}")
+    content = _content(output, form, options)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)  # an old picture stays whole until the new one is
+    except OSError as error:
+        raise type(error)(f"render_graph: {os.fspath(path)!r} cannot be written: {error.strerror}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def _content(output: Tensor, form: str, options: dict[str, Any]) -> bytes:
+    from .dot import lay_out
+
+    if form == "html":
+        from .page import render
+
+        if "show" in options:
+            raise TypeError("render_graph: the page shows all that there is; leave out show=")
+        return render(output, **options)
+    dot = draw_graph(output, **options)
+    return lay_out(dot, form) if form != "dot" else dot.source.encode()

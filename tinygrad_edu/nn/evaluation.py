@@ -1,0 +1,99 @@
+"""A model as it is: its predictions, and how good they are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..autograd.conversion import numbers, widened
+from ..autograd.recording import no_grad
+from ..autograd.tensor import Tensor
+from ..data import Batches
+from .layers import Module
+
+Loss = Callable[[Any, Any], Any]
+Metric = Callable[[Any, Any], float]
+
+
+def accuracy(prediction: Any, target: Any) -> float:
+    """The share of right answers.
+
+    `prediction` (m, k): the largest score against labels (m,), (m, 1) or one-hot rows (m, k). `prediction` (m, 1) or
+    (m,): predicted labels, if they are integers, or probabilities of class 1, against 0 and 1. Raises `ValueError` for
+    numbers that are no probabilities (such as logits: apply `sigmoid`), and for impossible labels.
+
+    >>> tg.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
+    0.5
+    """
+    p, t = numbers("accuracy: predictions are", prediction), numbers("accuracy: targets are", target)
+    if not p.size:
+        raise ValueError("accuracy: there are no samples")
+    if p.ndim == 2 and p.shape[1] > 1:
+        if t.ndim == 2 and t.shape[1] > 1 and t.shape != p.shape:
+            raise ValueError(f"accuracy: one-hot rows of shape {t.shape} for predictions of shape {p.shape}")
+        labels = np.argmax(t, axis=1) if t.shape == p.shape else t.reshape(-1)
+        if labels.size and not 0 <= labels.min() <= labels.max() < p.shape[1]:
+            raise ValueError(f"accuracy: labels from {labels.min()} to {labels.max()} for {p.shape[1]} classes")
+        return _share(np.argmax(p, axis=1), labels)
+    p, t = p.reshape(-1), t.reshape(-1)
+    if p.dtype.kind in "iub":
+        return _share(p, t)
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ValueError(
+            f"accuracy: {p.min():.4g} to {p.max():.4g} are no probabilities; apply sigmoid to logits, or give labels "
+            "as integers"
+        )
+    if not np.all((t == 0) | (t == 1)):
+        raise ValueError("accuracy: the labels of probabilities must be 0 and 1")
+    return _share(p > 0.5, t > 0.5)
+
+
+def _share(guesses: Any, labels: Any) -> float:
+    if guesses.shape != labels.shape:
+        raise ValueError(f"accuracy: {len(guesses)} predictions for {len(labels)} labels")
+    return float(np.mean(guesses == labels))
+
+
+def predict(model: Any, X: Any, *, batch_size: int = 1000) -> NDArray[Any]:
+    """The model's output for all rows of `X`, in evaluation mode and without recording.
+
+    >>> tg.predict(tg.Sequential(tg.Dense(2, 1), tg.Dropout()), np.ones((5, 2))).shape
+    (5, 1)
+    """
+    with evaluating(model):
+        pieces = [model(widened(x)) for (x,) in Batches(X, batch_size=batch_size, shuffle=False)]
+    if not pieces:
+        raise ValueError("predict: there are no samples")
+    return np.concatenate([p.numpy() if isinstance(p, Tensor) else np.asarray(p) for p in pieces])
+
+
+@contextlib.contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Evaluation mode, without recording; afterwards every module is in its own mode again."""
+    modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
+    for module, _ in modes:
+        module.training = False
+    try:
+        with no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def measured(model: Any, X: Any, y: Any, metrics: Mapping[str, Metric], loss: Loss | None = None) -> dict[str, float]:
+    """The metrics, and the loss if it is given, of the model as it is."""
+    total, outputs = 0.0, []
+    with evaluating(model):
+        for a, b in Batches(X, y, batch_size=1000, shuffle=False):
+            output = model(widened(a))
+            if loss is not None:  # of the output itself, which knows the logits it was made of
+                total += float(loss(output, b)) * len(a)
+            outputs.append(output.numpy() if isinstance(output, Tensor) else np.asarray(output))
+    prediction = np.concatenate(outputs)
+    values = {name: metric(prediction, y) for name, metric in metrics.items()}
+    return values if loss is None else {"loss": total / len(X)} | values

@@ -1,0 +1,267 @@
+"""Networks: the layers to build a classifier from. From simple to less simple."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, Self, overload
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .. import functional as F
+from ..autograd.call_site import warn_user
+from ..autograd.conversion import shape_of
+from ..autograd.recording import is_recording
+from ..autograd.tensor import Tensor
+from ..random import generator
+from .initializers import INITIALIZERS as INITIALIZERS
+from .initializers import Initializer
+from .initializers import glorot_normal as glorot_normal
+from .initializers import glorot_uniform as glorot_uniform
+from .initializers import he_normal as he_normal
+from .initializers import he_uniform as he_uniform
+from .initializers import zeros as zeros
+from .module import Module as Module
+from .module import name_of
+
+Rng = np.random.Generator | int | None
+
+
+# Activations
+
+
+class Identity(Module):
+    """x itself.
+
+    >>> tg.Identity()(3.0)
+    3.0
+    """
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+
+class Sigmoid(Module):
+    """1 / (1 + e⁻ˣ).
+
+    >>> tg.Sigmoid()(np.array([0.0]))
+    array([0.5])
+    """
+
+    def forward(self, x: Any) -> Any:
+        return F.sigmoid(x)
+
+
+class Tanh(Module):
+    """tanh x.
+
+    >>> tg.Tanh()(np.array([0.0, 100.0]))
+    array([0., 1.])
+    """
+
+    def forward(self, x: Any) -> Any:
+        return np.tanh(x)
+
+
+class ReLU(Module):
+    """max(x, 0).
+
+    >>> tg.ReLU()(np.array([-2.0, 3.0]))
+    array([0., 3.])
+    """
+
+    def forward(self, x: Any) -> Any:
+        return F.relu(x)
+
+
+class LeakyReLU(Module):
+    """x where x > 0, negative_slope · x elsewhere.
+
+    >>> tg.LeakyReLU(0.1)(np.array([-2.0, 3.0]))
+    array([-0.2,  3. ])
+    """
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Any) -> Any:
+        return F.leaky_relu(x, self.negative_slope)
+
+    def _describe(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
+class Softmax(Module):
+    """eˣ / Σ eˣ along `axis`. Not before `cross_entropy`, which takes logits.
+
+    >>> tg.Softmax()(np.array([[1.0, 1.0], [0.0, 1000.0]]))
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+    """
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        return F.softmax(x, self.axis)
+
+    def _describe(self) -> str:
+        return f"axis={self.axis}"
+
+
+class Flatten(Module):
+    """(m, …) to (m, features).
+
+    >>> tg.Flatten()(np.ones((5, 4, 2))).shape
+    (5, 8)
+    """
+
+    def forward(self, x: Any) -> Any:
+        return x.reshape(len(x), int(np.prod(x.shape[1:])))
+
+
+class Dropout(Module):
+    """In training sets each element to 0 with probability `p` and scales the others by 1/(1 − p).
+
+    >>> drop = tg.Dropout(0.5, rng=0)
+    >>> drop(np.ones(6))
+    array([2., 0., 0., 0., 2., 2.])
+    >>> drop.eval()(np.ones(6))
+    array([1., 1., 1., 1., 1., 1.])
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: p is a probability, not {p}")
+        self.p = p
+        self.rng = None if rng is None else generator(rng)
+
+    def forward(self, x: Any) -> Any:
+        if self.training and self.p and not is_recording():
+            warn_user(
+                f"Dropout(p={self.p}) drops at random in what is not recorded: call model.eval() before evaluating "
+                "(and model.train() after), or use predict(model, X), which does"
+            )
+        return F.dropout(x, self.p, self.training, self.rng)
+
+    def _describe(self) -> str:
+        return f"p={self.p}"
+
+
+# Layers with parameters
+
+
+class Dense(Module):
+    """y = x @ weight + bias: x of shape (…, in_features), weight (in_features, out_features), bias (out_features,).
+
+    `init` is the name of an initialiser of this module or a function `(shape, rng) -> array`; biases start at 0.
+
+    >>> layer = tg.Dense(3, 2, rng=0)
+    >>> layer(np.ones((5, 3))).shape
+    (5, 2)
+    >>> layer.weight.shape, layer.bias.shape
+    ((3, 2), (2,))
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        init: str | Initializer = "glorot_uniform",
+        rng: Rng = None,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
+        sizes = in_features, out_features
+        if not all(isinstance(n, int | np.integer) and n > 0 for n in sizes):
+            raise ValueError(f"Dense({in_features!r}, {out_features!r}): sizes must be positive whole numbers")
+        if isinstance(init, str):
+            if init not in INITIALIZERS:
+                raise ValueError(f"Dense: no initialiser {init!r}; there are {', '.join(INITIALIZERS)}")
+            init = INITIALIZERS[init]
+        values = np.asarray(init((in_features, out_features), generator(rng)))
+        if values.shape != (in_features, out_features):
+            raise ValueError(
+                f"Dense: the initialiser gave shape {values.shape}, expected {(in_features, out_features)}"
+            )
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = Tensor(values.astype(dtype), requires_grad=True, name="weight")
+        self.bias = Tensor(np.zeros(out_features, dtype), requires_grad=True, name="bias") if bias else None
+
+    def forward(self, x: Any) -> Any:
+        shape = shape_of(x)
+        if not shape or shape[-1] != self.in_features:
+            hint = ""
+            if shape and shape[-1] == self.in_features + 1:
+                hint = ". Dense adds its own bias: leave out the column of ones"
+            elif len(shape) == 2 and shape[0] == self.in_features:
+                hint = ". Samples are rows: pass x.T"
+            elif int(np.prod(shape[1:])) == self.in_features:
+                hint = ". Put a Flatten() before it"
+            raise ValueError(
+                f"Dense({self.in_features} → {self.out_features}) got an input of shape {shape}: "
+                f"expected (…, {self.in_features}){hint}"
+            )
+        return F.linear(x, self.weight, self.bias)
+
+    def _describe(self) -> str:
+        return f"{self.in_features} → {self.out_features}" + ("" if self.bias is not None else ", bias=False")
+
+
+class Sequential(Module):
+    """Layers one after the other: modules, or any functions of one array.
+
+    >>> net = tg.Sequential(tg.Dense(3, 4), np.tanh, tg.Dense(4, 2))
+    >>> net(np.ones((5, 3))).shape
+    (5, 2)
+    >>> net[0]
+    Dense(3 → 4)
+    >>> net[:2](np.ones((5, 3))).shape
+    (5, 4)
+    """
+
+    def __init__(self, *layers: Module | Callable[[Any], Any]) -> None:
+        self.layers: list[Module | Callable[[Any], Any]] = []
+        for layer in layers:
+            self.append(layer)
+
+    def append(self, layer: Module | Callable[[Any], Any]) -> Self:
+        if not callable(layer) or isinstance(layer, type):
+            hint = f"; write {layer.__name__}()" if isinstance(layer, type) else ""
+            if isinstance(layer, list | tuple):
+                hint = "; write Sequential(*layers)"
+            raise TypeError(f"Sequential takes modules and functions, not {layer!r}{hint}")
+        self.layers.append(layer)
+        return self
+
+    def forward(self, x: Any) -> Any:
+        layers = iter(self.layers)
+        try:
+            for layer in layers:
+                x = layer(x)
+        except Exception as error:
+            k = len(self.layers) - operator.length_hint(layers) - 1
+            error.add_note(f"in layer {k} of {type(self).__name__}, {name_of(layer).rstrip('(')}")
+            raise
+        return x
+
+    def _members(self) -> list[tuple[str, Any]]:
+        rest = [(name, value) for name, value in vars(self).items() if name != "layers"]
+        return [(str(i), layer) for i, layer in enumerate(self.layers)] + rest
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Module | Callable[[Any], Any]]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        """The layer at `index`, or for a slice a Sequential of the same layers (parameters are shared)."""
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]

@@ -1,0 +1,199 @@
+"""`Module`: a function with parameters, which other modules are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+from weakref import ref
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..autograd.engine import next_order
+from ..autograd.recording import no_grad
+from ..autograd.tensor import Tensor
+
+_CONTAINERS = list, tuple, dict  # in which a module may give several tensors
+
+
+class Module:
+    """A function with parameters: the leaf tensors among its attributes that require grad, and its sub-modules'.
+
+    Attributes are searched in the order in which they were set, and through lists, tuples and dicts. Subclasses
+    define `forward`.
+
+    >>> class Scale(tg.Module):
+    ...     def __init__(self):
+    ...         self.factor = tg.Tensor(2.0, requires_grad=True)
+    ...     def forward(self, x):
+    ...         return self.factor * x
+    ...
+    >>> [name for name, _ in tg.Sequential(Scale(), Scale()).named_parameters()]
+    ['0.factor', '1.factor']
+    """
+
+    training: bool = True
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        start = next_order()
+        result = self.forward(*inputs, **options)
+        results: Any = (result,)
+        if isinstance(result, _CONTAINERS):
+            results = result.values() if isinstance(result, dict) else result
+        for y in results:
+            # A result says, for drawings, who made it since when. It does not keep the module alive, which may keep it.
+            if type(y) is Tensor and (record := y.record) is not None and record.order < start:
+                record.calls += ((start, type(self), ref(self)),)
+        return result
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not define forward(self, x)")
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Names such as "0.weight" with their tensors, each tensor once."""
+        seen: set[int] = set()
+        for name, value in self._walk():
+            if isinstance(value, Tensor) and value.requires_grad and value.is_leaf and id(value) not in seen:
+                seen.add(id(value))
+                yield name, value
+
+    def parameters(self) -> list[Tensor]:
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        yield self
+        yield from dict.fromkeys(value for _, value in self._walk() if isinstance(value, Module) and value is not self)
+
+    def _walk(self) -> Iterator[tuple[str, Any]]:
+        """Every module and tensor below this one with its path, depth first; a module that is met again is skipped."""
+        seen = {id(self)}
+        waiting: list[tuple[str, Any]] = [(name, value) for name, value in reversed(self._members())]
+        while waiting:
+            name, value = waiting.pop()
+            if isinstance(value, Tensor):
+                yield name, value
+            elif isinstance(value, Module | list | tuple | dict) and id(value) not in seen:
+                seen.add(id(value))
+                if isinstance(value, Module):
+                    yield name, value
+                    inner: list[tuple[Any, Any]] = value._members()
+                else:
+                    inner = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
+                waiting.extend((f"{name}.{key}", item) for key, item in reversed(inner))
+
+    def _members(self) -> list[tuple[str, Any]]:
+        return list(vars(self).items())
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers are learned."""
+        return sum(p.size for p in self.parameters())
+
+    def zero_grad(self) -> None:
+        for p in self.parameters():
+            p.zero_grad()
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets the module and all below it to training (dropout drops) or, with `False`, to evaluation."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Copies of the parameters' arrays under their names, frozen ones and other tensors that are kept included."""
+        return {name: t.data.copy(order="K") for name, t in self.named_tensors().items()}
+
+    def named_tensors(self) -> dict[str, Tensor]:
+        """All leaf tensors by name, each once: the parameters, frozen ones, and others that are kept."""
+        found: dict[int, tuple[str, Tensor]] = {}
+        for name, value in self._walk():
+            if isinstance(value, Tensor) and value.is_leaf:
+                found.setdefault(id(value), (name, value))
+        return dict(found.values())
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Sets every parameter from `state`. Raises `ValueError` and changes nothing if a name or shape is wrong."""
+        own = self.named_tensors()
+        arrays = {n: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in state.items()}
+        missing, unknown = own.keys() - arrays.keys(), arrays.keys() - own.keys()
+        problems = [f"missing: {', '.join(sorted(missing))}"] if missing else []
+        problems += [f"unknown: {', '.join(sorted(unknown))}"] if unknown else []
+        fitted: dict[str, NDArray[Any]] = {}
+        for name in own.keys() & arrays.keys():
+            p = own[name]
+            if arrays[name].shape != p.shape:
+                problems.append(f"{name} is {arrays[name].shape}, the model wants {p.shape}")
+            elif arrays[name].dtype.kind not in "fiu":
+                problems.append(f"{name} has dtype {arrays[name].dtype}, the model wants real numbers")
+            elif not np.can_cast(arrays[name].dtype, p.dtype, "same_kind" if p.dtype.kind == "f" else "safe"):
+                problems.append(f"{name} has dtype {arrays[name].dtype}, which {p.dtype} cannot hold")
+            else:
+                try:
+                    with np.errstate(over="raise"):
+                        fitted[name] = arrays[name].astype(p.dtype)  # a copy: the caller keeps theirs
+                except FloatingPointError:
+                    problems.append(f"{name} has numbers that are too large for {p.dtype}")
+        if problems:
+            raise ValueError(f"load_state_dict: {'; '.join(sorted(problems))}")
+        for name, p in own.items():
+            p.data = fitted[name]
+
+    def summary(self, input_shape: int | tuple[int, ...] | None = None) -> str:
+        """A table of the layers with their parameters, and with their output shapes for one sample of `input_shape`,
+        found by running a sample of zeros through. Without it, the shapes are those of a model that starts with
+        `Dense`, and unknown ("?") for another."""
+        layers: list[Any] = list(self) if isinstance(self, Iterable) else [self]
+        given = (input_shape,) if isinstance(input_shape, int) else input_shape
+        first = getattr(layers[0], "in_features", None) if layers else None
+        shape = given or (None if first is None else (first,))
+        x: Any = None if shape is None else np.zeros((1, *shape))
+        rows = [("layer", "output shape", "parameters")]
+        training = [(m, m.training) for m in self.modules()]
+        self.eval()
+        try:
+            for i, layer in enumerate(layers):
+                try:
+                    with no_grad():
+                        x = None if x is None else layer(x)
+                except Exception:
+                    if given is not None:
+                        raise
+                    x = None
+                count = layer.num_parameters if isinstance(layer, Module) else 0
+                shown = str((None, *np.shape(x)[1:])) if isinstance(x, Tensor | np.ndarray) else "?"
+                rows.append((f"{i} {name_of(layer)}", shown, f"{count:,}"))
+        finally:
+            for module, mode in training:
+                module.training = mode
+        rows.append(("total", "", f"{self.num_parameters:,}"))
+        widths = [max(len(row[k]) for row in rows) for k in range(3)]
+        lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
+        rule = "─" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+    def _describe(self) -> str:
+        """What stands between the parentheses of `repr`."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [(name, value) for name, value in self._members() if isinstance(value, Module) or name.isdigit()]
+        if not children:
+            return f"{type(self).__name__}({self._describe()})"
+        inner = "\n".join(f"({name}): {name_of(value, whole=True)}".replace("\n", "\n  ") for name, value in children)
+        return f"{type(self).__name__}(\n  " + inner.replace("\n", "\n  ") + "\n)"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """In a notebook, the table of its layers."""
+        import html
+
+        return {"text/plain": repr(self), "text/html": f"<pre>{html.escape(self.summary())}</pre>"}
+
+
+def name_of(layer: Any, whole: bool = False) -> str:
+    if not isinstance(layer, Module):
+        return getattr(layer, "__name__", repr(layer))
+    return repr(layer) if whole else repr(layer).split("\n", 1)[0]

@@ -1,0 +1,1 @@
+"""Self-contained pages: the templates, and what they show of arrays."""

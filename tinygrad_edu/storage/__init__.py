@@ -1,0 +1,1 @@
+"""Parameters in files, and to and from PyTorch."""

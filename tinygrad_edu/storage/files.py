@@ -1,0 +1,253 @@
+"""Saving and loading parameters: `.npz` (NumPy's own, never a pickle) and `.safetensors`.
+
+A file is written whole or not at all: into a temporary one beside it (`.net.npz.….tmp`, which nothing takes for a
+model), which takes its name when it is on the disk. It is read with suspicion: what is damaged or not what was
+expected raises `ValueError`, before memory is taken for it and with the model left as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import secrets
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..nn.layers import Module
+
+Arrays = dict[str, NDArray[Any]]
+Check = Callable[[str, tuple[int, ...]], None]  # of a name and a shape; raises `Refused`
+PathLike = str | os.PathLike[str]
+LONGEST_HEADER = 10_000  # bytes of an array's description; NumPy's own limit
+REAL = {"BOOL", "U8", "U16", "U32", "U64", "I8", "I16", "I32", "I64", "F16", "F32", "F64"}  # in .safetensors
+
+
+class Refused(ValueError):
+    """What is wrong with the contents of a file, without its name."""
+
+
+def save(model: Module, path: PathLike) -> None:
+    """Writes the parameters of `model` under their names ("0.weight"), as `.npz` or `.safetensors` by the ending.
+
+    The file appears under its name only when it is complete, so that an interrupted save leaves an older one whole.
+    Raises `ValueError` for another ending, `ImportError` if `.safetensors` is asked for without that package (extra
+    `examples`).
+
+    >>> net = tg.Dense(2, 1)
+    >>> tg.save(net, "net.npz")
+    >>> np.load("net.npz")["weight"].shape
+    (2, 1)
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"save(model, path): the model comes first, got {type(model).__name__}")
+    save_arrays(model.state_dict(), path)
+
+
+def load(model: Module, path: PathLike) -> None:
+    """Sets the parameters of `model` from a file that `save` wrote, or from an `.npz` with the same names.
+
+    Raises `FileNotFoundError` if there is none, and `ValueError`, with the model left as it was, if the file is
+    damaged, holds anything but arrays of numbers, or other names or shapes than the model's. Files of PyTorch's hold
+    weights transposed: `from_torch_state_dict` reads those.
+
+    >>> net, other = tg.Dense(2, 1), tg.Dense(2, 1)
+    >>> tg.save(net, "net.npz")
+    >>> tg.load(other, "net.npz")
+    >>> bool(np.all(net.weight.data == other.weight.data))
+    True
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"load(model, path): the model comes first, got {type(model).__name__}")
+    wanted = {name: t.shape for name, t in model.named_tensors().items()}
+
+    def check(name: str, shape: tuple[int, ...]) -> None:
+        if name not in wanted:
+            raise Refused(f"{name} is not in the model, which has {', '.join(wanted)}. {BUILD}")
+        if shape != wanted[name]:
+            raise Refused(f"{name} is {shape}, the model wants {wanted[name]}. {BUILD}")
+
+    arrays = load_arrays(path, check)
+    try:
+        model.load_state_dict(arrays)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}. {BUILD}") from None
+
+
+BUILD = "Build the model as it was when it was saved"
+
+
+def save_arrays(arrays: Mapping[str, NDArray[Any]], path: PathLike) -> None:
+    """Writes arrays of numbers under their names, whole or not at all."""
+    path = Path(path)
+    write = _writer(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is a folder or a device; name a file in a folder")
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{path}: {name} is of dtype {array.dtype}; only arrays of real numbers are stored")
+    with replacing(path) as file:
+        write(file, dict(arrays))
+
+
+def load_arrays(path: PathLike, check: Check) -> Arrays:
+    """The arrays of a file by name; `check(name, shape)` sees each before it is read, and raises `Refused`."""
+    path = Path(path)
+    read = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(path.suffix)
+    if read is None:
+        raise ValueError(f"{path}: the name must end in .npz or .safetensors")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    if not path.is_file():
+        raise ValueError(f"{path} is a folder or a device; name the file that save wrote")
+    with open(path, "rb"):
+        pass  # what may not be read is not called damaged
+    try:
+        return read(path, check)
+    except Refused as error:
+        raise ValueError(f"{path}: {error}") from None
+    except ImportError:
+        raise
+    except Exception as error:  # whatever it is that the parsers stumble over
+        raise ValueError(
+            f"{path}: damaged, or no {path.suffix} file ({error}). Take an older copy, or save the model again"
+        ) from None
+
+
+def _writer(path: Path) -> Callable[[IO[bytes], Arrays], object]:
+    if path.suffix == ".npz":
+        return _write_npz
+    if path.suffix == ".safetensors":
+        safetensors = _safetensors()
+
+        def write(file: IO[bytes], arrays: Arrays) -> None:
+            for name, array in arrays.items():
+                if array.dtype.itemsize > 8:
+                    raise ValueError(f"{name} is of dtype {array.dtype}, which .safetensors cannot hold; save as .npz")
+            arrays = {n: np.asarray(a, a.dtype.newbyteorder("="), order="C") for n, a in arrays.items()}
+            file.write(safetensors.numpy.save(arrays, {"crc32": _checksum(arrays)}))
+
+        return write
+    raise ValueError(f"{path}: the name must end in .npz or .safetensors")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file beside `path` that takes its place when it is complete and on the disk, and else disappears."""
+    path = path.resolve()  # a link goes on pointing to the file
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, temporary)
+        os.replace(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        error.add_note(f"while saving {path}, which is as it was before")
+        raise
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Brings the new name to the disk, where folders can be opened: without, a power cut may bring the old one back."""
+    with contextlib.suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def _write_npz(file: IO[bytes], arrays: Arrays) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _checksum(arrays: Arrays) -> str:
+    """Of all numbers: the format of `.safetensors` has none of its own."""
+    total = 0
+    for name in sorted(arrays):
+        total = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), zlib.crc32(name.encode(), total))
+    return f"{total:08x}"
+
+
+def _read_npz(path: Path, check: Check) -> Arrays:
+    arrays: Arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name in arrays or name == member.filename:
+                raise Refused(f"{member.filename!r} is not an array, or is there twice. Is it a file of `save`?")
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise Refused(f"{name} is compressed in a way that NumPy does not use. Is it a file of `save`?")
+            with archive.open(member) as file:
+                arrays[name] = _read_array(file, name, member.file_size, check)
+    return arrays
+
+
+def _read_array(file: IO[bytes], name: str, size: int, check: Check) -> NDArray[Any]:
+    """One member, of which `size` bytes are announced. The header is looked at before memory is taken."""
+    head = io.BytesIO(file.read(LONGEST_HEADER))  # a header that says it is longer finds its end here
+    version = np.lib.format.read_magic(head)
+    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if header is None:
+        raise Refused(f"{name}: version {version} of the array format is unknown. Write it with numpy.savez")
+    shape, in_columns, dtype = header(head)
+    if dtype.kind not in "fiub":
+        raise Refused(f"{name} is of dtype {dtype}: only arrays of real numbers are read, never pickled objects")
+    check(name, shape)
+    wanted = math.prod(shape) * dtype.itemsize
+    if size != head.tell() + wanted:
+        raise Refused(
+            f"{name} of shape {shape} should take {wanted} bytes, but the file announces {size - head.tell()}: "
+            "it is damaged, or made to do damage"
+        )
+    content = head.read()
+    content += file.read(wanted - len(content))  # with the last byte, the checksum is compared
+    if len(content) != wanted:
+        raise Refused(f"{name}: its numbers are not all there. The file is damaged: take an older copy")
+    array = np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")
+    return array.astype(dtype.newbyteorder("="))  # also a copy that can be written to
+
+
+def _read_safetensors(path: Path, check: Check) -> Arrays:
+    safetensors = _safetensors()
+    arrays: Arrays = {}
+    with safetensors.safe_open(path, framework="numpy") as file:
+        written = (file.metadata() or {}).get("crc32")
+        if written is None:
+            raise Refused(
+                "not written by `save`, so it does not say how its weights lie. If they are PyTorch's, (out, in), "
+                "read it with from_torch_state_dict(model, safetensors.numpy.load_file(path)); if they are "
+                "(in, out), with model.load_state_dict(safetensors.numpy.load_file(path))"
+            )
+        for name in file.keys():  # noqa: SIM118  (not a dict)
+            check(name, tuple(file.get_slice(name).get_shape()))
+            if (dtype := file.get_slice(name).get_dtype()) not in REAL:
+                raise Refused(f"{name} is of dtype {dtype}: only arrays of real numbers are read")
+            arrays[name] = file.get_tensor(name)
+        if written != _checksum(arrays):
+            raise Refused("damaged: its numbers are not those that were written. Take an older copy")
+    return arrays
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError("files in .safetensors need safetensors: pip install 'tinygrad-edu[examples]'") from None
+    return safetensors

@@ -1,0 +1,152 @@
+"""What `fit` notes and whom it calls: the history, callbacks, early stopping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..nn.layers import Module
+from ..optim.optimizers import Optimizer
+
+
+class History(dict[str, list[float]]):
+    """What `fit` measured after each epoch: `history["loss"]`, "val_loss", and each metric, as lists of floats.
+
+    `stopped` says why training ended, `seconds` how long it took. `plot()` draws it.
+
+    >>> history = tg.History(loss=[0.5, 0.25])
+    >>> history.epochs
+    2
+    """
+
+    stopped: str = ""
+    seconds: float = 0.0
+
+    @property
+    def epochs(self) -> int:
+        return len(self.get("loss", ()))
+
+    def plot(self) -> Any:
+        """A matplotlib figure of all curves over the epochs, those of validation beside those of training."""
+        from ..plots import curves
+
+        return curves(self)
+
+
+@dataclass
+class Training:
+    """What callbacks get: the state of a training after an epoch."""
+
+    model: Module
+    optimizer: Optimizer
+    history: History
+    epoch: int  # how many are done
+    batch: tuple[Any, Any]  # the last one learned from
+    loss: Callable[[Any, Any], Any]
+
+
+class Callback:
+    """Called by `fit`; either method may be left out. A plain function serves as `after_epoch`.
+
+    Raising `StopIteration` in `after_epoch` ends the training. What `state_dict` gives is stored in checkpoints.
+
+    >>> class Shout(tg.Callback):
+    ...     def after_epoch(self, training):
+    ...         print(training.epoch, training.history["loss"])
+    ...
+    >>> net, x = tg.Dense(1, 1, init="zeros"), np.ones((1, 1))
+    >>> optimizer = tg.SGD(net.parameters(), lr=0.25)
+    >>> history = tg.fit(net, x, x, loss=tg.mse_loss, optimizer=optimizer, epochs=2, callbacks=[Shout()])
+    1 [1.0]
+    2 [1.0, 0.0]
+    """
+
+    def before_training(self) -> None:
+        """At the beginning, before a checkpoint is read: forget earlier trainings."""
+
+    def after_epoch(self, training: Training) -> None:
+        """After each epoch, when its figures are in the history."""
+
+    def after_training(self, training: Training) -> None:
+        """At the end, however it came."""
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+        """Goes on from what `state_dict` gave."""
+
+
+class EarlyStopping(Callback):
+    """Ends the training when `monitor` has not improved by more than `min_delta` for `patience` epochs, and puts the
+    best epoch's parameters back (also if the training ends for another reason).
+
+    What ends in "accuracy" is to go up, everything else down, unless `mode` says "max" or "min". Note that "loss" is
+    measured while an epoch learns, "val_loss" and metrics after it.
+
+    >>> net, x = tg.Dense(1, 1, init="zeros"), np.ones((1, 1))
+    >>> optimizer = tg.SGD(net.parameters(), lr=0.25)
+    >>> stopping = tg.EarlyStopping(patience=2, monitor="loss", min_delta=0.1)
+    >>> history = tg.fit(net, x, x, loss=tg.mse_loss, optimizer=optimizer, epochs=9, callbacks=[stopping])
+    >>> history.stopped
+    'loss did not improve after epoch 2'
+    """
+
+    def __init__(
+        self, patience: int = 5, monitor: str = "val_loss", min_delta: float = 0.0, mode: str | None = None
+    ) -> None:
+        if patience < 1 or not min_delta >= 0:
+            raise ValueError(
+                f"EarlyStopping: patience must be at least 1 and min_delta not negative, got {patience=}, {min_delta=}"
+            )
+        self.patience = patience
+        self.monitor = monitor
+        self.min_delta = min_delta
+        if mode not in (None, "min", "max"):
+            raise ValueError(f"EarlyStopping: mode is 'min', 'max' or None, not {mode!r}")
+        self.sign = -1 if mode == "max" or (mode is None and monitor.endswith("accuracy")) else 1
+        self.before_training()
+
+    def before_training(self) -> None:
+        self.best = math.inf
+        self.best_epoch = 0
+        self._parameters: dict[str, NDArray[Any]] = {}
+
+    def after_epoch(self, training: Training) -> None:
+        if self.monitor not in training.history:
+            raise ValueError(
+                f"EarlyStopping: nothing is called {self.monitor!r}; there are "
+                f"{', '.join(training.history)}. Give fit validation=(X, y) for those of validation"
+            )
+        value = training.history[self.monitor][-1] * self.sign
+        if not self._parameters or value < self.best - self.min_delta:
+            self.best, self.best_epoch, self._parameters = value, training.epoch, training.model.state_dict()
+        elif training.epoch - self.best_epoch >= self.patience:
+            raise StopIteration(f"{self.monitor} did not improve after epoch {self.best_epoch}")
+
+    def after_training(self, training: Training) -> None:
+        if self._parameters:
+            training.model.load_state_dict(self._parameters)
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        return {"best": np.array([self.best, self.best_epoch])} | {
+            f"parameters.{name}": values for name, values in self._parameters.items()
+        }
+
+    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+        self.best, self.best_epoch = float(state["best"][0]), int(state["best"][1])
+        prefix = "parameters."
+        self._parameters = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
+
+
+class FunctionCallback(Callback):
+    def __init__(self, function: Callable[[Training], object]) -> None:
+        self.function = function
+
+    def after_epoch(self, training: Training) -> None:
+        self.function(training)

@@ -1,0 +1,116 @@
+"""A training step without recording or allocation: the derivation of its loss, run in memory allocated once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..autograd.conversion import numbers
+from ..autograd.recording import gradient_check
+from ..autograd.tensor import Tensor
+from ..compiler.derivation import Derivation
+from ..compiler.program import Program
+from ..debug.anomaly import check_compiled
+from ..optim.optimizers import Optimizer
+
+MOST_SHAPES = 16
+
+
+class CompiledStep:
+    """`step(*batch)`: the loss of a batch and one update of the optimiser's parameters, as `compile_step` makes it.
+
+    `evaluate(*batch)` and `update()` are its two halves.
+    """
+
+    def __init__(self, loss: Callable[..., Any], optimizer: Optimizer) -> None:
+        self._loss = loss
+        self._optimizer = optimizer
+        self._parameters = optimizer.parameters()
+        self._programs: dict[Any, Program] = {}
+        self._gradients: tuple[Any, ...] | None = None
+        self._own: list[bool] = []  # which of them are memory that may be written over
+        self._lock = threading.Lock()
+
+    def __call__(self, *batch: Any) -> float:
+        with self._lock:  # its programs have one memory
+            value = self.evaluate(*batch)
+            self.update()
+        return value
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "a compiled step is not copied or pickled: its loss belongs to one model. Copy the model and its optimizer "
+            "together, copy.deepcopy((model, optimizer)), and make a step of them with compile_step"
+        )
+
+    def evaluate(self, *batch: Any) -> float:
+        """The loss of the batch; the gradients are kept for `update`. The parameters' `.grad` stays as it is."""
+        arrays = [_array(b) for b in batch]
+        parameters = [p.data for p in self._parameters]
+        key = (  # the shapes of parameters stay as they are
+            *[(a.shape, a.dtype.char) for a in arrays],
+            *[a.dtype.char for a in parameters],
+            *[p.requires_grad for p in self._parameters],
+        )
+        program = self._programs.get(key)
+        if program is None or not program.fits():
+            if program is None and len(self._programs) == MOST_SHAPES:
+                raise RuntimeError(
+                    f"compile_step: {MOST_SHAPES} programs were made for batches of as many shapes, and here is "
+                    f"another one, {[a.shape for a in arrays]}. Cut batches to one shape (drop_last), or do not compile"
+                )
+            derivation = Derivation(self._loss, arrays, self._parameters)
+            program = self._programs[key] = Program(derivation)
+            self._optimizer.report_unreached([g is not None for g in derivation.gradients])
+        self._gradients = None  # the same memory
+        value, *gradients = program.run(*arrays, *parameters)
+        if gradient_check() is not None:
+            check_compiled(value, gradients)
+        self._gradients, self._own = tuple(gradients), program.own
+        return float(value.item())
+
+    def update(self) -> None:
+        """What the optimiser's `step()` does, with the gradients of the last `evaluate`."""
+        if self._gradients is None:
+            raise RuntimeError("compile_step: update() without evaluate() before it")
+        gradients = zip(self._gradients, self._own, strict=True)
+        self._gradients = None
+        for group in self._optimizer.param_groups:
+            for p in group["params"]:
+                g, own = next(gradients)
+                if g is not None and p.requires_grad:
+                    self._optimizer.advance(p, g, group, g if own else None)
+
+
+def _array(batch: Any) -> Any:
+    if isinstance(batch, Tensor):
+        if batch.requires_grad:
+            raise TypeError(
+                f"compile_step: a batch of shape {batch.shape} requires grad, but a step gives gradients to the "
+                "optimiser's parameters only; pass .detach()"
+            )
+        return batch.data
+    return numbers("compile_step: a batch holds", batch)
+
+
+def compile_step(loss: Callable[..., Any], optimizer: Optimizer) -> CompiledStep:
+    """A training step for `loss(*batch)`, a scalar of the batch's arrays and the optimiser's parameters.
+
+    `step = compile_step(lambda X, y: F.cross_entropy(net(X), y), optimizer)`; then `step(X, y)` computes the loss and
+    its gradients, updates the parameters in place and returns the loss as a float. The function is run once for each
+    shape and dtype of batch and parameters, on symbols; what it does besides NumPy (printing, counting) happens then
+    only, and so are random numbers that it draws itself (those of `dropout` are drawn anew in each step); a module's
+    mode (`train()`, `eval()`) is that of this moment. Arrays that it holds are constants; tensors, such as parameters
+    that are not the optimiser's, are read in each step. It must not keep what it computes (a running mean, say).
+
+    Raises `TypeError`, with the line of code, where the function looks at values: in a Python branch, an index, by
+    `float()` or `.data`.
+
+    >>> net = tg.Dense(2, 1, init="zeros")
+    >>> step = tg.compile_step(lambda X, y: tg.mse_loss(net(X), y), tg.SGD(net.parameters(), lr=0.25))
+    >>> X, y = np.ones((4, 2)), np.ones((4, 1))
+    >>> step(X, y), step(X, y)
+    (1.0, 0.25)
+    """
+    return CompiledStep(loss, optimizer)
