@@ -47,7 +47,7 @@ def detect_anomaly() -> Iterator[None]:
     >>> with np.errstate(divide="ignore"), tg.detect_anomaly():  # doctest: +ELLIPSIS
     ...     x.sqrt().sum().backward()
     Traceback (most recent call last):
-    tinygrad_edu.anomaly.AnomalyError: ...
+    tinygrad_edu.debug.anomaly.AnomalyError: ...
     """
     if gradient_check() is not None:  # inside another one
         yield
