@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.engine import ones_of, sum_rows
+from ..autograd.broadcasting import ones_of, sum_rows
 from ..autograd.primitives import Primitive
 from ..functional.activations import BITS, _linear, _where_positive
 from ..rules.elementwise import _where

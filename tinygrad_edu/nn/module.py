@@ -9,7 +9,7 @@ from weakref import ref
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.engine import next_order
+from ..autograd.inplace import next_order
 from ..autograd.recording import no_grad
 from ..autograd.tensor import Tensor
 
@@ -43,7 +43,7 @@ class Module:
         for y in results:
             # A result says, for drawings, who made it since when. It does not keep the module alive, which may keep it.
             if type(y) is Tensor and (record := y.record) is not None and record.order < start:
-                record.calls += ((start, type(self), ref(self)),)
+                record.noting.calls += ((start, type(self), ref(self)),)
         return result
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
