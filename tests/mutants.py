@@ -41,8 +41,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinygrad_edu"
 FILES = [*sorted(p for p in (PACKAGE / "rules").glob("*.py") if p.stem != "__init__"), *(
     PACKAGE / "functional" / name for name in ("activations.py", "losses.py"))]  # fmt: skip
-AREAS = "functional functional_edges misuse rules tensor transforms symbolic numpy numpy_corners"
-TESTS = [f"tests/test_{area}.py" for area in AREAS.split()]
+AREAS = "functional/functional functional/functional_edges contract/misuse rules/rules autograd/tensor"
+AREAS += " autograd/transforms compiler/symbolic rules/numpy rules/numpy_corners"
+TESTS = [f"tests/{folder}/test_{name}.py" for folder, _, name in (area.partition("/") for area in AREAS.split())]
 EQUIVALENT = ROOT / "tests" / "mutants_equivalent.txt"
 MOST_SECONDS = 60  # of tests for one mutant
 
@@ -282,7 +283,7 @@ class Tests:
     def survives(self, mutant: Mutant, tests: list[str]) -> bool:
         if mutant.function is None:  # a change of what happens at import: everything is imported anew
             for name in list(sys.modules):
-                if name.startswith(("tinygrad_edu", "tests.test_", "tests.strategies", "tests.conftest")):
+                if name.startswith(("tinygrad_edu", "tests.")) and name != "tests.mutants":
                     del sys.modules[name]
             sys.meta_path.insert(0, Changed(mutant.file, mutant.tree))
             return pytest.main([*ARGUMENTS, "-x", *tests], plugins=[Profile()]) == 0

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from tests.rules.test_rules import check
 from tests.strategies import LAYOUTS, laid_out, seeds
-from tests.test_rules import check
 from tinygrad_edu import Tensor, grad, hessian
 from tinygrad_edu.autograd.operators import constant
 from tinygrad_edu.autograd.primitives import FUNCTIONS, Primitive

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
+from tests.browser import Browser
 from tinygrad_edu import TrainingPage
 from tinygrad_edu import functional as F
 from tinygrad_edu.training.page import FRAMES
-
-from .browser import Browser
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 16))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tests.test_symbolic import problems
+from tests.compiler.test_symbolic import problems
 from tinygrad_edu import Tensor
 from tinygrad_edu import functional as F
 

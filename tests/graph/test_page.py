@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
+from tests.browser import Browser
 from tinygrad_edu.graph import page
 from tinygrad_edu.graph.computation import computation
 from tinygrad_edu.pages.document import document
-
-from .browser import Browser
 
 HOSTILE = "</script><script>document.title='hurt'</script><img src=x onerror=\"document.title='hurt'\">"
 

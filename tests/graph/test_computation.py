@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.strategies import CALLS
 from tinygrad_edu import (
     Dense,
     Dropout,
@@ -35,8 +36,6 @@ from tinygrad_edu.autograd.primitives import FUNCTIONS, Primitive
 from tinygrad_edu.graph.computation import RELEASED, computation
 from tinygrad_edu.graph.formulas import argument_names, written
 from tinygrad_edu.optim import SGD
-
-from .strategies import CALLS
 
 
 def ex4(m=5):

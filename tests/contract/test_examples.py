@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "examples"
+SCRIPTS = Path(__file__).resolve().parents[2] / "examples"
 for needed in ("mlxtend", "matplotlib", "tqdm", "scipy"):
     pytest.importorskip(needed, reason="the examples need the extra examples")
 

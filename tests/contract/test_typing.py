@@ -15,7 +15,7 @@ import pytest
 
 import tinygrad_edu as tg
 
-PROGRAM = Path(__file__).parent / "typing" / "program.py"
+PROGRAM = Path(__file__).resolve().parents[1] / "typing" / "program.py"
 
 
 def test_the_program_runs(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import inspect
 from types import ModuleType
+from typing import get_origin
 
 import numpy as np
 import pytest
@@ -40,6 +41,17 @@ def test_all_of_them_have_one():
     assert len(PUBLIC) > 80
     assert [name for name, thing in PUBLIC if not inspect.getdoc(thing)] == []
     assert {name for name, _ in PUBLIC} - {name for name, _ in EXAMPLES} <= DRAWINGS
+
+
+def test_no_public_name_drops_out():
+    """A class that moves to another module would no longer be found by its module's name."""
+    tried = {id(thing) for name, thing in PUBLIC if name in DRAWINGS or (name, thing) in EXAMPLES}
+    modules = [tg, *(value for name in tg.__all__ if isinstance(value := getattr(tg, name), ModuleType))]
+    names = [(module, name) for module in modules for name in getattr(module, "__all__", ())]
+    assert {module for module, _ in names} >= {tg, tg.functional, tg.nn, tg.optim}
+    values = [(f"{module.__name__}.{name}", getattr(module, name)) for module, name in names]
+    called = [(name, value) for name, value in values if callable(value) and not get_origin(value)]  # not the aliases
+    assert [name for name, value in called if id(value) not in tried] == []
 
 
 @pytest.mark.parametrize(("name", "thing"), EXAMPLES, ids=[name for name, _ in EXAMPLES])

@@ -12,7 +12,7 @@ import pytest
 from tests.benchmarks import growth
 from tests.benchmarks.workloads import WORKLOADS, by_hand, by_hand_preallocated, compiled, recorded
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

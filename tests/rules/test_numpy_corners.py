@@ -11,8 +11,8 @@ import warnings
 import numpy as np
 import pytest
 
+from tests.rules.test_numpy import CUBE, MATRIX, SQUARES, VECTOR, both, value_and_derivatives
 from tests.strategies import PRIMITIVES
-from tests.test_numpy import CUBE, MATRIX, SQUARES, VECTOR, both, value_and_derivatives
 from tinygrad_edu import Tensor, compile_step, derive, grad, gradcheck, linear
 from tinygrad_edu import functional as F
 from tinygrad_edu.optim import SGD
