@@ -204,10 +204,10 @@ def test_what_depends_on_values_is_refused_with_the_line():
 
     for fun, said in [
         (branch, r"a Python branch depends on the data at .*test_symbolic.py:\d+ \(if np.sum\(x\) > 0:  # a branch\)"),
-        (lambda x: np.sum(x) * float(x[0]), "the value of a symbol is asked for"),
-        (lambda x: np.sum(x) * x.item(), "the value of a symbol is asked for"),
-        (lambda x: np.sum(x * np.asarray(x)), "a plain array is made of a symbol"),
-        (lambda x: np.sum(x * x.data), "the values of a symbol are asked for"),
+        (lambda x: np.sum(x) * float(x[0]), r"float\(\) asks for the value of a tensor"),
+        (lambda x: np.sum(x) * x.item(), "the value of a tensor is asked for"),
+        (lambda x: np.sum(x * np.asarray(x)), "a plain array is made of a tensor"),
+        (lambda x: np.sum(x * x.data), "the values of a tensor are asked for"),
         (lambda x: np.sum(x) * [1, 2, 3][np.argmax(x)], "an index depends on the data"),
         (lambda x: x, "must return a scalar"),
         (lambda x: 3.0, "must return a scalar"),
@@ -532,7 +532,7 @@ def test_the_median_of_nothing():
 
 def test_functions_that_must_look_at_values_say_so():
     for f in (np.unique, lambda a: np.ravel(a, "K"), lambda a: np.reshape(a, (3,), order="A")):
-        with pytest.raises(TypeError, match="a plain array is made of a symbol"):
+        with pytest.raises(TypeError, match="a plain array is made of a tensor"):
             derive(lambda a, f=f: np.sum(f(a)), V)
     for f in (np.nanmax, lambda a: np.average(a, weights=a)):
         with pytest.raises(TypeError, match="a Python branch depends on the data"):

@@ -538,17 +538,6 @@ def test_two_optimisers_of_the_same_gradients():
         one.step()
 
 
-def test_sums_are_forgotten_with_their_gradients():
-    from tinygrad_edu.autograd import accumulation
-
-    p = parameter(1, 2)
-    for _ in range(3):
-        (p * p).sum().backward()
-    assert len(accumulation.sums) == 1
-    p.zero_grad()
-    assert not accumulation.sums
-
-
 def test_parts_of_a_model_trained_on_purpose():
     net = network()
     optimizer = SGD(net[2].parameters(), lr=0.1)

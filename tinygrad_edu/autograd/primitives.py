@@ -173,6 +173,18 @@ class Primitive:
                 self.rules += tuple(self._rule(self.each(i), i, count) for i in range(len(self.rules), count))
         return self.rules[:count]
 
+    def kept(self, needed: tuple[bool, ...]) -> set[int]:
+        """The positions of what to keep when these arguments want a gradient: what their rules read.
+
+        Where a rule reads only the shape of something, its node tells it, and just a constant, which has none, is kept.
+        """
+        kept: set[int] = set()
+        for need, rule in zip(needed, self.rules_for(len(needed)), strict=True):
+            if need and rule is not None:
+                kept |= rule.values | {k for k in rule.metadata if k > 0 and not needed[k - 1]}
+                kept |= set(range(1, len(needed) + 1)) if rule.rest else set()
+        return kept
+
     def bind(self, args: tuple[Any, ...], options: Options) -> tuple[tuple[Any, ...], Options]:
         """Arrays and named options of a call; options that no rule honours are refused, never ignored."""
         count = len(self.rules)
@@ -208,21 +220,13 @@ class Primitive:
 
 
 class _Picks(dict[tuple[bool, ...], Callable[[Any], tuple[Any, ...]]]):
-    """For the arguments that want a gradient: what picks out of `(None, y, *arguments)` the values that their rules
-    read, with None for the others.
-
-    Where a rule reads only the shape of something, its node tells it, and just a constant, which has none, is kept.
-    """
+    """What picks the values to keep out of `(None, y, *arguments)`, with None for the others."""
 
     def __init__(self, primitive: Primitive) -> None:
         self.primitive = primitive
 
     def __missing__(self, needed: tuple[bool, ...]) -> Callable[[Any], tuple[Any, ...]]:
-        kept: set[int] = set()
-        for need, rule in zip(needed, self.primitive.rules_for(len(needed)), strict=True):
-            if need and rule is not None:
-                kept |= rule.values | {k for k in rule.metadata if k > 0 and not needed[k - 1]}
-                kept |= set(range(1, len(needed) + 1)) if rule.rest else set()
+        kept = self.primitive.kept(needed)
         self[needed] = pick = operator.itemgetter(*(k + 1 if k in kept else 0 for k in range(len(needed) + 1)))
         return pick
 

@@ -47,8 +47,10 @@ def written(record: Record, known: dict[Any, Formulas]) -> Formulas:
     "dx = g @ weight.T". `known` holds those already written."""
     primitive, options = record.primitive, record.options or {}
     parents = record.nodes
-    saved = record.saved or (None,) * (len(parents) + 1)
-    arguments = [_example(record, k) if value is None else value for k, value in enumerate(saved[1:])]
+    kept = primitive.kept(tuple(node is not None for node in parents)) if record.saved else set()
+    arguments = [
+        record.saved[k + 1] if record.saved and k + 1 in kept else _example(record, k) for k in range(len(parents))
+    ]
     key = (
         primitive,
         tuple(_key(a) for a in arguments),
@@ -144,7 +146,7 @@ def _source(vjp: Callable[..., Any]) -> str:
             bodies = set()
         if len(bodies) == 1:
             return bodies.pop()
-    return f"{'rule' if name == '<lambda>' else name}({', '.join(parameters)})"
+    return f"{'rule' if name == '<lambda>' else name}({', '.join([*parameters[:2], '…'])})"
 
 
 def _lambdas(file: str, line: int, parameters: tuple[str, ...]) -> set[str]:

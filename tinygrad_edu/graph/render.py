@@ -13,7 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..autograd.tensor import Tensor
+from ..autograd.tensor import Tensor, drawings
 
 if TYPE_CHECKING:
     import graphviz
@@ -110,3 +110,6 @@ def _content(output: Tensor, form: str, options: dict[str, Any]) -> bytes:
         return render(output, **options)
     dot = draw_graph(output, **options)
     return lay_out(dot, form) if form != "dot" else dot.source.encode()
+
+
+drawings.append(draw_graph)

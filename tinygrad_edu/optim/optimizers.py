@@ -175,7 +175,7 @@ class Optimizer:
         """
         values = p._data
         made = self._made.get(p)
-        if made is not None and made is values:
+        if made is not None and made is values and made.flags.writeable:  # `detect_anomaly` locks what records need
             self._write(p, made, g, made, group, spare)
             mark_changed(made)
             return
