@@ -18,6 +18,7 @@ from ..nn.layers import Dense, Module
 from ..training.compiled import MOST_SHAPES
 from . import source as writing
 from .derivation import Derivation
+from .helpers import log_softmax, one_hot, sigmoid, softmax
 from .program import Program
 from .tracing import Line
 
@@ -153,7 +154,8 @@ def _named(parameters: Any) -> dict[str, Tensor]:
     return named
 
 
-RESERVED = {"m", "np", "J", "sigmoid", "softmax", "log_softmax", "one_hot", "value_and_gradients"}
+HELPERS = sigmoid, softmax, log_softmax, one_hot
+RESERVED = {"m", "np", "J", "value_and_gradients", *(helper.__name__ for helper in HELPERS)}
 
 
 def _free(name: str, taken: set[str]) -> str:
