@@ -42,7 +42,7 @@ def of_rows(form: Form) -> Form:
     def either(writer: Writer, line: Line) -> Text:
         if line.ndim != 2 or line.options["axis"] not in (1, -1):
             return writer.notation.call(writer, line)
-        return writer.written(form, line)
+        return writer.render(form, line)
 
     return either
 
@@ -54,7 +54,7 @@ def rows_of_labels(labels: Form) -> Form:
         given = line.args[0]
         if given.ndim == 2 and given.shape == line.shape and line.shape[1] > 1:
             return writer.value(given)
-        return writer.written(labels, line)
+        return writer.render(labels, line)
 
     return form
 

@@ -43,9 +43,9 @@ class Writer:
 
     def expression(self, line: Line) -> Text:
         """What the line computes."""
-        return self.written(self.notation.forms.get(function_of(line.function), self.notation.call), line)
+        return self.render(self.notation.forms.get(function_of(line.function), self.notation.call), line)
 
-    def written(self, form: Form, line: Line) -> Text:
+    def render(self, form: Form, line: Line) -> Text:
         return form(self, line) if callable(form) else (form[0], self.filled(form[1], line))
 
     def filled(self, text: str, line: Line) -> str:
