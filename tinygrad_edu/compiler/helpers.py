@@ -82,10 +82,10 @@ def _used(function: Any, text: str) -> Iterator[tuple[str, Any]]:
     known = function.__globals__ | inspect.getclosurevars(function).nonlocals
     table = symtable.symtable(f"from __future__ import annotations\n{text}", "<source>", "exec")
     names: set[str] = set()
-    scopes = [scope for scope in table.get_children() if scope.get_type() == "function"]
+    scopes = [table]
     while scopes:
         scope = scopes.pop()
-        names.update(symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global())
+        names.update(s.get_name() for s in scope.get_symbols() if s.is_global() and s.is_referenced())
         scopes.extend(scope.get_children())
     written = types.ModuleType, types.FunctionType, Primitive, dict, tuple, int, float, str
     return ((name, known[name]) for name in sorted(names) if isinstance(known.get(name), written))
