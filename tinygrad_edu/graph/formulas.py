@@ -10,7 +10,6 @@ import functools
 import inspect
 import linecache
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,28 +17,11 @@ import numpy as np
 from ..autograd.primitives import Primitive
 from ..autograd.recording import Record
 from ..compiler.notation import PYTHON
-from ..compiler.source import Writer
 from ..compiler.tracing import Line, Symbol, writing
+from ..compiler.writer import Writer
 
 LONGEST = 160  # characters; a rule that is longer when written out is shown as its source has it
 Formulas = tuple[str, tuple[str | None, ...]]
-
-
-@dataclass(slots=True)
-class _Written:
-    """What a `Writer` wants to know of a derivation."""
-
-    inputs: tuple[Line, ...] = ()  # whose rows a sum may be divided by: a rule knows of none
-    parameters: tuple[Line, ...] = ()
-    forward: list[Line] = field(default_factory=list)
-    backward: list[Line] = field(default_factory=list)
-
-
-class _OneLine(Writer):
-    """Writes everything where it is used."""
-
-    def _name_lines(self) -> None:
-        pass
 
 
 def written(record: Record, known: dict[Any, Formulas]) -> Formulas:
@@ -117,9 +99,8 @@ def _fitting(made: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def _expression(value: Any, names: dict[Line, str]) -> str | None:
-    writer = _OneLine(_Written(), names, PYTHON)  # type: ignore[arg-type]
     try:
-        text = writer._wrapped(value)[1]
+        text = Writer(PYTHON, names).value(value)[1]
     except Exception:
         return None
     return text if len(text) <= LONGEST else None
