@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.tensor import Tensor
+from ..storage.atomic import replacing
 
 if TYPE_CHECKING:
     import graphviz
@@ -88,14 +89,11 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -
     if not path.parent.is_dir():
         raise FileNotFoundError(f"render_graph: there is no folder {os.fspath(path.parent)!r} for {path.name!r}")
     content = _content(output, form, options)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)  # an old picture stays whole until the new one is
+        with replacing(path) as file:  # an old picture stays whole until the new one is
+            file.write(content)
     except OSError as error:
         raise type(error)(f"render_graph: {os.fspath(path)!r} cannot be written: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

@@ -1,21 +1,17 @@
 """Saving and loading parameters: `.npz` (NumPy's own, never a pickle) and `.safetensors`.
 
-A file is written whole or not at all: into a temporary one beside it (`.net.npz.….tmp`, which nothing takes for a
-model), which takes its name when it is on the disk. It is read with suspicion: what is damaged or not what was
+A file is written whole or not at all (`atomic.replacing`). It is read with suspicion: what is damaged or not what was
 expected raises `ValueError`, before memory is taken for it and with the model left as it was.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import os
-import secrets
-import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..nn.layers import Module
+from .atomic import replacing
 
 Arrays = dict[str, NDArray[Any]]
 Check = Callable[[str, tuple[int, ...]], None]  # of a name and a shape; raises `Refused`
@@ -137,36 +134,6 @@ def _writer(path: Path) -> Callable[[IO[bytes], Arrays], object]:
 
         return write
     raise ValueError(f"{path}: the name must end in .npz or .safetensors")
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` that takes its place when it is complete and on the disk, and else disappears."""
-    path = path.resolve()  # a link goes on pointing to the file
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        error.add_note(f"while saving {path}, which is as it was before")
-        raise
-    _settle(path.parent)
-
-
-def _settle(folder: Path) -> None:
-    """Brings the new name to the disk, where folders can be opened: without, a power cut may bring the old one back."""
-    with contextlib.suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 def _write_npz(file: IO[bytes], arrays: Arrays) -> None:

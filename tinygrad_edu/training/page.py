@@ -16,7 +16,7 @@ from ..autograd.recording import recording, watching
 from ..nn.evaluation import evaluating
 from ..pages.arrays import encoded, number, pixels
 from ..plots import Order
-from ..storage.files import replacing
+from ..storage.atomic import replacing
 from .callbacks import Callback, Training
 
 FRAMES = 60  # epochs whose weights are in the page; of a longer training every second, fourth, …
