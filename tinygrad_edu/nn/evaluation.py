@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd.conversion import numbers, widened
-from ..autograd.recording import no_grad
 from ..autograd.tensor import Tensor
 from ..data import Batches
-from .layers import Module
+from .module import evaluating
 
 Loss = Callable[[Any, Any], Any]
 Metric = Callable[[Any, Any], float]
@@ -69,20 +67,6 @@ def predict(model: Any, X: Any, *, batch_size: int = 1000) -> NDArray[Any]:
     if not pieces:
         raise ValueError("predict: there are no samples")
     return np.concatenate([p.numpy() if isinstance(p, Tensor) else np.asarray(p) for p in pieces])
-
-
-@contextlib.contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """Evaluation mode, without recording; afterwards every module is in its own mode again."""
-    modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
-    for module, _ in modes:
-        module.training = False
-    try:
-        with no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def measured(model: Any, X: Any, y: Any, metrics: Mapping[str, Metric], loss: Loss | None = None) -> dict[str, float]:

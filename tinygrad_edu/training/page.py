@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..autograd.engine import pullback
 from ..autograd.recording import recording, watching
-from ..nn.evaluation import evaluating
+from ..nn.module import evaluating
 from ..pages.arrays import encoded, number, pixels
 from ..plots import Order
 from ..storage.atomic import replacing
