@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .autograd.conversion import as_array
+from .autograd.tensor import Tensor
 from .functional import one_hot as one_hot
 from .random import generator
 
@@ -30,7 +31,7 @@ class Batches:
 
     def __init__(
         self,
-        *arrays: Any,
+        *arrays: Tensor | ArrayLike,
         batch_size: int,
         shuffle: bool = True,
         drop_last: bool = False,
@@ -38,7 +39,7 @@ class Batches:
     ) -> None:
         if not arrays:
             raise TypeError("Batches needs at least one array")
-        self.arrays = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
+        self.arrays: list[Any] = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
         if not all(a.shape for a in self.arrays):
             raise TypeError("Batches: arrays have a row for each sample, got a single number or object")
         lengths = [len(a) for a in self.arrays]
@@ -93,6 +94,10 @@ class Standardizer:
         self.deviation = X.std(axis=0, dtype=np.float64).astype(X.dtype)
         return self
 
+    @overload
+    def __call__(self, X: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, X: ArrayLike) -> NDArray[Any]: ...
     def __call__(self, X: Any) -> Any:
         if self.mean is None or self.deviation is None:
             raise RuntimeError("Standardizer: fit it on the training data first")

@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.conversion import numbers, widened
 from ..autograd.tensor import Tensor
 from ..data import Batches
-from .module import evaluating
+from .module import Module, evaluating
 
 Loss = Callable[[Any, Any], Any]
-Metric = Callable[[Any, Any], float]
+Metric = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
-def accuracy(prediction: Any, target: Any) -> float:
+def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> float:
     """The share of right answers.
 
     `prediction` (m, k): the largest score against labels (m,), (m, 1) or one-hot rows (m, k). `prediction` (m, 1) or
@@ -50,13 +50,13 @@ def accuracy(prediction: Any, target: Any) -> float:
     return _share(p > 0.5, t > 0.5)
 
 
-def _share(guesses: Any, labels: Any) -> float:
+def _share(guesses: NDArray[Any], labels: NDArray[Any]) -> float:
     if guesses.shape != labels.shape:
         raise ValueError(f"accuracy: {len(guesses)} predictions for {len(labels)} labels")
     return float(np.mean(guesses == labels))
 
 
-def predict(model: Any, X: Any, *, batch_size: int = 1000) -> NDArray[Any]:
+def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batch_size: int = 1000) -> NDArray[Any]:
     """The model's output for all rows of `X`, in evaluation mode and without recording.
 
     >>> tg.predict(tg.Sequential(tg.Dense(2, 1), tg.Dropout()), np.ones((5, 2))).shape
@@ -69,7 +69,9 @@ def predict(model: Any, X: Any, *, batch_size: int = 1000) -> NDArray[Any]:
     return np.concatenate([p.numpy() if isinstance(p, Tensor) else np.asarray(p) for p in pieces])
 
 
-def measured(model: Any, X: Any, y: Any, metrics: Mapping[str, Metric], loss: Loss | None = None) -> dict[str, float]:
+def measured(
+    model: Module, X: NDArray[Any], y: NDArray[Any], metrics: Mapping[str, Metric], loss: Loss | None = None
+) -> dict[str, float]:
     """The metrics, and the loss if it is given, of the model as it is."""
     total, outputs = 0.0, []
     with evaluating(model):

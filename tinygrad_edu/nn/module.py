@@ -116,7 +116,7 @@ class Module:
                 found.setdefault(id(value), (name, value))
         return dict(found.values())
 
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor | ArrayLike]) -> None:
         """Sets every parameter from `state`. Raises `ValueError` and changes nothing if a name or shape is wrong."""
         own = self.named_tensors()
         arrays = {n: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in state.items()}

@@ -16,6 +16,7 @@ from ..autograd.tensor import Tensor
 from ..compiler.derivation import Derivation
 from ..compiler.program import Program
 from ..debug.anomaly import check_compiled
+from ..nn.module import Module
 from .progress import progress_bar
 
 Vector = NDArray[np.float64]
@@ -34,7 +35,7 @@ class Minimized:
 
 
 def minimize(
-    model: Any,
+    model: Module | Tensor | Iterable[Tensor],
     loss: Callable[[], Tensor],
     method: str = "CG",
     *,

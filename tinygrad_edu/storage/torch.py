@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..nn.layers import Dense, Module
 
@@ -25,7 +25,7 @@ def to_torch_state_dict(model: Module) -> dict[str, NDArray[Any]]:
     }
 
 
-def from_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
+def from_torch_state_dict(model: Module, state: Mapping[str, ArrayLike]) -> None:
     """Sets the parameters of `model` from those of the same layers in PyTorch: tensors, or arrays as
     `safetensors.numpy.load_file` gives them.
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nn.layers import Module
+from ..nn.module import Module
 from ..optim.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class History(dict[str, list[float]]):
@@ -31,7 +34,7 @@ class History(dict[str, list[float]]):
     def epochs(self) -> int:
         return len(self.get("loss", ()))
 
-    def plot(self) -> Any:
+    def plot(self) -> Figure:
         """A matplotlib figure of all curves over the epochs, those of validation beside those of training."""
         from ..plots import curves
 
@@ -46,7 +49,7 @@ class Training:
     optimizer: Optimizer
     history: History
     epoch: int  # how many are done
-    batch: tuple[Any, Any]  # the last one learned from
+    batch: tuple[NDArray[Any], NDArray[Any]]  # the last one learned from
     loss: Callable[[Any, Any], Any]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.conversion import as_array, widened
 from ..autograd.tensor import Tensor
@@ -32,14 +32,14 @@ Samples = tuple[NDArray[Any], NDArray[Any]]  # inputs and targets, a row for eac
 
 def fit(
     model: Module,
-    X: Any,
-    y: Any,
+    X: Tensor | ArrayLike,
+    y: Tensor | ArrayLike,
     *,
     loss: Loss,
     optimizer: Optimizer,
     epochs: int,
     batch_size: int | None = 32,
-    validation: tuple[Any, Any] | None = None,
+    validation: tuple[Tensor | ArrayLike, Tensor | ArrayLike] | None = None,
     metrics: Sequence[Metric] | Mapping[str, Metric] = (),
     schedule: Schedule | None = None,
     callbacks: Iterable[Callback | Callable[[Training], object]] = (),
@@ -166,7 +166,7 @@ class _Bookkeeping:
         self.hooks = hooks
         self.checkpoint = checkpoint
         self.generators = generators
-        self.bar: Any = None
+        self.bar: Any = None  # tqdm's
         self.steps, self.total = 0, 0.0  # of this epoch: how many, and the sum of the losses of its rows
         for hook in hooks:
             hook.before_training()
@@ -205,7 +205,7 @@ class _Bookkeeping:
             )
         return value
 
-    def after_step(self, value: float, batch: tuple[Any, Any]) -> None:
+    def after_step(self, value: float, batch: Samples) -> None:
         self.steps += 1
         self.total += value * len(batch[0])
         self.training.batch = batch
