@@ -172,7 +172,7 @@ class _Bookkeeping:
             hook.before_training()
         if checkpoint is not None and Path(checkpoint).exists():
             noted = {"loss", *metrics} | (set() if held_out is None else {f"val_{name}" for name in ("loss", *metrics)})
-            resume(checkpoint, training.model, training.optimizer, self.history, hooks, generators, noted)
+            resume(checkpoint, training, hooks, generators, noted)
         training.epoch = self.history.epochs
         self.started = time.perf_counter() - self.history.seconds
 
@@ -232,7 +232,7 @@ class _Bookkeeping:
         for hook in self.hooks:
             hook.after_epoch(self.training)
         if self.checkpoint is not None:
-            store(self.checkpoint, model, self.training.optimizer, history, self.hooks, self.generators)
+            store(self.checkpoint, self.training, self.hooks, self.generators)
         self.interrupt.check()
 
 

@@ -17,7 +17,7 @@ from ..nn.module import evaluating
 from ..pages.arrays import encoded, number, pixels
 from ..plots import Order
 from ..storage.atomic import replacing
-from .callbacks import Callback, Training
+from .callbacks import Callback, History, Training
 
 FRAMES = 60  # epochs whose weights are in the page; of a longer training every second, fourth, …
 UNITS = 36  # units of the first layer that are shown as images
@@ -120,40 +120,12 @@ class TrainingPage(Callback):
     def _page(self, training: Training) -> bytes:
         from ..pages.document import document  # not before it is needed
 
-        history = training.history
-        costs = {name: values for name, values in history.items() if name.endswith(("loss", "cost"))}
-        panels = [
-            ("Loss", costs, True),
-            ("Metrics", {name: values for name, values in history.items() if name not in costs}, False),
-            ("Norm of each parameter's gradient", self.gradients, True),
-            ("Share of dead units", self.dead, False),
-        ]
         data = {
             "epoch": training.epoch,
             "parameters": training.model.num_parameters,
-            "seconds": number(history.seconds),
-            "charts": [
-                {"title": title, "logarithmic": logarithmic, "lines": _lines(curves)}
-                for title, curves, logarithmic in panels
-                if curves
-            ],
-            "frames": [
-                {
-                    "epoch": frame.epoch,
-                    "images": [
-                        {
-                            "name": name,
-                            "rows": image.pixels.shape[0],
-                            "columns": image.pixels.shape[1],
-                            "limit": number(image.limit),
-                            "units": image.units,
-                            "pixels": encoded(image.pixels),
-                        }
-                        for name, image in frame.images.items()
-                    ],
-                }
-                for frame in self.frames
-            ],
+            "seconds": number(training.history.seconds),
+            "charts": self._charts(training.history),
+            "frames": [{"epoch": f.epoch, "images": [_shown(*item) for item in f.images.items()]} for f in self.frames],
             "shapes": {name: p.shape for name, p in training.model.named_parameters()},
         }
         return document(
@@ -163,6 +135,20 @@ class TrainingPage(Callback):
             styles=["page.css", "training.css"],
             scripts=["page.js", "chart.js", "training.js"],
         )
+
+    def _charts(self, history: History) -> list[dict[str, Any]]:
+        costs = {name: values for name, values in history.items() if name.endswith(("loss", "cost"))}
+        panels = [
+            ("Loss", costs, True),
+            ("Metrics", {name: values for name, values in history.items() if name not in costs}, False),
+            ("Norm of each parameter's gradient", self.gradients, True),
+            ("Share of dead units", self.dead, False),
+        ]
+        return [
+            {"title": title, "logarithmic": logarithmic, "lines": _lines(curves)}
+            for title, curves, logarithmic in panels
+            if curves
+        ]
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         state = {"stride": np.array(self.stride)}
@@ -189,6 +175,17 @@ class TrainingPage(Callback):
                 limit, units = state[f"scale.{name}"]
                 frame.images[weight] = Image(array, float(limit), int(units))
         self.frames = [frames[epoch] for epoch in sorted(frames)]
+
+
+def _shown(name: str, image: Image) -> dict[str, Any]:
+    return {
+        "name": name,
+        "rows": image.pixels.shape[0],
+        "columns": image.pixels.shape[1],
+        "limit": number(image.limit),
+        "units": image.units,
+        "pixels": encoded(image.pixels),
+    }
 
 
 def _lines(curves: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
