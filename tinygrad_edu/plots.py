@@ -1,5 +1,5 @@
-"""Pictures of data and of what was learned. Every function returns a matplotlib `Figure`, which shows itself in a
-notebook and is written by `figure.savefig(path)`; no display is needed, and pyplot is not touched."""
+"""Pictures of data and of what was learned. Every function returns a matplotlib `Figure`, which a notebook shows and
+`figure.savefig(path)` writes to a file; no display is needed, and pyplot is not used."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def image_grid(
 ) -> Figure:
     """Images (n, height, width), or square ones unrolled (n, pixels), in a grid.
 
-    `order="F"` for those unrolled column by column (ex4's). `titles` stand above the images, in red where `wrong`.
-    `symmetric` puts 0 at mid grey, the same scale for all: for weights.
+    Use `order="F"` for images that are unrolled column by column (ex4's). `titles` are written above the images, in red
+    where `wrong`. With `symmetric`, for weights, 0 is mid grey and all images have the same scale.
 
     >>> figure = tg.plots.image_grid(np.zeros((4, 8, 8)), columns=2, titles=list("abcd"))
     >>> figure.savefig("images.png")
@@ -73,7 +73,7 @@ def _squares(images: NDArray[Any], order: Order) -> NDArray[Any]:
 
 
 def digit_grid(X: ArrayLike, *, columns: int = 10, order: Order = "C") -> Figure:
-    """Digits, one beside the other: the picture with which the exercises begin.
+    """Digits side by side: the picture with which the exercises begin.
 
     >>> figure = tg.plots.digit_grid(np.zeros((20, 784)))
     """
@@ -121,9 +121,9 @@ def misclassified(
 
 
 def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", title: str = "") -> Figure:
-    """Curves over epochs or iterations: costs above each other, and what is measured otherwise below.
+    """Curves over epochs or iterations: the costs in one panel, and everything else that was measured below.
 
-    Names that differ in "val_" share a colour; validation is dashed.
+    "loss" and "val_loss" share a colour, as do others that differ only in "val_"; validation is dashed.
 
     >>> figure = tg.plots.curves({"loss": [2.0, 1.0], "val_loss": [2.5, 1.5], "accuracy": [0.5, 0.9]})
     """
@@ -186,7 +186,7 @@ def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | N
 
 
 def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = False) -> Figure:
-    """How often each label (rows) was predicted as each class (columns); with `normalize`, as parts of the row.
+    """How often each label (rows) was predicted as each class (columns); with `normalize`, as a share of the row.
 
     >>> figure = tg.plots.confusion_matrix([0, 1, 1], [0, 1, 0])
     """
@@ -224,7 +224,7 @@ def drawn(model: Model, height: int, width: int) -> NDArray[Any]:
 
 
 def pictures(images: Mapping[str, ArrayLike], *, height: float = 3.0) -> Figure:
-    """Pictures, grey or in colour and of any sizes, one beside the other under their titles.
+    """Pictures side by side under their titles, grey or in colour and of any size.
 
     >>> figure = tg.plots.pictures({"black": np.zeros((4, 4)), "white": np.ones((4, 4))})
     """

@@ -1,4 +1,4 @@
-"""A model as it is: its predictions, and how good they are."""
+"""What a model predicts, and how good its predictions are."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Metric = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
 def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> float:
-    """The share of right answers.
+    """The share of predictions that are right.
 
     `prediction` (m, k): the largest score against labels (m,), (m, 1) or one-hot rows (m, k). `prediction` (m, 1) or
     (m,): predicted labels, if they are integers, or probabilities of class 1, against 0 and 1. Raises `ValueError` for
-    numbers that are no probabilities (such as logits: apply `sigmoid`), and for impossible labels.
+    numbers that are not probabilities (such as logits: apply `sigmoid`), and for impossible labels.
 
     >>> tg.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
     0.5
@@ -42,7 +42,7 @@ def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> floa
         return _share(p, t)
     if not np.all((p >= 0) & (p <= 1)):
         raise ValueError(
-            f"accuracy: {p.min():.4g} to {p.max():.4g} are no probabilities; apply sigmoid to logits, or give labels "
+            f"accuracy: {p.min():.4g} to {p.max():.4g} are not probabilities; apply sigmoid to logits, or pass labels "
             "as integers"
         )
     if not np.all((t == 0) | (t == 1)):
@@ -72,7 +72,7 @@ def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batc
 def measured(
     model: Module, X: NDArray[Any], y: NDArray[Any], metrics: Mapping[str, Metric], loss: Loss | None = None
 ) -> dict[str, float]:
-    """The metrics, and the loss if it is given, of the model as it is."""
+    """The metrics, and the loss if it is given, in evaluation mode."""
     total, outputs = 0.0, []
     with evaluating(model):
         for a, b in Batches(X, y, batch_size=1000, shuffle=False):

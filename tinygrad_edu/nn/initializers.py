@@ -1,4 +1,4 @@
-"""What weights begin with: functions `(shape, rng) -> array`, where shape is (in_features, out_features)."""
+"""Initial weights: functions `(shape, rng) -> array`, where shape is (in_features, out_features)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.fl
 
 
 def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """0 everywhere: for a single layer; behind another one, all units would learn the same.
+    """0 everywhere. Only for a single layer: after another one, all units would learn the same.
 
     >>> tg.nn.zeros((1, 2), np.random.default_rng(0))
     array([[0., 0.]])

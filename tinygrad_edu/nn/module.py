@@ -88,7 +88,7 @@ class Module:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers are learned."""
+        """How many numbers are learned: the elements of all parameters."""
         return sum(p.size for p in self.parameters())
 
     def zero_grad(self) -> None:
@@ -105,11 +105,11 @@ class Module:
         return self.train(False)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """Copies of the parameters' arrays under their names, frozen ones and other tensors that are kept included."""
+        """Copies of the parameters' arrays by name, including frozen ones and other tensors that the modules keep."""
         return {name: t.data.copy(order="K") for name, t in self.named_tensors().items()}
 
     def named_tensors(self) -> dict[str, Tensor]:
-        """All leaf tensors by name, each once: the parameters, frozen ones, and others that are kept."""
+        """All leaf tensors by name, each once: the parameters, frozen ones, and others that the modules keep."""
         found: dict[int, tuple[str, Tensor]] = {}
         for name, value in self._walk():
             if isinstance(value, Tensor) and value.is_leaf:
@@ -168,7 +168,7 @@ class Module:
         return _table(rows)
 
     def _describe(self) -> str:
-        """What stands between the parentheses of `repr`."""
+        """What `repr` writes between the parentheses."""
         return ""
 
     def __repr__(self) -> str:

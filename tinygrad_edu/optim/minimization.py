@@ -25,8 +25,8 @@ METHODS = ("CG", "TNC", "L-BFGS-B")
 
 @dataclass
 class Minimized:
-    """Where a minimisation is, or ended: the cost, how many iterations and evaluations of cost and gradient it took,
-    and, at the end, why it stopped."""
+    """Where a minimisation is, or where it ended: the cost, the number of iterations and of evaluations of cost and
+    gradient, and, at the end, why it stopped."""
 
     cost: float
     iterations: int
@@ -44,16 +44,16 @@ def minimize(
     compiled: bool = False,
     progress: bool | None = None,
 ) -> Minimized:
-    """Minimises `loss()`, a scalar of the parameters of `model` (a module, or tensors), and leaves them at the end.
+    """Minimises `loss()`, a scalar computed from the parameters of `model` (a module, or tensors), with SciPy.
 
     The parameters are unrolled into one vector for `scipy.optimize.minimize` and put back, in their own precision.
     `method` is "CG" (conjugate gradients), "L-BFGS-B" (limited-memory quasi-Newton), or "TNC" (truncated Newton).
-    `max_iter` bounds the iterations; for "TNC", where SciPy counts those, the evaluations. `callback` is called after
-    each iteration, with the parameters in place; it ends the minimisation by raising `StopIteration`. Ctrl-C ends it
-    too; the parameters stay at the last iteration.
+    `max_iter` is the largest number of iterations or, for "TNC", of evaluations, which is what SciPy counts there.
+    `callback` is called after each iteration, with the parameters in place, and may raise `StopIteration` to end the
+    minimisation. Ctrl-C ends it too; the parameters stay at the last iteration.
 
-    With `compiled`, the loss is run once on symbols and then evaluated without recording (see `compile_step`; arrays
-    that it holds are constants). `progress` is that of `fit`.
+    With `compiled`, the loss is traced once and then evaluated without recording (see `compile_step`; arrays that it
+    uses are constants). `progress` is as in `fit`.
 
     Raises `ValueError` for an unknown method, or if the cost is not finite at the start, `ImportError` without SciPy
     (extra `examples`).
@@ -78,7 +78,7 @@ def minimize(
 
 
 def _options(method: str, max_iter: int) -> dict[str, int]:
-    """The bounds that SciPy is given; it has others of its own, on evaluations."""
+    """The limits for SciPy, which has others of its own on evaluations."""
     if method == "TNC":
         return {"maxfun": max_iter}
     return {"maxiter": max_iter} | ({"maxfun": 1000 * max_iter} if method == "L-BFGS-B" else {})
@@ -113,7 +113,7 @@ class _Objective:
         return cost, np.concatenate(pieces).astype(np.float64, copy=False)
 
     def put_back(self, x: Vector) -> None:
-        """Rolls the vector up into the parameters."""
+        """Sets the parameters from the vector."""
         for p, piece in zip(self.parameters, np.split(x, self.ends), strict=True):
             p.data = piece.reshape(p.shape).astype(p.dtype)
 

@@ -29,13 +29,13 @@ REAL = {"BOOL", "U8", "U16", "U32", "U64", "I8", "I16", "I32", "I64", "F16", "F3
 
 
 class Refused(ValueError):
-    """What is wrong with the contents of a file, without its name."""
+    """What is wrong with the contents of a file; the message does not have its name yet."""
 
 
 def save(model: Module, path: PathLike) -> None:
-    """Writes the parameters of `model` under their names ("0.weight"), as `.npz` or `.safetensors` by the ending.
+    """Writes the parameters of `model` under their names ("0.weight"), to an `.npz` or a `.safetensors` file.
 
-    The file appears under its name only when it is complete, so that an interrupted save leaves an older one whole.
+    The file appears under its name only when it is complete, so an interrupted save leaves an older file as it was.
     Raises `ValueError` for another ending, `ImportError` if `.safetensors` is asked for without that package (extra
     `examples`).
 
@@ -83,7 +83,7 @@ BUILD = "Build the model as it was when it was saved"
 
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: PathLike) -> None:
-    """Writes arrays of numbers under their names, whole or not at all."""
+    """Writes arrays of numbers under their names; the file is complete or not there."""
     path = Path(path)
     write = _writer(path)
     if path.exists() and not path.is_file():
@@ -115,7 +115,7 @@ def load_arrays(path: PathLike, check: Check) -> Arrays:
         raise
     except Exception as error:  # whatever it is that the parsers stumble over
         raise ValueError(
-            f"{path}: damaged, or no {path.suffix} file ({error}). Take an older copy, or save the model again"
+            f"{path}: damaged, or not a {path.suffix} file ({error}). Take an older copy, or save the model again"
         ) from None
 
 
@@ -185,7 +185,7 @@ def _read_array(file: IO[bytes], name: str, size: int, check: Check) -> NDArray[
     content = head.read()
     content += file.read(wanted - len(content))  # with the last byte, the checksum is compared
     if len(content) != wanted:
-        raise Refused(f"{name}: its numbers are not all there. The file is damaged: take an older copy")
+        raise Refused(f"{name}: some of its numbers are missing. The file is damaged: take an older copy")
     array = np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")
     return array.astype(dtype.newbyteorder("="))  # also a copy that can be written to
 
@@ -197,8 +197,8 @@ def _read_safetensors(path: Path, check: Check) -> Arrays:
         written = (file.metadata() or {}).get("crc32")
         if written is None:
             raise Refused(
-                "not written by `save`, so it does not say how its weights lie. If they are PyTorch's, (out, in), "
-                "read it with from_torch_state_dict(model, safetensors.numpy.load_file(path)); if they are "
+                "not written by `save`, so it does not say how its weights are laid out. If they are PyTorch's, "
+                "(out, in), read it with from_torch_state_dict(model, safetensors.numpy.load_file(path)); if they are "
                 "(in, out), with model.load_state_dict(safetensors.numpy.load_file(path))"
             )
         for name in file.keys():  # noqa: SIM118  (not a dict)

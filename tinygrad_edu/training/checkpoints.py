@@ -1,4 +1,4 @@
-"""Checkpoints: all that a training needs to go on to the same bits."""
+"""Checkpoints: everything that a training needs to continue with the same results to the last bit."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Entries = dict[str, NDArray[Any]]  # of one part of the file, by name
 
 
 def generators_of(model: Module, rng: np.random.Generator) -> list[np.random.Generator]:
-    """All that the training draws random numbers from, each once."""
+    """All generators that the training draws random numbers from, each once."""
     found = [rng, generator()]
     found += [value for m in model.modules() for value in vars(m).values() if isinstance(value, np.random.Generator)]
     return list({id(g): g for g in found}.values())
 
 
 class _State(NamedTuple):
-    """All that changes while a training goes on, but for its history."""
+    """Everything that changes during a training, except its history."""
 
     model: Entries
     optimizer: Entries
@@ -77,7 +77,7 @@ def resume(
     generators: Sequence[np.random.Generator],
     noted: set[str],
 ) -> None:
-    """Brings the training to where the checkpoint was written; `noted` is what the history of this one holds.
+    """Brings the training to where the checkpoint was written; `noted` are the names in this training's history.
 
     Raises `ValueError`, with everything left as it was, if the file is damaged or is that of another training.
     """
@@ -95,7 +95,7 @@ def resume(
 
 
 def _read(path: PathLike, model: Entries) -> dict[str, Entries]:
-    """The parts of the file; what does not fit the model is refused before memory is taken for it."""
+    """The parts of the file; what does not fit the model is refused before memory is used for it."""
     left = Path(path).stat().st_size  # of what the file may hold: its arrays are not compressed
 
     def check(name: str, shape: tuple[int, ...]) -> None:
@@ -123,11 +123,15 @@ def _checked(parts: dict[str, Entries], now: _State, noted: set[str]) -> tuple[l
             raise ValueError(f"{name} is {values.dtype}, the model's is {now.model[name].dtype}")
     states: list[Any] = json.loads(parts["random"]["states"].tobytes())
     if len(states) != len(now.generators):
-        raise ValueError(f"it has the states of {len(states)} generators, here are {len(now.generators)}")
+        raise ValueError(
+            f"it has the states of {len(states)} random generators, this training uses {len(now.generators)}"
+        )
     seconds = float(parts["history"]["seconds"])
     measured = parts["history"].keys() - {"seconds"}
     if measured != noted:
-        raise ValueError(f"it measured {', '.join(sorted(measured))}, this training {', '.join(sorted(noted))}")
+        raise ValueError(
+            f"it measured {', '.join(sorted(measured))}, this training measures {', '.join(sorted(noted))}"
+        )
     return states, seconds
 
 

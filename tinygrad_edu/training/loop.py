@@ -48,27 +48,29 @@ def fit(
     progress: bool | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> History:
-    """Minimises the mean of `loss(model(X), y)`, itself a mean over rows, with `optimizer`; returns the history.
+    """Trains `model`: minimises `loss(model(X), y)`, a mean over rows, with `optimizer`. Returns the history.
 
-    `X` and `y` are rows of samples and what belongs to them; floats are brought to the precision of the model.
-    `batch_size` samples make a step, drawn in a new order in each epoch from `rng` (a Generator, a seed, or None for
-    the package's own); None makes one step of all. "loss" in the history is the mean over the epoch while it learned;
-    the `metrics`, functions `(prediction, target) -> float` by name, are of the model after the epoch, with dropout
-    off, on the training data and, as "val_…" and with the loss, on the `validation` data. `schedule(t)` sets the
-    learning rate, of all parameter groups, before each step, t in epochs.
+    Each row of `X` is a sample and each row of `y` its target; floats are converted to the precision of the model. A
+    step uses `batch_size` samples, shuffled anew in each epoch with `rng` (a Generator, a seed, or None for the
+    package's own generator); with `batch_size=None`, it uses all of them.
 
-    With `checkpoint`, a file in `.npz`, all that is needed to go on is written there after each epoch (model,
-    optimiser, generators, history, callbacks); called again with the same arguments, `fit` goes on from there, to the
-    same bits as if it had not been stopped.
+    "loss" in the history is the mean over the steps of an epoch, while the model was learning. The `metrics`, functions
+    `(prediction, target) -> float` in a list or by name, are computed after each epoch, without dropout, on the
+    training data and on the `validation` data, there together with the loss and under names that begin with "val_".
+    `schedule(t)` sets the learning rate of all parameter groups before each step; t counts epochs.
 
-    With `compiled`, steps run without recording: faster, to the same numbers, provided that the model and the loss are
-    made of functions of arrays. See `compile_step`: they must not look at values, and what they draw from a generator
-    of their own, instead of by `dropout`, is drawn once.
+    With `checkpoint`, the name of an `.npz` file, everything that is needed to continue is written to it after each
+    epoch (model, optimiser, generators, history, callbacks). Called again with the same arguments, `fit` continues from
+    there, with the same results to the last bit as if it had never been stopped.
 
-    `progress`: True shows a bar, False none, None one where somebody looks (a terminal or a notebook, and tqdm is
-    installed). Ctrl-C ends the training when the step is complete (pressed twice, at once), and what was learned stays.
+    With `compiled`, steps run without recording: faster, and with the same numbers, if the model and the loss are made
+    of functions of arrays. They must not look at values (see `compile_step`), and random numbers that they draw
+    themselves, other than by `dropout`, are drawn only once.
 
-    Raises `FloatingPointError` when the loss is not finite, with the parameters from before that step.
+    `progress`: True shows a progress bar, False shows none, None shows one in a terminal or a notebook if tqdm is
+    installed. Ctrl-C ends the training after the current step (pressed twice, at once) and keeps what was learned.
+
+    Raises `FloatingPointError` if the loss is not finite; the parameters are then as they were before that step.
 
     >>> net = tg.Dense(2, 1, rng=0)
     >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -146,7 +148,7 @@ def _scalar(J: Any) -> float:
 
 
 class _Bookkeeping:
-    """What `fit` does beside learning: the history, callbacks, checkpoints, the bar, Ctrl-C and the modules' modes."""
+    """What `fit` does besides learning: the history, callbacks, checkpoints, the bar, Ctrl-C and the modules' modes."""
 
     def __init__(
         self,
@@ -200,8 +202,8 @@ class _Bookkeeping:
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"fit: the loss became {value} in epoch {self.training.epoch + 1}, step {self.steps + 1}. Is the "
-                "learning rate too large, or is there NaN in the data? Inside detect_anomaly() the operation where it "
-                "began is named. The parameters are those from before this step"
+                "learning rate too large, or is there NaN in the data? Run it inside detect_anomaly() to see the "
+                "operation where it began. The parameters are as they were before this step"
             )
         return value
 
@@ -264,21 +266,24 @@ class _Interrupt:
 
 
 def _check_kinds(model: Any, loss: Any, optimizer: Any, metrics: Any, schedule: Any) -> None:
-    """Refuses what is something else than `fit` asks for."""
+    """Raises `TypeError` for an argument of the wrong kind."""
     if not isinstance(model, Module):
-        raise TypeError(f"fit: the model is a Module, such as Sequential(…), not {model!r}")
+        raise TypeError(f"fit: the model must be a Module, such as Sequential(…), not {model!r}")
     if not callable(loss):
-        raise TypeError(f"fit: loss is a function (prediction, target), such as mse_loss, not {loss!r}")
+        raise TypeError(f"fit: loss must be a function (prediction, target), such as mse_loss, not {loss!r}")
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"fit: optimizer is an optimiser, such as SGD(model.parameters(), lr=0.1), not {optimizer!r}")
+        raise TypeError(
+            f"fit: optimizer must be an optimiser, such as SGD(model.parameters(), lr=0.1), not {optimizer!r}"
+        )
     listed = metrics.values() if isinstance(metrics, Mapping) else metrics
     if isinstance(listed, str) or not isinstance(listed, Iterable) or not all(map(callable, listed)):
         raise TypeError(
-            f"fit: metrics are functions (prediction, target) in a list, such as [accuracy], not {metrics!r}"
+            f"fit: metrics must be functions (prediction, target) in a list, such as [accuracy], not {metrics!r}"
         )
     if schedule is not None and not callable(schedule):
         raise TypeError(
-            f"fit: schedule is a function of the time in epochs, not {schedule!r}; a rate is the optimiser's lr"
+            f"fit: schedule must be a function of the time in epochs, not {schedule!r}; set a fixed rate as the "
+            "optimiser's lr"
         )
 
 
@@ -287,7 +292,8 @@ def _check_numbers(epochs: Any, batch_size: Any) -> None:
         raise ValueError(f"fit: epochs must be a whole number of at least 0, got {epochs!r}")
     if batch_size is not None and not _is_count(batch_size, 1):
         raise ValueError(
-            f"fit: batch_size must be a whole number of at least 1, or None for one step of all; got {batch_size!r}"
+            f"fit: batch_size must be a whole number of at least 1, or None to use all samples in each step; got "
+            f"{batch_size!r}"
         )
 
 
@@ -297,9 +303,9 @@ def _is_count(value: Any, least: int) -> bool:
 
 def _check_places(validation: Any, checkpoint: Any) -> None:
     if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
-        raise TypeError("fit: validation is a pair of inputs and targets, (X, y)")
+        raise TypeError("fit: validation must be a pair of inputs and targets, (X, y)")
     if checkpoint is not None and (Path(checkpoint).suffix != ".npz" or not Path(checkpoint).parent.is_dir()):
-        raise ValueError(f"fit: checkpoint={str(checkpoint)!r} must be a file in .npz, in a folder that exists")
+        raise ValueError(f"fit: checkpoint={str(checkpoint)!r} must be an .npz file in a folder that exists")
 
 
 def _samples(model: Module, X: Any, y: Any, validation: Any) -> tuple[Samples, Samples | None]:
@@ -309,7 +315,7 @@ def _samples(model: Module, X: Any, y: Any, validation: Any) -> tuple[Samples, S
     def given(what: str, values: Any) -> NDArray[Any]:
         array = values.numpy() if isinstance(values, Tensor) else as_array(values)
         if not array.shape:
-            raise TypeError(f"fit: {what} is an array with a row for each sample, got {array!r}")
+            raise TypeError(f"fit: {what} must be an array with a row for each sample, got {array!r}")
         return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
 
     data, held_out = (given("X", X), given("y", y)), None
@@ -321,7 +327,7 @@ def _samples(model: Module, X: Any, y: Any, validation: Any) -> tuple[Samples, S
 
 
 def _check_parameters(model: Module, optimizer: Optimizer) -> None:
-    """Refuses an optimiser that was made for another model, or before a layer of this one was replaced."""
+    """Raises `ValueError` if the optimiser was made for another model, or before a layer of this one was replaced."""
     held = optimizer.parameters()
     own = {id(p) for p in model.parameters()}
     lacking = [name for name, p in model.named_parameters() if all(p is not q for q in held)]
@@ -329,7 +335,7 @@ def _check_parameters(model: Module, optimizer: Optimizer) -> None:
     if lacking and foreign:
         raise ValueError(
             f"fit: the optimiser lacks {', '.join(lacking)} of the model, and holds {foreign} parameters that are not "
-            "the model's. Was a layer replaced after the optimiser was made? Make it of the finished model: "
-            f"{type(optimizer).__name__}(model.parameters(), …). What shall not learn is frozen by "
-            "requires_grad = False"
+            "the model's. Was a layer replaced after the optimiser was made? Make the optimiser from the finished "
+            f"model: {type(optimizer).__name__}(model.parameters(), …). Freeze parameters that should not be trained "
+            "(p.requires_grad = False)"
         )
