@@ -63,10 +63,14 @@ def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batc
     (5, 1)
     """
     with evaluating(model):
-        pieces = [model(widened(x)) for (x,) in Batches(X, batch_size=batch_size, shuffle=False)]
+        pieces = [_array(model(widened(x))) for (x,) in Batches(X, batch_size=batch_size, shuffle=False)]
     if not pieces:
         raise ValueError("predict: there are no samples")
-    return np.concatenate([p.numpy() if isinstance(p, Tensor) else np.asarray(p) for p in pieces])
+    return np.concatenate(pieces)
+
+
+def _array(output: Any) -> NDArray[Any]:
+    return output.numpy() if isinstance(output, Tensor) else np.asarray(output)
 
 
 def measured(
@@ -79,7 +83,7 @@ def measured(
             output = model(widened(a))
             if loss is not None:  # of the output itself, which knows the logits it was made of
                 total += float(loss(output, b)) * len(a)
-            outputs.append(output.numpy() if isinstance(output, Tensor) else np.asarray(output))
+            outputs.append(_array(output))
     prediction = np.concatenate(outputs)
     values = {name: metric(prediction, y) for name, metric in metrics.items()}
     return values if loss is None else {"loss": total / len(X)} | values
