@@ -155,3 +155,20 @@ def test_a_symbol_that_was_kept_is_refused():
     for use in (lambda s: s + 1, np.exp, float, lambda s: s.numpy(), lambda s: s > 0):
         with pytest.raises(TypeError, match=r"a tensor of a traced function is used outside of it.* at .*test_threads"):
             use(kept[0])
+
+
+def test_drawings_and_files_of_one_name(switching, tmp_path):
+    """The last one to write stays, whole; nobody fails, and no temporary file is left."""
+    net = tg.Sequential(tg.Dense(2, 3, rng=0), tg.Tanh(), tg.Dense(3, 1, rng=1))
+    J = net(np.ones((4, 2))).sum()
+    drawn = tg.draw_graph(J, model=net).source
+
+    def write(k):
+        for _ in range(10):
+            tg.render_graph(J, tmp_path / "graph.dot", model=net)
+            tg.save(net, tmp_path / "net.npz")
+
+    at_once(write)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["graph.dot", "net.npz"]
+    assert (tmp_path / "graph.dot").read_text("utf-8") == drawn
+    tg.load(net, tmp_path / "net.npz")
