@@ -1,13 +1,19 @@
-"""Hypothesis profiles, and where the real data are."""
+"""Hypothesis profiles, where the real data are, and which tests come first."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# One thread of BLAS in each process, unless somebody says otherwise: several workers would wait for each other's, and
+# a sum's order would depend on the machine. NumPy reads this when it is loaded, which is after this file.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # What a shell starts in the background ignores Ctrl-C, and so do its children, some of which are tested with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -16,6 +22,21 @@ CALM = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, Health
 settings.register_profile("ci", derandomize=True, database=None, print_blob=True, **CALM)
 settings.register_profile("local", **CALM)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    """The program that starts another Python; there are environments whose own cannot be started again."""
+    try:
+        subprocess.run([sys.executable, "-c", ""], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"{sys.executable} does not start")
+    return sys.executable
 
 
 @pytest.fixture(scope="session")

@@ -197,7 +197,7 @@ class TestUsersPrimitives:
         assert gradcheck(squared, np.array([3.0]))
 
 
-def test_importing_loads_only_what_it_needs_and_changes_nothing():
+def test_importing_loads_only_what_it_needs_and_changes_nothing(python):
     code = """
 import sys, warnings, numpy as np
 before = np.geterr(), np.get_printoptions(), warnings.filters[:], sys.getrecursionlimit(), np.random.get_state()[1][0]
@@ -208,7 +208,7 @@ assert all(hasattr(tg, name) for name in tg.__all__)
 for name in ("scipy", "matplotlib", "sklearn", "mlxtend", "pygraphviz", "tqdm", "pandas"):
     assert name not in sys.modules, name
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([python, "-c", code], check=True)
 
 
 def test_gradients_of_leaves_are_arrays_of_their_own_also_where_they_came_as_views():

@@ -424,6 +424,7 @@ def test_gradients_that_are_others_memory_are_left_alone(make):
     np.testing.assert_allclose(results[1], results[0], rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_long_functions_source_is_cut_in_lines():
     def f(x):
         for _ in range(1000):

@@ -26,6 +26,7 @@ def test_all_do_the_same_work(name):
     assert losses[0][2] < losses[0][0]
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     command = [sys.executable, "-m", "tests.benchmarks", "image", "chain", "--rounds", "1"]
     command += ["--plot", tmp_path / "b.png", "--peers", "NumPy by hand", "recorded", "compiled"]
@@ -34,6 +35,7 @@ def test_the_command(tmp_path):
     assert "left out" not in done.stdout and (tmp_path / "b.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_growth_is_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(growth, "SERIES", {name: (sizes[:2], make) for name, (sizes, make) in growth.SERIES.items()})
     results = growth.measure(1)

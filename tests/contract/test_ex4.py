@@ -140,6 +140,7 @@ class TestOnTheDigits:
             assert cost(net, X, Y, lam).item() == pytest.approx(expected, abs=1e-12)
         assert np.mean(net(X).argmax(axis=1) == y) == 0.9752
 
+    @pytest.mark.slow
     def test_800_iterations_of_gradient_descent(self, digits):
         X, y = digits
         Y = one_hot(y, 10)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
 SCRIPTS = Path(__file__).resolve().parents[2] / "examples"
 for needed in ("mlxtend", "matplotlib", "tqdm", "scipy"):
     pytest.importorskip(needed, reason="the examples need the extra examples")
@@ -23,6 +27,17 @@ def run(script, *arguments, cwd, code=0):
     )
     assert done.returncode == code, done.stderr
     return done.stdout + (done.stderr if code else "")
+
+
+def parsed(script, *arguments, monkeypatch, code=0):
+    """What a script says that gets no further than its arguments: in this process, which has imported it all."""
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    monkeypatch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+    assert (stopped.value.code or 0) == code, said.getvalue()
+    return said.getvalue()
 
 
 def test_ex4_digits(tmp_path, data_folder):
@@ -76,8 +91,8 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path):
     assert re.search(r"Stopped after \d+ steps", out) and "training accuracy" in out
 
 
-def test_help_and_bad_arguments(tmp_path):
-    text = run("ex4_digits.py", "--help", cwd=tmp_path)
+def test_help_and_bad_arguments(tmp_path, monkeypatch):
+    text = parsed("ex4_digits.py", "--help", monkeypatch=monkeypatch)
     for option in (
         "--data",
         "--weights",
@@ -105,7 +120,7 @@ def test_help_and_bad_arguments(tmp_path):
         ("--alpha", -1),
         ("--batch-size", 0),
     ):
-        assert f"error: argument {bad[0]}: must be " in run("ex4_digits.py", *bad, cwd=tmp_path, code=2)
+        assert f"error: argument {bad[0]}: must be " in parsed("ex4_digits.py", *bad, monkeypatch=monkeypatch, code=2)
 
 
 def pictures(folder):
@@ -198,9 +213,10 @@ def test_learn_image_with_the_articles_data(tmp_path, data_folder):
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("[!_]*.py")))
-def test_every_script_says_what_it_does(script, tmp_path):
+def test_every_script_says_what_it_does(script, tmp_path, monkeypatch):
     if script == "parameter_scan.py":
         pytest.importorskip("optuna", reason="the scan needs the extra scan")
-    text = run(script, "--help", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    text = parsed(script, "--help", monkeypatch=monkeypatch)
     assert "--seed" in text and "--out" in text and not list(tmp_path.iterdir())
-    assert "error: " in run(script, "--seed", -1, cwd=tmp_path, code=2)
+    assert "error: " in parsed(script, "--seed", -1, monkeypatch=monkeypatch, code=2)

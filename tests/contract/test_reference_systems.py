@@ -36,6 +36,7 @@ def ex4_network():
     return net
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "max_iter", "cost", "accuracy"),
     [("CG", 50, (0.46565, 0.46965), (0.959, 0.965)), ("TNC", 400, (0, 1), (0.98, 1)),
@@ -57,6 +58,7 @@ def test_ex4_minimised(digits, method, max_iter, cost, accuracy):
 # MNIST's zeros and ones
 
 
+@pytest.mark.slow
 def test_zeros_and_ones(data_folder):
     (X, y), (X_test, y_test) = datasets.load_mnist(data_folder / "mnist.npz")
     X, y, X_test, y_test = X[y < 2], y[y < 2].reshape(-1, 1), X_test[y_test < 2], y_test[y_test < 2]
@@ -108,6 +110,7 @@ def test_rose():
     assert costs[::1000] == pytest.approx(published, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_image(data_folder):
     """The recommended setting: L-BFGS-B from He's initial weights. 0.0888 is where the article's 28,000 steps end."""
     threadpoolctl = pytest.importorskip("threadpoolctl", reason="needs the extra examples")

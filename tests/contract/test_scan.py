@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 optuna = pytest.importorskip("optuna", reason="the scan needs the extra scan")
+pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "parameter_scan.py"
 GRID = ("--layers", "1,2", "--units", "3,4,5", "--iterations", "150,300", "--size", "16")
 

@@ -27,6 +27,7 @@ def test_the_program_runs(tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_strictly(tmp_path):
     pytest.importorskip("mypy", reason="needs the extra dev")
     venv.create(tmp_path / "venv", with_pip=False)

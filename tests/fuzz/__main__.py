@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import time
 from collections import Counter
@@ -19,8 +20,12 @@ def main() -> None:
     start, counts, reports = time.perf_counter(), Counter[str](), list[str]()
     parts = [range(k, min(k + 250, options.seed + options.programs))
              for k in range(options.seed, options.seed + options.programs, 250)]  # fmt: skip
-    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        for k, (found, wrong) in enumerate(pool.imap_unordered(fuzz, parts), 1):
+    with contextlib.ExitStack() as stack:
+        results = map(fuzz, parts)  # one worker needs no process of its own
+        if options.workers > 1:
+            pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(options.workers))
+            results = pool.imap_unordered(fuzz, parts)
+        for k, (found, wrong) in enumerate(results, 1):
             counts += found
             reports += wrong
             print(*wrong, sep="\n", end="", flush=True)

@@ -87,6 +87,7 @@ def test_a_leaf_alone_and_what_is_no_tensor():
         draw_graph(np.ones(2))
 
 
+@pytest.mark.slow
 def test_100_000_operations_deep():
     x = Tensor(1.0, requires_grad=True)
     y = x
@@ -324,6 +325,7 @@ def test_a_folded_module_hides_its_parameters_but_not_what_others_read():
         draw_graph(loss, max_nodes=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", ["chain", "cells"])
 def test_100_000_operations_in_5_seconds_and_500_megabytes(build):
     class Cell(Module):

@@ -428,6 +428,7 @@ def test_a_leaf_alone_and_an_empty_array(browser):
     assert "no elements" in browser.text("#card") and browser.console() == []
 
 
+@pytest.mark.slow
 def test_a_thousand_operations_stay_fluid(browser):
     """From the key to after the next frame, in the page: at the beginning, in the middle, and with all in view."""
     started = time.perf_counter()
