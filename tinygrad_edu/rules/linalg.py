@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import on_values, option
-from ..autograd.primitives import FUNCTIONS, primitive, rule
+from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.recording import plain
 from .elementwise import ratio
-from .products import cross, matmul, outer, tensordot, vecdot
 from .reductions import restored
 
 # Inverses and determinants
@@ -40,6 +39,7 @@ rule(
 )
 
 
+@implements(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
     if hermitian:
         raise TypeError("pinv: hermitian=True is not supported on tensors; leave it out")
@@ -67,6 +67,7 @@ rule(
 )
 
 
+@implements(np.linalg.solve)
 def solve(a: Any, b: Any) -> Any:
     return _solve(a, b) if np.ndim(b) > 1 else _solve(a, np.expand_dims(b, -1))[..., 0]
 
@@ -118,6 +119,7 @@ def _sign_of_det(a: Any) -> Any:
     return np.linalg.slogdet(a)[0]
 
 
+@implements(np.linalg.slogdet)
 def slogdet(a: Any) -> Any:
     return SlogdetResult(_sign_of_det(a), _log_abs_det(a))
 
@@ -149,6 +151,7 @@ rule(
 )
 
 
+@implements(np.linalg.cholesky)
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     return _cholesky(a.mT).mT if upper else _cholesky(a)
 
@@ -203,11 +206,13 @@ def _diagonal(x: Any) -> Any:
     return x[..., None] * np.eye(x.shape[-1], dtype=x.dtype)
 
 
+@implements(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     packed = _eigh(a if UPLO.upper() == "L" else a.mT)
     return _eigh_result(packed[..., 0], packed[..., 1:])
 
 
+@implements(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     return eigh(a, UPLO)[0]
 
@@ -244,6 +249,7 @@ def _svd_rule(g: Any, y: Any, a_shape: tuple[int, ...]) -> Any:
 rule(_svd, _svd_rule)
 
 
+@implements(np.linalg.svd)
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     m, n = a.shape[-2:]
     if hermitian:
@@ -256,6 +262,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     return _svd_result(packed[..., :m].mT, packed[..., m], packed[..., m + 1 :])
 
 
+@implements(np.linalg.svdvals)
 def svdvals(x: Any, /) -> Any:
     return svd(x, compute_uv=False)
 
@@ -267,6 +274,7 @@ _svd_result: Any = type(np.linalg.svd(np.eye(1)))
 # Powers and norms
 
 
+@implements(np.linalg.matrix_power)
 def matrix_power(a: Any, n: int) -> Any:
     n = operator.index(n)
     if n < 0:
@@ -282,6 +290,7 @@ def matrix_power(a: Any, n: int) -> Any:
     return result
 
 
+@implements(np.linalg.multi_dot)
 def multi_dot(arrays: Any, *, out: None = None) -> Any:
     if out is not None:
         raise TypeError("multi_dot: the option out= is not supported on tensors; leave it out")
@@ -326,6 +335,7 @@ rule(
 )
 
 
+@implements(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     x = x if x.dtype.kind == "f" else x.astype(np.float64)
     if axis is None and (ord is None or (ord == 2 and x.ndim == 1) or (ord == "fro" and x.ndim == 2)):
@@ -382,10 +392,6 @@ def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
     return np.where(total == 0, 0, safe ** (1 / ord))
 
 
-_function: Any
-for _function in (pinv, solve, slogdet, cholesky, eigh, eigvalsh, svd, svdvals, matrix_power, multi_dot, norm):
-    FUNCTIONS[getattr(np.linalg, _function.__name__)] = _function
-
 # NumPy 2's names of the array standard
 
 
@@ -393,8 +399,6 @@ def _last_two_first(function: Any, **defaults: Any) -> Any:
     return lambda *args, **options: FUNCTIONS[function](*args, **(defaults | options))
 
 
-for _function in (cross, matmul, outer, tensordot, vecdot):
-    FUNCTIONS[getattr(np.linalg, _function.__name__)] = _function
 FUNCTIONS[np.linalg.trace] = _last_two_first(np.trace, axis1=-2, axis2=-1)
 FUNCTIONS[np.linalg.diagonal] = _last_two_first(np.diagonal, axis1=-2, axis2=-1)
 FUNCTIONS[np.linalg.matrix_transpose] = FUNCTIONS[np.matrix_transpose] = lambda x: x.mT
