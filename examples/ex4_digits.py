@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import _cli
 import numpy as np
 from sklearn.metrics import classification_report
 
@@ -134,8 +135,7 @@ def train(net: tg.Sequential, X: np.ndarray, Y: np.ndarray, args: argparse.Names
         )
         stopped = found.stopped
         print(f"{found.iterations} iterations, {found.evaluations} evaluations ({stopped})")
-    if stopped == "interrupted":
-        print(f"\nStopped after {len(costs)} steps; going on with what was learned so far.")
+    _cli.tell_if_interrupted(stopped, f"{len(costs)} steps")
     return costs
 
 
@@ -154,49 +154,39 @@ def draw_pictures(
         title = f"{args.method}, α = {args.alpha:g}, λ = {args.lam:g}"
         figures["cost.png"] = plots.curves({"cost J": costs}, xlabel="iteration", title=title)
     print("\nPictures:")
-    for name, figure in figures.items():
-        figure.savefig(out / name, dpi=110)
-        print(f"  {out / name}")
+    _cli.save_pictures(figures, out)
     J = cost(net, tg.Tensor(X, name="X"), tg.Tensor(tg.one_hot(y, 10), name="Y"), args.lam, len(X))
     J.name = "J"
     print(f"  {tg.render_graph(J, out / 'graph.svg', model=net)}")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Learns to read the handwritten digits of the machine-learning course's exercise 4.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = _cli.parser(
+        "Learns to read the handwritten digits of the machine-learning course's exercise 4.",
+        seed=0,
+        seeded="of the initial weights, the batches and the pictures",
+        alpha=0.8,
+        out="ex4_output",
     )
     parser.add_argument("--data", metavar="FILE", help="the course's ex4data1.mat; without it the data are rebuilt")
     parser.add_argument("--weights", metavar="FILE", help="the course's ex4weights.mat: print its known costs first")
     parser.add_argument("--method", choices=METHODS, default="gd", help="how to learn")
     usual = ", ".join(f"{method} {count}" for method, (_, count, _) in METHODS.items())
-    parser.add_argument("--iterations", type=int, help=f"steps, epochs, iterations or evaluations ({usual})")
-    parser.add_argument("--alpha", type=float, default=0.8, help="learning rate α of gd and sgd")
-    parser.add_argument("--lam", type=float, default=1.0, help="regularisation λ")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="samples in a mini-batch of sgd")
-    parser.add_argument("--holdout", type=float, default=0.0, metavar="PART", help="keep this part for testing, as 0.2")
-    parser.add_argument("--seed", type=int, default=0, help="of the initial weights, the batches and the pictures")
-    parser.add_argument("--out", type=Path, default=Path("ex4_output"), metavar="FOLDER", help="where pictures go")
+    parser.add_argument("--iterations", type=_cli.COUNT, help=f"steps, epochs, iterations or evaluations ({usual})")
+    finite = _cli.within(float, lambda lam: 0 <= lam < np.inf, "finite and not negative")
+    parser.add_argument("--lam", type=finite, default=1.0, help="regularisation λ")
+    parser.add_argument("--batch-size", type=_cli.COUNT, default=32, metavar="N", help="samples in a mini-batch of sgd")
+    part = _cli.within(float, lambda part: 0 <= part < 1, "between 0 and 1")
+    parser.add_argument("--holdout", type=part, default=0.0, metavar="PART", help="keep this part for testing, as 0.2")
     parser.add_argument("--no-plots", action="store_true", help="draw no pictures")
     args = parser.parse_args()
-    args.iterations = METHODS[args.method][1] if args.iterations is None else args.iterations
-    if args.iterations < 1:
-        parser.error("--iterations must be at least 1")
-    if args.batch_size < 1:
-        parser.error("--batch-size must be at least 1")
-    if not 0 <= args.holdout < 1:
-        parser.error("--holdout must lie between 0 and 1")
-    if not 0 < args.alpha < np.inf or not 0 <= args.lam < np.inf:
-        parser.error("--alpha must be positive and --lam not negative, both finite")
-    if not 0 <= args.seed < 2**32:
-        parser.error("--seed must lie between 0 and 2**32 - 1")
+    args.iterations = args.iterations or METHODS[args.method][1]
     return args
 
 
 def main() -> None:
     args = parse_arguments()
-    try:
+    with _cli.errors_told():
         X, y = load_ex4(args.data) if args.data else ex4_digits()
         Y = tg.one_hot(y, 10)
         print(f"{len(X)} digits of 20×20 pixels")
@@ -204,8 +194,6 @@ def main() -> None:
             show_course_weights(args.weights, X, y, Y)
         if not args.no_plots:
             args.out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from None
 
     for lam in (0.0, 3.0):
         check_gradients(lam)
@@ -235,7 +223,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped") from None
+    _cli.run(main)

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import _cli
 import numpy as np
 from PIL import Image, ImageDraw
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -163,39 +164,30 @@ def learn(net: tg.Sequential, X: np.ndarray, Y: np.ndarray, film: Filmed, args: 
         )
         stopped = found.stopped
         print(f"{found.iterations} iterations, {found.evaluations} evaluations")
-    if stopped == "interrupted":
-        print(f"Stopped after {len(costs)} steps; going on with what was learned so far.")
+    _cli.tell_if_interrupted(stopped, f"{len(costs)} steps")
     return costs
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Learns a picture as a function of its coordinates, and draws it at any resolution.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    about = "Learns a picture as a function of its coordinates, and draws it at any resolution."
+    parser = _cli.parser(about, seed=1, out="image_output")
     parser.add_argument("--data", type=Path, metavar="FILE", help="a picture, or the article's may_the_fourth.npz")
     parser.add_argument("--color", action="store_true", help="red, green and blue instead of black and white")
     parser.add_argument(
-        "--size", type=int, default=40, metavar="PIXELS", help="shrink a picture to this on its longer side"
+        "--size", type=_cli.PIXELS, default=40, metavar="PIXELS", help="shrink a picture to this on its longer side"
     )
     parser.add_argument("--method", choices=("gd", "lbfgs"), default="gd", help="gd: the article's; lbfgs: recommended")
-    parser.add_argument("--iterations", type=int, help="steps (gd, 28000) or evaluations (lbfgs, 5600)")
-    parser.add_argument("--seed", type=int, default=1, help="of the initial weights")
-    parser.add_argument("--out", type=Path, default=Path("image_output"), metavar="FOLDER", help="for pictures")
+    parser.add_argument("--iterations", type=_cli.COUNT, help="steps (gd, 28000) or evaluations (lbfgs, 5600)")
     args = parser.parse_args()
-    args.iterations = {"gd": 28000, "lbfgs": 5600}[args.method] if args.iterations is None else args.iterations
-    if args.iterations < 1 or not 0 <= args.seed < 2**32 or args.size < 2:
-        parser.error("--iterations must be at least 1, --seed from 0 to 2**32 - 1, --size at least 2")
+    args.iterations = args.iterations or {"gd": 28000, "lbfgs": 5600}[args.method]
     return args
 
 
 def main() -> None:
     args = parse_arguments()
-    try:
+    with _cli.errors_told():
         args.out.mkdir(parents=True, exist_ok=True)
         X, Y, shape = load(args)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from None
     net = make_network(Y.shape[1], args.method, args.seed)
     print(f"{len(X)} points of a picture of {shape[1]}×{shape[0]} pixels, {net.num_parameters} parameters")
 
@@ -212,15 +204,14 @@ def main() -> None:
     height, width = shape
     original = Y.reshape(height, width, -1).squeeze()
     enhanced = {f"learned, ×{k}": plots.drawn(net, k * height, k * width) for k in (1, 2, 4, 8)}
-    plots.pictures({"original": original} | enhanced).savefig(args.out / "enhanced.png", dpi=110)
-    plots.curves({"cost": costs}, xlabel="step").savefig(args.out / "cost.png", dpi=110)
+    figures = {
+        "enhanced.png": plots.pictures({"original": original} | enhanced),
+        "cost.png": plots.curves({"cost": costs}, xlabel="step"),
+    }
+    _cli.save_pictures(figures, args.out)
     film.save(args.out / "learning.gif")
-    for name in ("enhanced.png", "cost.png", "learning.gif"):
-        print(f"  {args.out / name}")
+    print(f"  {args.out / 'learning.gif'}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped") from None
+    _cli.run(main)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import _cli
 import numpy as np
 from sklearn.metrics import classification_report
 
@@ -43,26 +44,23 @@ def make_network(seed: int) -> tg.Sequential:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Learns to read MNIST's digits in mini-batches.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = _cli.parser(
+        "Learns to read MNIST's digits in mini-batches.",
+        seed=0,
+        seeded="of the initial weights and the batches",
+        out="mnist_output",
     )
     parser.add_argument("--data", metavar="PATH", help="mnist.npz, a folder of IDX files, or openml to download")
-    parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="samples in a step")
-    parser.add_argument("--alpha", type=float, default=0.2, help="learning rate α at the start; it falls to 0")
-    parser.add_argument("--seed", type=int, default=0, help="of the initial weights and the batches")
+    parser.add_argument("--epochs", type=_cli.COUNT, default=15, help="how often all images are seen")
+    parser.add_argument("--batch-size", type=_cli.COUNT, default=32, metavar="N", help="samples in a step")
+    parser.add_argument("--alpha", type=_cli.RATE, default=0.2, help="learning rate α at the start; it falls to 0")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="store after each epoch, and go on from there")
-    parser.add_argument("--out", type=Path, default=Path("mnist_output"), metavar="FOLDER", help="for pictures")
-    args = parser.parse_args()
-    if args.epochs < 1 or args.batch_size < 1 or not 0 < args.alpha < np.inf or args.seed < 0:
-        parser.error("--epochs and --batch-size must be at least 1, --alpha positive and finite, --seed not negative")
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_arguments()
-    try:
+    with _cli.errors_told():
         args.out.mkdir(parents=True, exist_ok=True)
         (X, y), (X_test, y_test) = load(args.data, args.seed)
         net = make_network(args.seed)
@@ -83,10 +81,7 @@ def main() -> None:
             compiled=True,
             rng=args.seed,
         )
-    except (OSError, ValueError, FloatingPointError) as error:
-        raise SystemExit(f"error: {error}") from None
-    if history.stopped == "interrupted":
-        print(f"Stopped after {history.epochs} epochs; going on with what was learned so far.")
+    _cli.tell_if_interrupted(history.stopped, f"{history.epochs} epochs")
 
     guess = np.argmax(tg.predict(net, X_test), axis=1)
     print(f"\ntest accuracy {np.mean(guess == y_test):.2%} after {history.epochs} epochs, {history.seconds:.0f} s\n")
@@ -98,9 +93,7 @@ def main() -> None:
     }
     if history:
         figures["curves.png"] = history.plot()
-    for name, figure in figures.items():
-        figure.savefig(args.out / name, dpi=110)
-        print(f"  {args.out / name}")
+    _cli.save_pictures(figures, args.out)
 
 
 def show_epoch(training: object) -> None:
@@ -113,7 +106,4 @@ def show_epoch(training: object) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped") from None
+    _cli.run(main)

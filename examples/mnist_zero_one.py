@@ -12,9 +12,7 @@ that this follows reports costs of 0.009138 (iteration 25) and 0.000849 (500), a
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
+import _cli
 import numpy as np
 
 import tinygrad_edu as tg
@@ -47,34 +45,19 @@ def make_network(seed: int) -> tg.Sequential:
     return tg.Sequential(tg.Dense(784, 10, init=small), tg.ReLU(), tg.Dense(10, 1, init=small), tg.Sigmoid())
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Learns to tell MNIST's zeros from its ones, and shows the images that it gets wrong.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--data", metavar="PATH", help="mnist.npz, a folder of IDX files, or openml to download")
-    parser.add_argument("--iterations", type=int, default=500, help="steps of gradient descent")
-    parser.add_argument("--alpha", type=float, default=0.5, help="learning rate α")
-    parser.add_argument("--seed", type=int, default=561, help="of the initial weights")
-    parser.add_argument("--out", type=Path, default=Path("zero_one_output"), metavar="FOLDER", help="for pictures")
-    args = parser.parse_args()
-    if args.iterations < 1 or not 0 < args.alpha < np.inf or not 0 <= args.seed < 2**32:
-        parser.error("--iterations must be at least 1, --alpha positive and finite, --seed from 0 to 2**32 - 1")
-    return args
-
-
 def main() -> None:
-    args = parse_arguments()
-    try:
+    about = "Learns to tell MNIST's zeros from its ones, and shows the images that it gets wrong."
+    parser = _cli.parser(about, iterations=500, alpha=0.5, seed=561, out="zero_one_output")
+    parser.add_argument("--data", metavar="PATH", help="mnist.npz, a folder of IDX files, or openml to download")
+    args = parser.parse_args()
+    with _cli.errors_told():
         args.out.mkdir(parents=True, exist_ok=True)
         (X, y), (X_test, y_test) = load(args.data, args.seed)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from None
     standardizer = tg.Standardizer().fit(X)
     net = make_network(args.seed)
     print(f"{len(X)} images to learn from, {len(X_test)} to test with\n\n{net.summary()}\n")
 
-    try:
+    with _cli.errors_told():
         history = tg.fit(
             net,
             standardizer(X),
@@ -84,13 +67,10 @@ def main() -> None:
             epochs=args.iterations,
             batch_size=None,
         )
-    except FloatingPointError as error:
-        raise SystemExit(f"error: {error}") from None
     costs = history["loss"]
     for i in range(24, len(costs), 25):
         print(f"cost in iteration {i + 1:4}: {costs[i]:.6f}")
-    if history.stopped == "interrupted":
-        print(f"Stopped after {len(costs)} iterations; going on with what was learned so far.")
+    _cli.tell_if_interrupted(history.stopped, f"{len(costs)} iterations")
 
     guess = (tg.predict(net, standardizer(X_test)) > 0.5).astype(int)
     failures = np.flatnonzero(guess != y_test)
@@ -99,17 +79,13 @@ def main() -> None:
         print("the article: costs 0.009138 (25) and 0.000849 (500), failures 1749 and 2031")
     for i in failures:
         print(f"  image {i}: a {y_test[i, 0]}, taken for a {guess[i, 0]}")
-    for name, figure in {
+    figures = {
         "failures.png": plots.misclassified(X_test, y_test, guess, columns=8),
         "cost.png": plots.curves({"cost": costs}, xlabel="iteration"),
         "hidden_units.png": plots.hidden_units(net, columns=5),
-    }.items():
-        figure.savefig(args.out / name, dpi=110)
-        print(f"  {args.out / name}")
+    }
+    _cli.save_pictures(figures, args.out)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped") from None
+    _cli.run(main)

@@ -21,6 +21,7 @@ import warnings
 import zlib
 from pathlib import Path
 
+import _cli
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -223,29 +224,24 @@ def parse_arguments() -> argparse.Namespace:
             raise ValueError
         return values
 
-    parser = argparse.ArgumentParser(
-        description="Scans layers × units × iterations for the network that learns a picture best.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    about = "Scans layers × units × iterations for the network that learns a picture best."
+    parser = _cli.parser(about, seed=1, out="scan_output")
     parser.add_argument("--data", type=Path, metavar="FILE", help="a picture, or the article's may_the_fourth.npz")
-    parser.add_argument("--size", type=int, default=40, metavar="PIXELS", help="shrink a picture to this")
+    parser.add_argument("--size", type=_cli.PIXELS, default=40, metavar="PIXELS", help="shrink a picture to this")
     parser.add_argument("--layers", type=numbers, default=[1, 2, 3, 4], metavar="N,N,…", help="hidden layers")
     parser.add_argument("--units", type=numbers, default=[5, 10, 18, 27, 31], metavar="N,N,…", help="units in each")
     parser.add_argument("--iterations", type=numbers, default=[250, 500, 1000, 2000, 4000], metavar="N,N,…")
     parser.add_argument("--sampler", choices=("grid", "tpe", "random"), default="grid", help="all, or Optuna's choice")
-    parser.add_argument("--trials", type=int, default=100, help="how many, unless --sampler grid")
+    parser.add_argument("--trials", type=_cli.COUNT, default=100, help="how many, unless --sampler grid")
     parser.add_argument("--prune", action="store_true", help="give up trials that are worse than the median so far")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes on this machine")
+    parser.add_argument("--workers", type=_cli.COUNT, default=os.cpu_count() or 1, help="processes on this machine")
+    budget = _cli.within(float, lambda seconds: seconds > 0, "positive")
     parser.add_argument(
-        "--seconds", type=float, default=float("inf"), help="time budget; go on later with the same line"
+        "--seconds", type=budget, default=float("inf"), help="time budget; go on later with the same line"
     )
     parser.add_argument("--storage", help="Optuna's database, as postgresql://…; without it SQLite in --out")
     parser.add_argument("--study", default="scan", help="name of the study in the database")
-    parser.add_argument("--seed", type=int, default=1, help="of the initial weights")
-    parser.add_argument("--out", type=Path, default=Path("scan_output"), metavar="FOLDER", help="for the results")
     args = parser.parse_args()
-    if args.workers < 1 or args.trials < 1 or args.size < 2 or args.seed < 0 or not args.seconds > 0:
-        parser.error("--workers, --trials and --seconds must be positive, --seed not negative, --size at least 2")
     args.color = False
     args.storage = args.storage or f"sqlite:///{(args.out / 'scan.db').resolve()}"
     args.storage = args.storage.replace("postgresql://", "postgresql+psycopg://")
@@ -257,14 +253,13 @@ def main() -> None:
 
     args = parse_arguments()
     try:
-        args.out.mkdir(parents=True, exist_ok=True)
-        X, Y, shape = load(args)
-        study = open_study(args)
-        claim(study, X, Y, args)
-        if args.sampler == "grid":
-            fill(study, args)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from None
+        with _cli.errors_told():
+            args.out.mkdir(parents=True, exist_ok=True)
+            X, Y, shape = load(args)
+            study = open_study(args)
+            claim(study, X, Y, args)
+            if args.sampler == "grid":
+                fill(study, args)
     except Exception as error:  # SQLAlchemy's and the driver's, of many kinds
         raise SystemExit(f"error: the database cannot be used: {error}") from None
     finished = sum(t.state == TrialState.COMPLETE for t in study.get_trials(deepcopy=False))
@@ -301,7 +296,4 @@ def watch(study: optuna.Study, workers: list[multiprocessing.Process], total: in
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped") from None
+    _cli.run(main)

@@ -9,8 +9,8 @@ Logistic regression starts at a cost of 0.69277 (chance is log 2 = 0.69315) and 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+import _cli
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -25,11 +25,9 @@ def dense(inputs: int, outputs: int, random: np.random.RandomState) -> tg.Dense:
 
 def learn(net: tg.Sequential, X: np.ndarray, y: np.ndarray, args: argparse.Namespace) -> tg.History:
     optimizer = tg.SGD(net.parameters(), lr=args.alpha)
-    try:
+    with _cli.errors_told():
         history = tg.fit(net, X, y, loss=tg.binary_cross_entropy, optimizer=optimizer, epochs=args.iterations,
                          batch_size=None)  # fmt: skip
-    except FloatingPointError as error:
-        raise SystemExit(f"error: {error}") from None
     for i in range(0, len(history["loss"]), 1000):
         print(f"  cost before update {i:4}: {history['loss'][i]:.12f}")
     print(f"  accuracy {tg.accuracy(tg.predict(net, X), y):.1%}")
@@ -37,21 +35,10 @@ def learn(net: tg.Sequential, X: np.ndarray, y: np.ndarray, args: argparse.Names
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Logistic regression and a small network on points that no line can part.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--iterations", type=int, default=4000, help="steps of gradient descent")
-    parser.add_argument("--alpha", type=float, default=1.2, help="learning rate α")
-    parser.add_argument("--seed", type=int, default=1, help="of the initial weights")
-    parser.add_argument("--out", type=Path, default=Path("rose_output"), metavar="FOLDER", help="for pictures")
-    args = parser.parse_args()
-    if args.iterations < 1 or not 0 < args.alpha < np.inf or not 0 <= args.seed < 2**32:
-        parser.error("--iterations must be at least 1, --alpha positive and finite, --seed from 0 to 2**32 - 1")
-    try:
+    about = "Logistic regression and a small network on points that no line can part."
+    args = _cli.parser(about, iterations=4000, alpha=1.2, seed=1, out="rose_output").parse_args()
+    with _cli.errors_told():
         args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SystemExit(f"error: {error}") from None
 
     X, labels = datasets.rose()
     y = labels.reshape(-1, 1)
@@ -69,13 +56,10 @@ def main() -> None:
     left, right = figure.subplots(1, 2)
     plots.decision_regions(line, X, labels, axes=left, title="logistic regression: a line")
     plots.decision_regions(net, X, labels, axes=right, title="four hidden units")
-    figure.savefig(args.out / "regions.png", dpi=110)
-    plots.curves({"cost": history["loss"]}, xlabel="update").savefig(args.out / "cost.png", dpi=110)
-    print(f"\n  {args.out / 'regions.png'}\n  {args.out / 'cost.png'}")
+    print()
+    costs = plots.curves({"cost": history["loss"]}, xlabel="update")
+    _cli.save_pictures({"regions.png": figure, "cost.png": costs}, args.out)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped") from None
+    _cli.run(main)

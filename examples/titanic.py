@@ -9,9 +9,7 @@ On the course's 792 passengers the costs before the updates 0, 1000, …, 7000 a
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
+import _cli
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -70,29 +68,19 @@ def kind_of_title(name: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Learns by logistic regression which passengers of the Titanic survived.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    about = "Learns by logistic regression which passengers of the Titanic survived."
+    parser = _cli.parser(about, iterations=8000, alpha=0.01, seed=1, out="titanic_output")
     parser.add_argument("--data", metavar="FILE", help="a CSV file with the course's columns; otherwise downloaded")
-    parser.add_argument("--iterations", type=int, default=8000, help="steps of gradient descent")
-    parser.add_argument("--alpha", type=float, default=0.01, help="learning rate α")
-    parser.add_argument("--seed", type=int, default=1, help="of the initial weights")
-    parser.add_argument("--out", type=Path, default=Path("titanic_output"), metavar="FOLDER", help="for pictures")
     args = parser.parse_args()
-    if args.iterations < 1 or not 0 < args.alpha < np.inf or not 0 <= args.seed < 2**32:
-        parser.error("--iterations must be at least 1, --alpha positive and finite, --seed from 0 to 2**32 - 1")
-    try:
+    with _cli.errors_told():
         args.out.mkdir(parents=True, exist_ok=True)
         X, labels = datasets.load_titanic(args.data) if args.data else fetch()
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from None
 
     y = labels.reshape(-1, 1)
     print(f"{len(X)} passengers, {labels.mean():.1%} survived")
     random = np.random.RandomState(args.seed)
     net = tg.Sequential(tg.Dense(14, 1, init=lambda shape, rng: random.randn(*shape) * 0.01), tg.Sigmoid())
-    try:
+    with _cli.errors_told():
         history = tg.fit(
             net,
             X,
@@ -102,8 +90,6 @@ def main() -> None:
             epochs=args.iterations,
             batch_size=None,
         )
-    except FloatingPointError as error:
-        raise SystemExit(f"error: {error}") from None
     for i in range(0, len(history["loss"]), 1000):
         print(f"cost before update {i:4}: {history['loss'][i]:.12f}")
     guess = tg.predict(net, X)
@@ -117,15 +103,13 @@ def main() -> None:
         np.array(datasets.TITANIC_FEATURES)[order], weights[order], color=np.where(weights[order] < 0, "C1", "C0")
     )
     axes.set(xlabel="weight: for survival to the right, against it to the left")
-    figure.savefig(args.out / "weights.png", dpi=110)
-    plots.curves({"cost": history["loss"]}, xlabel="update").savefig(args.out / "cost.png", dpi=110)
-    plots.confusion_matrix(labels, (guess > 0.5).astype(int)).savefig(args.out / "confusion.png", dpi=110)
-    for name in ("weights.png", "cost.png", "confusion.png"):
-        print(f"  {args.out / name}")
+    figures = {
+        "weights.png": figure,
+        "cost.png": plots.curves({"cost": history["loss"]}, xlabel="update"),
+        "confusion.png": plots.confusion_matrix(labels, (guess > 0.5).astype(int)),
+    }
+    _cli.save_pictures(figures, args.out)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped") from None
+    _cli.run(main)

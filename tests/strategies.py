@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import operator
 
 import numpy as np
@@ -18,6 +20,23 @@ TABLE = {
     if (getattr(function, "__module__", None) or "numpy").startswith(("numpy", "tinygrad_edu", "_operator"))
 }
 PRIMITIVES = {entry.name: entry for entry in TABLE.values() if isinstance(entry, Primitive)}
+
+
+@contextlib.contextmanager
+def ruled(primitive, vjps, each=None):
+    """Inside it, the primitive has other rules."""
+    kept = [rule and rule.vjp for rule in primitive.rules], primitive.each, primitive._new
+    try:
+        primitive.set_rules(tuple(vjps), each, False)
+        yield
+    finally:
+        primitive.set_rules(() if kept[1] else tuple(kept[0]), *kept[1:])
+
+
+def flipped(vjp):
+    """A rule with its sign flipped, which names what the rule names."""
+    return vjp and functools.wraps(vjp)(lambda *args, **options: -vjp(*args, **options))
+
 
 shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
 full_shapes = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3)

@@ -45,11 +45,11 @@ def test_batches_without_shuffling_are_views_and_tensors_work():
 
 
 def test_batches_misuse():
-    with pytest.raises(ValueError, match=r"arrays of \[3, 2\] rows do not belong together"):
+    with pytest.raises(ValueError, match=r"arrays of \[3, 2\] rows; all must have the same number of rows"):
         Batches(np.ones(3), np.ones(2), batch_size=1)
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         Batches(np.ones(3), batch_size=0)
-    with pytest.raises(ValueError, match="leaves nothing of 3 rows"):
+    with pytest.raises(ValueError, match="leaves no batch of 3 rows"):
         Batches(np.ones(3), batch_size=4, drop_last=True)
     with pytest.raises(TypeError, match="at least one array"):
         Batches(batch_size=1)

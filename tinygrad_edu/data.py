@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .autograd.conversion import as_array
+from .autograd.tensor import Tensor
 from .functional import one_hot as one_hot
 from .random import generator
 
@@ -16,9 +17,10 @@ from .random import generator
 class Batches:
     """Iterates over arrays of the same length in batches of rows: `for X, y in Batches(X, y, batch_size=32)`.
 
-    Each iteration is an epoch; with `shuffle` the order is drawn anew for each, from `rng` (a Generator, a seed, or
-    None for the package's own). The last batch is smaller if `batch_size` does not divide the number of rows, unless
-    `drop_last`. `len()` is the number of batches. Batches without shuffling are views, not copies.
+    Each iteration is an epoch; with `shuffle`, each epoch has a new order, drawn from `rng` (a Generator, a seed, or
+    None for the package's own generator). If `batch_size` does not divide the number of rows, the last batch is
+    smaller, or left out with `drop_last`. `len()` is the number of batches. Without shuffling, batches are views, not
+    copies.
 
     >>> for X, y in tg.Batches(np.zeros((5, 2)), np.arange(5), batch_size=2, shuffle=False):
     ...     print(X.shape, y)
@@ -30,7 +32,7 @@ class Batches:
 
     def __init__(
         self,
-        *arrays: Any,
+        *arrays: Tensor | ArrayLike,
         batch_size: int,
         shuffle: bool = True,
         drop_last: bool = False,
@@ -38,16 +40,16 @@ class Batches:
     ) -> None:
         if not arrays:
             raise TypeError("Batches needs at least one array")
-        self.arrays = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
+        self.arrays: list[Any] = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
         if not all(a.shape for a in self.arrays):
-            raise TypeError("Batches: arrays have a row for each sample, got a single number or object")
+            raise TypeError("Batches: arrays must have a row for each sample, got a single number or object")
         lengths = [len(a) for a in self.arrays]
         if len(set(lengths)) > 1:
-            raise ValueError(f"Batches: arrays of {lengths} rows do not belong together")
+            raise ValueError(f"Batches: arrays of {lengths} rows; all must have the same number of rows")
         if batch_size < 1:
             raise ValueError(f"Batches: batch_size must be at least 1, not {batch_size}")
         if drop_last and batch_size > lengths[0]:
-            raise ValueError(f"Batches: batch_size {batch_size} with drop_last leaves nothing of {lengths[0]} rows")
+            raise ValueError(f"Batches: batch_size {batch_size} with drop_last leaves no batch of {lengths[0]} rows")
         self.rows = lengths[0]
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -70,7 +72,7 @@ class Batches:
 class Standardizer:
     """(X − mean) / (deviation + epsilon) for each column, with the mean and deviation of the data it was fitted on.
 
-    Fit it on the training data, and apply it to those and to all others: validation, test, a single new sample.
+    Fit it on the training data, then apply it to all data: training, validation, test, a single new sample.
 
     >>> X = np.array([[1.0, 10.0], [3.0, 30.0]])
     >>> normal = tg.Standardizer().fit(X)
@@ -93,6 +95,10 @@ class Standardizer:
         self.deviation = X.std(axis=0, dtype=np.float64).astype(X.dtype)
         return self
 
+    @overload
+    def __call__(self, X: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, X: ArrayLike) -> NDArray[Any]: ...
     def __call__(self, X: Any) -> Any:
         if self.mean is None or self.deviation is None:
             raise RuntimeError("Standardizer: fit it on the training data first")

@@ -254,7 +254,7 @@ def rose() -> tuple[Array, Labels]:
     """A rose of seven petals, r = 4 cos(7θ): `X` (688, 2), the points, and `y` (688,), 1 on every third petal.
 
     θ takes 700 values evenly from 0 to π, a hundred a petal; points within 0.1 of the centre are left out. 43.02 % of
-    the labels are 1. No straight line parts them.
+    the labels are 1. No straight line separates them.
 
     >>> X, y = tg.datasets.rose()
     >>> X.shape, y.shape
@@ -277,8 +277,9 @@ TITANIC_FEATURES = (
 def load_titanic(path: str | os.PathLike[str]) -> tuple[Array, Labels]:
     """The Titanic's passengers from a CSV file with the columns "Survived" and the 14 of `TITANIC_FEATURES`.
 
-    `X` (m, 14) with features scaled to 0 … 1 in the file, `y` (m,), 1 for who survived. Other columns are ignored.
-    Raises `FileNotFoundError` or, if a column is missing or an entry is no number, `ValueError` naming the line.
+    `X` (m, 14), the features, which the file has scaled to 0 … 1; `y` (m,), 1 for those who survived. Other columns
+    are ignored. Raises `FileNotFoundError` or, if a column is missing or an entry is not a number, `ValueError` naming
+    the line.
 
     >>> X, y = tg.datasets.load_titanic("titanic.csv")  # doctest: +SKIP
     """
@@ -291,7 +292,7 @@ def load_titanic(path: str | os.PathLike[str]) -> tuple[Array, Labels]:
         reader = csv.DictReader(file)
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
         if missing:
-            raise ValueError(f"{path}: not the Titanic's passengers: no column {', '.join(missing)}")
+            raise ValueError(f"{path}: not the Titanic's passengers: there is no column {', '.join(missing)}")
         for row in reader:
             try:
                 rows.append([float(row[name]) for name in columns])
@@ -301,7 +302,9 @@ def load_titanic(path: str | os.PathLike[str]) -> tuple[Array, Labels]:
                 ) from None
     table = np.array(rows).reshape(len(rows), len(columns))
     if not rows or not np.all(np.isfinite(table)) or not np.all(np.isin(table[:, 0], (0, 1))):
-        raise ValueError(f"{path}: no passengers, or entries that are not finite, or Survived other than 0 and 1")
+        raise ValueError(
+            f"{path}: there are no passengers, or entries are not finite, or Survived is other than 0 and 1"
+        )
     return table[:, 1:], table[:, 0].astype(np.int64)
 
 
@@ -316,7 +319,7 @@ def image_points(
 
     `size` shrinks the picture to that many pixels on its longer side. The third result is (height, width):
     `Y.reshape(height, width, -1)` is the picture. Transparent parts become white.
-    Raises `FileNotFoundError`, `ValueError` if it is no picture, `ImportError` without Pillow (extra `examples`).
+    Raises `FileNotFoundError`, `ValueError` if it is not a picture, `ImportError` without Pillow (extra `examples`).
 
     >>> tg.plots.pictures({"grey": np.full((4, 4), 0.5)}).savefig("picture.png")
     >>> X, Y, (height, width) = tg.datasets.image_points("picture.png", size=20)

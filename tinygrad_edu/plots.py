@@ -1,21 +1,27 @@
-"""Pictures of data and of what was learned. Every function returns a matplotlib `Figure`, which shows itself in a
-notebook and is written by `figure.savefig(path)`; no display is needed, and pyplot is not touched."""
+"""Pictures of data and of what was learned. Every function returns a matplotlib `Figure`, which a notebook shows and
+`figure.savefig(path)` writes to a file; no display is needed, and pyplot is not used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .datasets import grid_points
 from .nn.evaluation import predict
+from .nn.module import Module
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Model = Module | Callable[[Any], Any]
 Order = Literal["C", "F"]
 
 
-def _figure(width: float, height: float) -> Any:
+def _figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -31,11 +37,11 @@ def image_grid(
     wrong: Sequence[bool] | None = None,
     order: Order = "C",
     symmetric: bool = False,
-) -> Any:
+) -> Figure:
     """Images (n, height, width), or square ones unrolled (n, pixels), in a grid.
 
-    `order="F"` for those unrolled column by column (ex4's). `titles` stand above the images, in red where `wrong`.
-    `symmetric` puts 0 at mid grey, the same scale for all: for weights.
+    Use `order="F"` for images that are unrolled column by column (ex4's). `titles` are written above the images, in red
+    where `wrong`. With `symmetric`, for weights, 0 is mid grey and all images have the same scale.
 
     >>> figure = tg.plots.image_grid(np.zeros((4, 8, 8)), columns=2, titles=list("abcd"))
     >>> figure.savefig("images.png")
@@ -55,7 +61,7 @@ def image_grid(
     return figure
 
 
-def _squares(images: Any, order: Order) -> Any:
+def _squares(images: NDArray[Any], order: Order) -> NDArray[Any]:
     if images.ndim == 2 and images.size:
         side = round(np.sqrt(images.shape[1]))
         if side * side == images.shape[1]:
@@ -66,15 +72,15 @@ def _squares(images: Any, order: Order) -> Any:
     return images
 
 
-def digit_grid(X: ArrayLike, *, columns: int = 10, order: Order = "C") -> Any:
-    """Digits, one beside the other: the picture with which the exercises begin.
+def digit_grid(X: ArrayLike, *, columns: int = 10, order: Order = "C") -> Figure:
+    """Digits side by side: the picture with which the exercises begin.
 
     >>> figure = tg.plots.digit_grid(np.zeros((20, 784)))
     """
     return image_grid(X, columns=columns, order=order)
 
 
-def hidden_units(model: Any, *, columns: int | None = None, order: Order = "C") -> Any:
+def hidden_units(model: Module, *, columns: int | None = None, order: Order = "C") -> Figure:
     """What each unit of the first layer looks for: its weights as an image (black −, white +, mid grey 0).
 
     >>> figure = tg.plots.hidden_units(tg.Sequential(tg.Dense(784, 6), tg.Sigmoid()))
@@ -87,7 +93,7 @@ def hidden_units(model: Any, *, columns: int | None = None, order: Order = "C") 
 
 def predictions(
     X: ArrayLike, truth: ArrayLike, guess: ArrayLike, *, columns: int = 10, order: Order = "C", most: int = 100
-) -> Any:
+) -> Figure:
     """Images with their label and what was predicted, "4 → 9"; the wrong ones in red.
 
     >>> figure = tg.plots.predictions(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
@@ -99,7 +105,7 @@ def predictions(
 
 def misclassified(
     X: ArrayLike, truth: ArrayLike, guess: ArrayLike, *, columns: int = 10, order: Order = "C", most: int = 100
-) -> Any:
+) -> Figure:
     """The samples that were predicted wrongly, each with its position, its label and the prediction.
 
     >>> figure = tg.plots.misclassified(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
@@ -114,10 +120,10 @@ def misclassified(
     return image_grid(np.asarray(X)[places], columns=min(columns, len(places)), titles=titles, order=order)
 
 
-def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", title: str = "") -> Any:
-    """Curves over epochs or iterations: costs above each other, and what is measured otherwise below.
+def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", title: str = "") -> Figure:
+    """Curves over epochs or iterations: the costs in one panel, and everything else that was measured below.
 
-    Names that differ in "val_" share a colour; validation is dashed.
+    "loss" and "val_loss" share a colour, as do others that differ only in "val_"; validation is dashed.
 
     >>> figure = tg.plots.curves({"loss": [2.0, 1.0], "val_loss": [2.5, 1.5], "accuracy": [0.5, 0.9]})
     """
@@ -147,7 +153,7 @@ def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", tit
     return figure
 
 
-def decision_regions(model: Any, X: ArrayLike, y: ArrayLike, *, axes: Any = None, title: str = "") -> Any:
+def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | None = None, title: str = "") -> Figure:
     """Points (m, 2) with their labels over the regions in which the model predicts each class.
 
     The model's output is the probability of class 1 (m, 1), or a score for each class (m, k). Draws into `axes`, if
@@ -175,11 +181,12 @@ def decision_regions(model: Any, X: ArrayLike, y: ArrayLike, *, axes: Any = None
         axes.scatter(chosen[:, 0], chosen[:, 1], s=8, color=colors[k], label=f"class {k}")
     axes.set(aspect="equal", title=title)
     axes.legend(loc="upper right", fontsize=8)
-    return axes.figure
+    figure: Figure = cast(Any, axes.figure)  # or a part of one, with the same methods
+    return figure
 
 
-def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = False) -> Any:
-    """How often each label (rows) was predicted as each class (columns); with `normalize`, as parts of the row.
+def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = False) -> Figure:
+    """How often each label (rows) was predicted as each class (columns); with `normalize`, as a share of the row.
 
     >>> figure = tg.plots.confusion_matrix([0, 1, 1], [0, 1, 0])
     """
@@ -203,21 +210,21 @@ def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = Fa
     return figure
 
 
-def drawn(model: Any, height: int, width: int) -> Any:
+def drawn(model: Model, height: int, width: int) -> NDArray[Any]:
     """The picture (height, width) or, in colour, (height, width, 3) that a model of coordinates paints, at any
     resolution: values from 0 to 1 at the points of `datasets.grid_points`.
 
     >>> tg.plots.drawn(tg.Sequential(tg.Dense(2, 3), tg.Sigmoid()), 4, 5).shape
     (4, 5, 3)
     """
-    values = np.clip(predict(model, grid_points(height, width), batch_size=20_000), 0, 1)
+    values: NDArray[Any] = np.clip(predict(model, grid_points(height, width), batch_size=20_000), 0, 1)
     if values.shape[1] not in (1, 3):
         raise ValueError(f"drawn: the model must give 1 or 3 values for a point, it gives {values.shape[1]}")
     return values.reshape(height, width) if values.shape[1] == 1 else values.reshape(height, width, 3)
 
 
-def pictures(images: Mapping[str, ArrayLike], *, height: float = 3.0) -> Any:
-    """Pictures, grey or in colour and of any sizes, one beside the other under their titles.
+def pictures(images: Mapping[str, ArrayLike], *, height: float = 3.0) -> Figure:
+    """Pictures side by side under their titles, grey or in colour and of any size.
 
     >>> figure = tg.plots.pictures({"black": np.zeros((4, 4)), "white": np.ones((4, 4))})
     """

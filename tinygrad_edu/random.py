@@ -10,8 +10,8 @@ _default = np.random.default_rng()
 def manual_seed(seed: int) -> None:
     """Seeds the default generator, which initialisers, dropout and shuffling use when they are given no `rng`.
 
-    All threads draw from it, in the order in which they come: for the same numbers each time, give each thread an `rng`
-    of its own.
+    All threads draw from the same generator, in an order that is not fixed. For the same numbers each time, give each
+    thread its own `rng`.
 
     >>> tg.manual_seed(1)
     >>> a = tg.Dense(2, 2).weight.data

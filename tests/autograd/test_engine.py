@@ -81,7 +81,7 @@ class TestWhatARecordKeeps:
         y = (a * a).sum()
         y.backward()
         assert y.record.saved is None and y.record.shape == () and y.record.primitive.name == "sum"
-        assert y.record.parents[0].primitive.name == "multiply"
+        assert y.record.nodes[0].primitive.name == "multiply"
 
 
 class TestUsersPrimitives:

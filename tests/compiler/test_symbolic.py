@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import itertools
+import math
 import tracemalloc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,7 +16,12 @@ from hypothesis import strategies as st
 
 import tinygrad_edu as tg
 from tinygrad_edu import functional as F
+from tinygrad_edu.compiler import helpers
+from tinygrad_edu.compiler.derivation import Derivation
 from tinygrad_edu.compiler.derive import derive
+from tinygrad_edu.compiler.emission import emitter_of
+from tinygrad_edu.compiler.notation import LATEX, PYTHON
+from tinygrad_edu.compiler.tracing import Line
 
 ACTIVATIONS = [tg.Sigmoid, tg.Tanh, tg.ReLU, tg.LeakyReLU, tg.Identity, tg.Softmax, lambda: F.softplus,
                lambda: np.sin, lambda: F.log_sigmoid, lambda: lambda x: np.exp(-(x**2)) / (1 + abs(x)),
@@ -204,10 +211,10 @@ def test_what_depends_on_values_is_refused_with_the_line():
 
     for fun, said in [
         (branch, r"a Python branch depends on the data at .*test_symbolic.py:\d+ \(if np.sum\(x\) > 0:  # a branch\)"),
-        (lambda x: np.sum(x) * float(x[0]), "the value of a symbol is asked for"),
-        (lambda x: np.sum(x) * x.item(), "the value of a symbol is asked for"),
-        (lambda x: np.sum(x * np.asarray(x)), "a plain array is made of a symbol"),
-        (lambda x: np.sum(x * x.data), "the values of a symbol are asked for"),
+        (lambda x: np.sum(x) * float(x[0]), r"float\(\) asks for the value of a tensor"),
+        (lambda x: np.sum(x) * x.item(), "the value of a tensor is asked for"),
+        (lambda x: np.sum(x * np.asarray(x)), "a plain array is made of a tensor"),
+        (lambda x: np.sum(x * x.data), "the values of a tensor are asked for"),
         (lambda x: np.sum(x) * [1, 2, 3][np.argmax(x)], "an index depends on the data"),
         (lambda x: x, "must return a scalar"),
         (lambda x: 3.0, "must return a scalar"),
@@ -533,7 +540,7 @@ def test_the_median_of_nothing():
 
 def test_functions_that_must_look_at_values_say_so():
     for f in (np.unique, lambda a: np.ravel(a, "K"), lambda a: np.reshape(a, (3,), order="A")):
-        with pytest.raises(TypeError, match="a plain array is made of a symbol"):
+        with pytest.raises(TypeError, match="a plain array is made of a tensor"):
             derive(lambda a, f=f: np.sum(f(a)), V)
     for f in (np.nanmax, lambda a: np.average(a, weights=a)):
         with pytest.raises(TypeError, match="a Python branch depends on the data"):
@@ -573,3 +580,167 @@ def test_threads_share_a_derivation():
         made = pool.map(lambda n: derive(lambda X: np.sum(n(X) ** 2), np.ones((2, 3)), parameters=n), nets)
         for net, d in zip(nets, made, strict=True):
             assert d(np.ones((2, 3)))[0] == np.sum(net(np.ones((2, 3))).data ** 2)
+
+
+# How derivations are written
+
+
+@pytest.mark.parametrize(
+    ("written", "own"),
+    [
+        (helpers.sigmoid, F.sigmoid),
+        (helpers.softmax, F.softmax),
+        (helpers.log_softmax, F.log_softmax),
+        (lambda z: helpers.one_hot(abs(z[:, :1]) // 1 % 3, 3), lambda z: tg.one_hot(abs(z[:, :1]) // 1 % 3, 3)),
+    ],
+)
+def test_the_helpers_are_the_package_s_functions(written, own):
+    z = np.random.default_rng(0).normal(0, 5, (40, 3))
+    np.testing.assert_allclose(written(z), own(z), rtol=1e-13, atol=1e-15)
+    far = 300 * np.eye(3)
+    np.testing.assert_allclose(written(far), own(far), rtol=1e-13, atol=1e-15)
+
+
+def test_the_tables_know_functions_and_not_names():
+    @tg.primitive
+    def square(x):
+        return 3 * x
+
+    tg.rule(square, lambda g, y, x: 3 * g)
+    d = derive(lambda x: np.sum(square(x)) + np.sum(np.square(x)), V)
+    assert "J = np.sum(square(x)) + np.sum(x ** 2)" in d.source and r"\operatorname{square}(x)" in d.latex()
+    assert d(V)[0] == run(d.source)(V)[0] == 32
+    for notation in (PYTHON, LATEX):
+        assert not any(isinstance(function, tg.autograd.primitives.Primitive) for function in notation.forms)
+
+
+FACTOR, TABLE, NONE = 2.0, {"one": 1.0}, 0
+
+
+def _shifted(x, by=NONE):
+    return x + TABLE["one"] + by
+
+
+other = _shifted
+
+
+def test_definitions_bring_along_what_they_use():
+    inside = 5.0
+
+    @tg.primitive
+    def stretched(x):
+        def each(v):
+            return [FACTOR * w for w in (other(v), v)]
+
+        return each(x)[0] * inside * math.sqrt(4.0)
+
+    tg.rule(stretched, lambda g, y, x: 2 * FACTOR * inside * g)
+    d = derive(lambda stretched_, x: np.sum(stretched(x) * stretched_), V, V)
+    source = d.source
+    for line in (
+        "import math",
+        "FACTOR = 2.0",
+        "NONE = 0",
+        "inside = 5.0",
+        "TABLE = {'one': 1.0}",
+        "def other(x, by=NONE):",
+    ):
+        assert line in source.splitlines()
+    assert run(source)(V, V)[0] == d(V, V)[0] == 20 * np.sum(V * (V + 1))
+    assert source == d.source
+
+
+def test_functions_of_one_name_are_told_apart():
+    def make(k):
+        @tg.primitive
+        def scaled(x):
+            return x * (2.0 if len(x) else 1.0)
+
+        @tg.primitive
+        def scaled_by_k(x):
+            return x * k
+
+        for function, factor in ((scaled, 2.0), (scaled_by_k, k)):
+            tg.rule(function, lambda g, y, x, factor=factor: factor * g)
+        return scaled, scaled_by_k
+
+    (first, one), (second, other) = make(3.0), make(4.0)
+    d = derive(lambda x: np.sum(first(x) * second(x)), V)
+    assert all(f"= {name}(x) " in d.source for name in ("scaled", "scaled_2")) and run(d.source)(V)[0] == d(V)[0]
+    d = derive(lambda scaled: np.sum(first(scaled)), V)
+    assert "np.sum(scaled_2(scaled))" in d.source and run(d.source)(V)[0] == d(V)[0]
+    with pytest.raises(TypeError, match="two functions of this derivation use different things by the name k"):
+        _ = derive(lambda x: np.sum(one(x) + other(x)), V).source
+
+
+def test_a_lambda_has_no_definition():
+    doubled = tg.primitive(lambda x: 2 * x)
+    tg.rule(doubled, lambda g, y, x: 2 * g)
+    d = derive(lambda x: np.sum(doubled(x)), V)
+    assert d(V)[0] == 12
+    with pytest.raises(TypeError, match="the source of <lambda> is not at hand"):
+        _ = d.source
+
+
+# Whose memory
+
+
+def everything(x, A):
+    """Functions that give views, functions that do not, and some that do for one layout."""
+    B = np.stack((A.T, A @ A)).transpose(1, 0, 2).reshape(len(A), -1)
+    z = F.linear(A, A, x) * F.sigmoid(A[::-1]) + np.broadcast_to(x, A.shape).astype(np.float64)
+    z = np.where(z > 0, F.relu(z), F.leaky_relu(z)) + np.clip(A, -1, 1) + np.cumsum(np.sum(A, axis=0))
+    parts = np.concatenate((z, B), axis=1), F.log_softmax(z), F.softmax(z.T), np.sum(z, axis=1, where=A > 0)
+    return sum(np.sum(np.ravel(part) ** 2) for part in parts) + F.cross_entropy(z, np.arange(len(A)))
+
+
+def test_what_owns_its_memory_is_no_view():
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=3), rng.normal(size=(3, 3))]
+    derivation = Derivation(everything, arrays, [], [0, 1])
+    values = dict(zip(derivation.inputs, arrays, strict=True))
+
+    def value(a):
+        if isinstance(a, list | tuple):
+            return type(a)(map(value, a))
+        return values.get(a) if isinstance(a, Line) else a
+
+    owning = 0
+    for line in (*derivation.forward, *derivation.backward):
+        function = getattr(line.function, "forward", line.function)
+        y = values[line] = function(*map(value, line.args), **{name: value(v) for name, v in line.options.items()})
+        if emitter_of(line).owns:
+            owning += 1
+            assert not any(np.shares_memory(y, values[operand]) for operand in line.operands()), line
+    assert 20 < owning < len(values)
+    agrees(everything, *arrays)
+
+
+def test_a_program_is_kept_for_each_kind_of_inputs_and_parameters():
+    p, q = tg.Tensor([1.0, 2.0], requires_grad=True), tg.Tensor([3.0, 4.0], requires_grad=True)
+    made = []
+
+    def f(x):
+        made.append(x.shape)
+        return np.sum(x * p * q)
+
+    d = derive(f, 1.0, parameters=[p, q])
+    assert [g.tolist() for g in d(1.0)[1]] == [[3, 4], [1, 2]]
+    q.requires_grad = False
+    value, (dp, dq) = d(1.0)
+    assert value == 11 and dp.tolist() == [3, 4] and dq is None and made == [(), ()]
+    q.requires_grad = True
+    assert d(1.0)[1][1].tolist() == [1, 2] and d(np.ones(2))[0] == 11 and made == [(), (), (2,)]
+
+
+def test_a_step_and_a_derivation_go_without_the_garbage_collector():
+    p = tg.Tensor([1.0], requires_grad=True)
+    step, d = tg.compile_step(lambda x: np.sum(x * p), tg.SGD([p], lr=0.1)), derive(lambda x: np.sum(x * x), V)
+    step(V), d(np.ones(4))
+    alive = [weakref.ref(thing) for thing in (step, d, step._programs, d._programs)]
+    gc.disable()
+    try:
+        del step, d
+        assert [thing() for thing in alive] == [None] * 4
+    finally:
+        gc.enable()

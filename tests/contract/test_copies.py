@@ -149,7 +149,7 @@ def test_what_belongs_to_one_model_is_refused(duplicate):
             duplicate(thing)
         with pytest.raises(TypeError, match=said):
             copy.copy(thing)
-    with pytest.raises(TypeError, match="a symbol is copied at"):
+    with pytest.raises(TypeError, match="a tensor is copied at"):
         tg.derive(lambda X: np.mean(duplicate(net)(X)), X, parameters=net)
 
 

@@ -111,19 +111,16 @@ def test_every_place_has_a_level():
     assert {place(module) for module in FILES} == set.union(*LEVELS)
 
 
-@rewritten
 def test_nothing_is_imported_from_above():
     up = [str(arrow) for arrow in ARROWS if level(arrow.target) > level(arrow.source)]
     assert not up, "these imports run up:\n" + "\n".join(up)
 
 
-@rewritten
 def test_no_circle_of_files():
     found = circles({(a.source, a.target) for a in ARROWS if not a.typing})
     assert not found, "\n".join(map(", ".join, found))
 
 
-@rewritten
 def test_no_circle_of_places():
     links = {(place(a.source), place(a.target)) for a in ARROWS}
     found = circles({(a, b) for a, b in links if a != b})
@@ -170,7 +167,6 @@ def test_the_core_is_read_in_one_sitting():
     assert lines("autograd.engine") + lines("autograd.tensor") <= 500
 
 
-@rewritten
 def test_the_chain_rule_fits_on_a_page():
     functions = [node for node in ast.walk(TREES["autograd.engine"]) if isinstance(node, ast.FunctionDef)]
     (pullback,) = (node for node in functions if node.name == "pullback")
@@ -192,7 +188,6 @@ def undocumented(tree: ast.Module) -> Iterator[str]:
             yield "__class__ ="
 
 
-@rewritten
 def test_only_documented_python():
     found = {str(FILES[module].relative_to(ROOT)): sorted({*undocumented(tree)}) for module, tree in TREES.items()}
     assert {file: names for file, names in found.items() if names} == {}

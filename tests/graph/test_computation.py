@@ -160,7 +160,7 @@ def test_modules_that_return_several_or_nothing_new():
     a, b, _ = module(x)
     before = np.exp(x)
     assert [o.group for o in computation(Sequential(Tanh())(before)).operations.values()] == [None, "g1"]
-    assert Same()(before).record.calls == ()
+    assert Same()(before).record.noted.calls == ()
     found = computation(Same()(a * b))
     assert [o.group for o in found.operations.values()] == ["g0", "g0", None]
     assert [g.label for g in found.groups.values()] == ["Twice"]
@@ -289,23 +289,23 @@ def test_every_rule_has_a_formula_and_it_computes_what_the_rule_does(name):
         y = function(*(Tensor(x, requires_grad=True) for x in inputs))
         for record in reached(y.record)[0] if y.record is not None else ():
             _, rules = written(record, {})
-            vjps = record.primitive.vjps_for(len(rules))
+            applied = record.primitive.rules_for(len(rules))
             names = argument_names(record.primitive, len(rules))
             g = np.ones(record.shape)
             saved = [np.ones(n.shape) if v is None and n is not None else v
-                     for v, n in zip(record.saved, (record, *record.parents), strict=True)]  # fmt: skip
-            for text, vjp, own, node in zip(rules, vjps, names, record.parents, strict=True):
-                assert (text is None) == (vjp is None or node is None)
+                     for v, n in zip(record.saved, (record, *record.nodes), strict=True)]  # fmt: skip
+            for text, used, own, node in zip(rules, applied, names, record.nodes, strict=True):
+                assert (text is None) == (used is None or node is None)
                 if text is None or "…" in text:
                     continue
                 assert text.startswith(f"d{own} = ")
                 formula, _, fitted = text.partition(" = ")[2].partition(", summed to ")
                 formula, _, repeated = formula.partition(", repeated to ")
                 known = NAMES | {"g": g, "y": saved[0], **dict(zip(names, saved[1:], strict=True))}
-                known |= vars(inspect.getmodule(vjp)) | (record.options or {}) | {"g": g}
+                known |= vars(inspect.getmodule(used.vjp)) | record.options | {"g": g}
                 if not re.search(r"\bc[12]\b", formula):
                     with np.errstate(all="ignore"):
-                        expected = vjp(g, *saved, **(record.options or {}))
+                        expected = used.call(g, saved, record.options)
                         np.testing.assert_allclose(eval(formula, known), expected, rtol=1e-12, err_msg=text)
                     assert bool(fitted or repeated) == (np.shape(expected) != node.shape), text
 

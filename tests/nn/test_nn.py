@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -239,3 +241,32 @@ def test_a_module_with_several_outputs_trains():
     a, b = net(np.ones((2, 4)))
     (a.sum() + b.sum()).backward()
     assert all(p.grad is not None and p.grad.shape == p.shape for p in net.parameters())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_modes_come_back_however_it_ends(error):
+    """Also if it ends between the first module that changes its mode and the last."""
+
+    class Last(Module):
+        armed = False
+
+        def __setattr__(self, name, value):
+            if name == "training" and self.armed:
+                self.armed = False
+                raise error
+            super().__setattr__(name, value)
+
+    net = Sequential(Dense(2, 2), Last(), Dropout())
+    X = np.ones((3, 2))
+
+    def learn():
+        tg.fit(net, X, X, loss=tg.mse_loss, optimizer=tg.SGD(net.parameters(), lr=0.1), epochs=1)
+
+    for act in (net.summary, lambda: tg.predict(net, X), learn):
+        for mode in (True, False):
+            net.train(mode)
+            net[1].armed = True
+            before = [m.training for m in net.modules()]
+            with contextlib.suppress(error):
+                act()
+            assert not net[1].armed and [m.training for m in net.modules()] == before == [mode] * 4

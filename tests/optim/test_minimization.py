@@ -87,6 +87,10 @@ def test_misuse():
         tg.minimize(x, lambda: x.sum(), max_iter=0)
     with pytest.raises(TypeError, match="leaf tensors that require grad"):
         tg.minimize(tg.Tensor([1.0]), lambda: x.sum())
+    with pytest.raises(TypeError, match=r"minimize\(model, loss\): the model comes first, got function"):
+        tg.minimize(lambda: x.sum(), tg.Sequential(tg.Dense(1, 1)))
+    with pytest.raises(TypeError, match="loss is a function without arguments, not Tensor"):
+        tg.minimize(x, x.sum())
     with pytest.raises(TypeError, match="must return a recorded scalar, got float"):
         tg.minimize(x, lambda: 1.0)
     with pytest.raises(ValueError, match="the cost at the start is nan"):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import CALLS, PRIMITIVES
+from tests.strategies import CALLS, PRIMITIVES, flipped, ruled
 from tinygrad_edu import GradientMismatch, Tensor, gradcheck
 
 STEPS = {"sign", "floor", "ceil", "trunc", "rint", "fix", "round", "floor_divide", "heaviside"}  # their derivative is 0
@@ -56,22 +56,22 @@ def test_rule(name):
     property()
 
 
-def flipped(primitive):
+def wrong_rules(primitive):
     """The primitive's rules, each in turn with its sign flipped."""
     if primitive.each is not None:
         each = primitive.each
-        yield (), lambda i: lambda g, *rest, **options: -each(i)(g, *rest, **options)
-    for i, vjp in enumerate(primitive.vjps):
-        if vjp is not None and primitive.each is None and (primitive.name, i) not in SIGNLESS:
-            wrong = lambda g, *rest, _vjp=vjp, **options: -_vjp(g, *rest, **options)
-            yield (*primitive.vjps[:i], wrong, *primitive.vjps[i + 1 :]), None
+        yield (), lambda i: flipped(each(i))
+        return
+    vjps = [rule and rule.vjp for rule in primitive.rules]
+    for i, vjp in enumerate(vjps):
+        if vjp is not None and (primitive.name, i) not in SIGNLESS:
+            yield (*vjps[:i], flipped(vjp), *vjps[i + 1 :]), None
 
 
 @pytest.mark.parametrize("name", sorted(CALLS.keys() - STEPS - {"astype"}))
 def test_a_flipped_sign_is_noticed(name):
     """A test of the tests: with any one rule's sign wrong, the property above fails."""
     primitive = PRIMITIVES[name]
-    kept = primitive.vjps, primitive.each, primitive.options
 
     @settings(
         max_examples=60,
@@ -86,14 +86,8 @@ def test_a_flipped_sign_is_noticed(name):
         check(*data.draw(CALLS[name]))
 
     found = 0
-    for vjps, each in flipped(primitive):
-        try:
-            primitive.vjps, primitive.each = vjps, each
-            primitive.kept.clear()
-            with pytest.raises((GradientMismatch, AssertionError)):
-                property()
-            found += 1
-        finally:
-            primitive.vjps, primitive.each, primitive.options = kept
-            primitive.kept.clear()
+    for vjps, each in wrong_rules(primitive):
+        with ruled(primitive, vjps, each), pytest.raises((GradientMismatch, AssertionError)):
+            property()
+        found += 1
     assert found

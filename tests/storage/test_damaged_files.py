@@ -233,7 +233,7 @@ def test_crafted_headers(tmp_path, text):
     write(path, ("0.weight.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text))
     net = network()
     before = bits(net)
-    with pytest.raises(ValueError, match=r"net\.npz: damaged, or no \.npz file .*save the model again"):
+    with pytest.raises(ValueError, match=r"net\.npz: damaged, or not a \.npz file .*save the model again"):
         tg.load(net, path)
     assert bits(net) == before
 
@@ -372,7 +372,7 @@ def test_checkpoints_of_other_trainings_change_nothing(tmp_path):
         ({"model/0.weight": np.zeros((1, 2))}, r"0.weight is \(1, 2\), the model wants \(2, 1\)"),
         ({"random/states": np.frombuffer(b"[{}, {}]", np.uint8)}, "no checkpoint of this training"),
         ({"random/states": np.frombuffer(b"[" * 10**5, np.uint8)}, "no checkpoint of this training"),
-        ({"random/states": np.frombuffer(b"[1]", np.uint8)}, "states of 1 generators, here are 2"),
+        ({"random/states": np.frombuffer(b"[1]", np.uint8)}, "states of 1 random generators, this training uses 2"),
         ({"callback0/best": np.zeros(0)}, "no checkpoint of this training"),
         ({"history/accuracy": np.zeros(1)}, "it measured"),
         ({"history/seconds": np.zeros(2)}, "no checkpoint of this training"),

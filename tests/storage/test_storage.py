@@ -54,7 +54,7 @@ def test_names_and_places(tmp_path):
     for act in (tg.save, tg.load):
         with pytest.raises(ValueError, match=r"must end in \.npz or \.safetensors"):
             act(network(), tmp_path / "net.pkl")
-    with pytest.raises(OSError):
+    with pytest.raises(FileNotFoundError, match=r"no.folder\.npz cannot be written: there is no folder '.*no'$"):
         tg.save(network(), tmp_path / "no" / "folder.npz")
     with pytest.raises(TypeError, match="only arrays of real numbers"):
         save_arrays({"a": np.array(["x"])}, tmp_path / "a.npz")
@@ -73,6 +73,31 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         tg.save(network(2), path)
     assert path.read_bytes() == content and os.listdir(tmp_path) == ["net.npz"]
+
+
+@pytest.mark.parametrize("letter", ["n", "ñ"])
+def test_names_as_long_as_they_may_be(tmp_path, ending, letter):
+    """The temporary file's name is no longer than names may be, and no error says it."""
+    longest = tmp_path / (letter * ((255 - len(ending)) // len(letter.encode())) + ending)
+    net, other = network(), network(7)
+    tg.save(net, longest)
+    tg.load(other, longest)
+    assert np.array_equal(other[0].weight.data, net[0].weight.data) and list(tmp_path.iterdir()) == [longest]
+    too_long = tmp_path / (letter * 255 + ending)
+    with pytest.raises(OSError) as caught:
+        tg.save(net, too_long)
+    assert caught.value.filename == str(too_long) and ".tmp" not in str(caught.value)
+
+
+def test_an_error_names_the_path_and_not_the_temporary_file(tmp_path, monkeypatch):
+    def refused(source, target):
+        raise PermissionError(13, "Permission denied", source, None, target)
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(PermissionError, match="Permission denied") as caught:
+        tg.save(network(), tmp_path / "net.npz")
+    assert str(caught.value).endswith(f"{str(tmp_path / 'net.npz')!r}") and ".tmp" not in str(caught.value)
+    assert "which is as it was before" in caught.value.__notes__[0] and not os.listdir(tmp_path)
 
 
 SAVER = """

@@ -104,7 +104,7 @@ def test_early_stopping_puts_the_best_back():
     up = network()
     history = quiet(up, epochs=4, metrics=[tg.accuracy], callbacks=[tg.EarlyStopping(monitor="accuracy")])
     assert tg.accuracy(tg.predict(up, X), Y) == max(history["accuracy"])
-    with pytest.raises(ValueError, match=r"nothing is called 'val_loss'; there are loss\. Give fit validation"):
+    with pytest.raises(ValueError, match=r"'val_loss' is not in the history, which has loss\. .*pass validation"):
         quiet(network(), callbacks=[tg.EarlyStopping()])
     with pytest.raises(ValueError, match="patience must be at least 1"):
         tg.EarlyStopping(patience=0)
@@ -196,15 +196,15 @@ def test_misuse():
         (lambda: quiet(net, epochs=-1), ValueError, "epochs must be a whole number of at least 0, got -1"),
         (lambda: quiet(net, epochs=1.5), ValueError, "epochs must be a whole number"),
         (lambda: quiet(net, batch_size=2.5), ValueError, "batch_size must be a whole number of at least 1"),
-        (lambda: quiet(net, loss="mse"), TypeError, "loss is a function .*mse_loss, not 'mse'"),
-        (lambda: quiet(net, optimizer="adam"), TypeError, r"optimizer is an optimiser, such as SGD\(.*not 'adam'"),
+        (lambda: quiet(net, loss="mse"), TypeError, "loss must be a function .*mse_loss, not 'mse'"),
+        (lambda: quiet(net, optimizer="adam"), TypeError, r"optimizer must be an optimiser, such as SGD\(.*not 'adam'"),
         (
             lambda: quiet(net, metrics="accuracy"),
             TypeError,
-            r"metrics are functions .*, such as \[accuracy\]",
+            r"metrics must be functions .*, such as \[accuracy\]",
         ),
         (lambda: quiet(net, metrics=tg.accuracy), TypeError, "in a list"),
-        (lambda: quiet(net, schedule=0.1), TypeError, "schedule is a function of the time in epochs, not 0.1"),
+        (lambda: quiet(net, schedule=0.1), TypeError, "schedule must be a function of the time in epochs, not 0.1"),
         (lambda: quiet(net, validation=X), TypeError, r"a pair of inputs and targets, \(X, y\)"),
         (
             lambda: quiet(net, loss=lambda p, t: tg.mse_loss(net, t)),
@@ -214,7 +214,7 @@ def test_misuse():
         (
             lambda: tg.fit([net], X, Y, loss=F.cross_entropy, optimizer=tg.SGD(net.parameters(), lr=1), epochs=1),
             TypeError,
-            r"the model is a Module, such as Sequential",
+            r"the model must be a Module, such as Sequential",
         ),
         (lambda: quiet(net, loss=lambda p, t: 1.0), TypeError, "must return a recorded scalar, got float"),
         (lambda: quiet(net, loss=lambda p, t: p), TypeError, r"got Tensor of shape \(32, 2\)"),
@@ -264,7 +264,7 @@ def test_validation_computes_what_training_does():
 def test_accuracy_refuses_what_is_no_probability_and_no_label():
     assert tg.accuracy(np.array([3, 1, 7]), np.array([2, 1, 9])) == pytest.approx(1 / 3)
     for prediction, target, said in [
-        (np.full((3, 1), np.nan), np.zeros(3), "no probabilities"),
+        (np.full((3, 1), np.nan), np.zeros(3), "are not probabilities"),
         (np.array([[-3.0], [2.0]]), [0, 1], "apply sigmoid to logits"),
         (np.array([[0.4], [0.6]]), [-1, 1], "must be 0 and 1"),
         (np.eye(2), [1, 2], "labels from 1 to 2 for 2 classes"),
@@ -282,7 +282,7 @@ def test_early_stopping_begins_anew_and_knows_errors_go_down():
         history = quiet(net, x, goal * x, loss=tg.mse_loss, optimizer=tg.SGD(net.parameters(), lr=0.2), epochs=30,
                         metrics=metrics, callbacks=[stopping])  # fmt: skip
         assert history.epochs == 30 and net[0].weight.item() == pytest.approx(goal, rel=1e-3)
-    with pytest.raises(ValueError, match="mode is 'min', 'max' or None"):
+    with pytest.raises(ValueError, match="mode must be 'min', 'max' or None"):
         tg.EarlyStopping(mode="down")
 
 
@@ -312,14 +312,14 @@ def test_arguments_are_looked_at_first(tmp_path):
     net = network()
     for options, error, said in [
         ({"batch_size": 0}, ValueError, "batch_size must be a whole number of at least 1"),
-        ({"checkpoint": "run.ckpt"}, ValueError, r"must be a file in \.npz"),
+        ({"checkpoint": "run.ckpt"}, ValueError, r"must be an \.npz file"),
         ({"checkpoint": tmp_path / "no" / "run.npz"}, ValueError, "in a folder that exists"),
         ({"schedule": lambda t: next(iter(()))}, RuntimeError, "no learning rate for t = 0"),
     ]:
         with pytest.raises(error, match=said):
             quiet(net, **options)
     quiet(net, checkpoint=tmp_path / "run.npz", epochs=1)
-    with pytest.raises(ValueError, match="it measured loss, this training accuracy, loss"):
+    with pytest.raises(ValueError, match="it measured loss, this training measures accuracy, loss"):
         quiet(net, checkpoint=tmp_path / "run.npz", metrics=[tg.accuracy])
 
 

@@ -111,16 +111,22 @@ history = tg.fit(
     rng=np.random.default_rng(0),
 )
 losses: list[float] = history["loss"]
+tg.fit(net, [[0.0, 1.0, 2.0]], [1], loss=F.cross_entropy, optimizer=adam, epochs=1, metrics=[lambda p, t: p.max()])
 tg.fit(net, X, labels, loss=lambda z, y: F.cross_entropy(z, y), optimizer=adam, epochs=1, metrics={"mine": distance})
 for rows, targets in tg.Batches(X, labels, batch_size=4, rng=0):
     print(rows.shape, targets.shape)
-probabilities = F.softmax(tg.predict(net, X))
+predicted_rows = tg.predict(net, X)
+assert_type(predicted_rows, NDArray[Any])
+probabilities = F.softmax(predicted_rows)
 share: float = tg.accuracy(tg.predict(net, X), labels)
 onehot: NDArray[Any] = tg.one_hot(labels, 2)
 normal = tg.Standardizer().fit(X)
+assert_type(normal(X), NDArray[Any])
+assert_type(normal(t), tg.Tensor)
 with tempfile.TemporaryDirectory() as folder:
     tg.save(net, f"{folder}/net.npz")
     tg.load(net, Path(folder) / "net.npz")
+tg.minimize(t, lambda: (t * t).sum(), max_iter=1)
 fitted = tg.minimize(net, lambda: F.cross_entropy(net(X), labels), method="CG", max_iter=2)
 
 # Transforms

@@ -48,7 +48,7 @@ def record_positions() -> Iterator[None]:
     """
 
     def keep(record: Any, output: Any, values: Sequence[Any]) -> None:
-        record.position = caller()
+        record.noting.position = caller()
 
     with watching(keep):
         yield

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from . import primitives
-from .primitives import FUNCTIONS, Operand, Primitive, primitive_of
+from .primitives import FUNCTIONS, NAMED, Primitive, primitive_of
+from .recording import Operand, interpreter, is_recording, plain
 
 Axis = int | tuple[int, ...] | None
 
@@ -51,15 +51,6 @@ def look_up(function: Callable[..., Any]) -> Callable[..., Any]:
         ) from None
 
 
-def plain(value: Any) -> Any:
-    """`value` with every operand in it, also in lists and tuples, replaced by its array."""
-    if isinstance(value, Operand):
-        return value._value()
-    if isinstance(value, list | tuple):
-        return type(value)(plain(v) for v in value)
-    return value
-
-
 def _holds_operand(value: Any) -> bool:
     return isinstance(value, Operand) or (isinstance(value, _SEQUENCES) and any(map(_holds_operand, value)))
 
@@ -91,13 +82,7 @@ def on_values(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **options: Any) -> Any:
         if not any(map(_holds_operand, (*args, *options.values()))):
             return function(*args, **options)
-        args, options = tuple(map(plain, args)), {name: plain(value) for name, value in options.items()}
-        if primitives.tracing:
-            for arg in (*args, *options.values()):
-                for part in arg if isinstance(arg, list | tuple) else (arg,):
-                    if isinstance(part, Operand):
-                        return part._write(function, args, options)
-        return function(*args, **options)
+        return interpreter().constant(function, args, options)
 
     return call
 
@@ -108,7 +93,7 @@ def constant(*functions: Callable[..., Any]) -> None:
         FUNCTIONS[function] = on_values(function)
 
 
-class ArrayLike(Operand):
+class ArrayOperand(Operand):
     """An operand with NumPy's operators, methods and protocols."""
 
     __slots__ = ()
@@ -213,6 +198,29 @@ class ArrayLike(Operand):
 
     def __abs__(self) -> Self:
         return self._call(np.absolute, self)
+
+    # `t += u` binds the name to a new tensor.
+
+    def __iadd__(self, other: Any) -> Any:
+        self._refuse_rebinding("+=")
+        return self + other
+
+    def __isub__(self, other: Any) -> Any:
+        self._refuse_rebinding("-=")
+        return self - other
+
+    def __imul__(self, other: Any) -> Any:
+        self._refuse_rebinding("*=")
+        return self * other
+
+    def _refuse_rebinding(self, operator: str) -> None:
+        """Under `no_grad`, `t -= step` would leave a parameter unchanged and bind the name to one that does not
+        learn."""
+        if self._requires_grad and self.record is None and not is_recording():
+            raise TypeError(
+                f"t {operator} … under no_grad() would not change the parameter (of shape {self.shape}), but make a "
+                f"new tensor that does not require grad. Write t.data {operator} …, or use an optimiser"
+            )
 
     # Comparisons give plain boolean arrays.
 
@@ -371,11 +379,7 @@ class ArrayLike(Operand):
         return self._call(np.tanh, self)
 
     def relu(self) -> Self:
-        from ..functional.activations import relu  # our own primitives are built on this file
-
-        return self._call(relu, self)
+        return self._call(NAMED["relu"], self)
 
     def sigmoid(self) -> Self:
-        from ..functional.activations import sigmoid
-
-        return self._call(sigmoid, self)
+        return self._call(NAMED["sigmoid"], self)

@@ -1,85 +1,145 @@
 """The table: functions of arrays with their derivative rules.
 
-A `Primitive` is a function together with its rules; `rule` enters them. What a rule reads is seen in its own code.
+A `Primitive` is a function together with its rules; `rule` enters them. A rule names what it reads.
 """
 
 from __future__ import annotations
 
-import dis
 import functools
 import inspect
-import itertools
 import operator
 import threading
 from collections.abc import Callable
-from types import FunctionType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
+from .recording import Operand, interpreter
+
 Vjp = Callable[..., Any]
-_PLAIN = {bool, float, int, str, tuple, type(None)}  # options that need no second look
 Options = dict[str, Any]
-
-
+_PLAIN = {bool, float, int, str, tuple, type(None)}  # options that need no second look
 _growing = threading.Lock()
-tracing = 0  # how many traces are being made: then there are operands that write down what is done to them
+METADATA = ("shape", "ndim", "size", "dtype")
 
 
-class Operand:
-    """Base of the objects that a primitive does not compute with but hands itself to: tensors (which record)."""
+class Rule:
+    """A vector–Jacobian product, and what it reads: of the output, which has position 0, and of the arguments.
 
-    __slots__ = ()
-    requires_grad: bool
-    writes = False  # whether it is a symbol, which takes precedence over tensors
+    `call(g, saved, options)` is the gradient; `saved` holds the output and the arguments.
+    """
 
-    def _apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
-        raise NotImplementedError
+    __slots__ = ("call", "metadata", "new", "options", "rest", "values", "vjp")
 
-    def _value(self) -> Any:
-        """The plain array, for functions through which no gradient flows."""
-        raise NotImplementedError
+    def __init__(self, vjp: Vjp, primitive: Primitive, count: int, new: bool) -> None:
+        self.vjp = vjp
+        self.new = new  # whether it gives an array that nobody else holds
+        parameters = list(inspect.signature(vjp).parameters.values())
+        self.options = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        reads: list[tuple[int, str | None]] = []  # position, and the attribute where it is not the value itself
+        for p in [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][1:]:
+            reads.append(_resolved(p.name, primitive, count))
+        self.rest = any(p.kind is p.VAR_POSITIONAL for p in parameters)  # `*arrays` are all arguments
+        self.values = frozenset(k for k, attribute in reads if attribute is None)
+        self.metadata = frozenset(k for k, attribute in reads if attribute is not None) - self.values
+        self.call = _caller(vjp, reads, self.rest, bool(self.options))
 
-    def _write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
-        """For a symbol: notes a call through which no gradient flows."""
-        raise NotImplementedError
+
+def _resolved(name: str, primitive: Primitive, count: int) -> tuple[int, str | None]:
+    """What a rule's parameter stands for."""
+    known = dict(zip(primitive.arguments, range(1, count + 1), strict=False))
+    if "y" in known:
+        if name.partition("_")[0] == "y":
+            raise TypeError(
+                f"rule({primitive.name}): an argument of {primitive.name} is called y, which in rules is the output; "
+                "rename the argument"
+            )
+    else:
+        known["y"] = 0
+    if count == 1:
+        known.setdefault("x", 1)
+    if name in known:
+        return known[name], None
+    of, _, attribute = name.rpartition("_")
+    if of in known and attribute in METADATA:
+        return known[of], attribute
+    raise TypeError(
+        f"rule({primitive.name}): nothing is called {name!r}. A rule reads, beside the arriving gradient, which comes "
+        f"first, any of {', '.join(known)} (of each also {', '.join(f'…_{m}' for m in METADATA)}); options are "
+        "keyword-only, behind a *"
+    )
+
+
+def _caller(
+    vjp: Vjp, reads: list[tuple[int, str | None]], rest: bool, has_options: bool
+) -> Callable[[Any, Any, Options], Any]:
+    """`vjp(g, …)` with what it reads picked out of what was saved. The usual ones are spelt out: the call of a rule is
+    a large part of the cost of a small operation."""
+    if rest or any(attribute is not None for _, attribute in reads):
+        getters = [operator.itemgetter(k) if attribute is None else _attribute(k, attribute) for k, attribute in reads]
+        return lambda g, s, o: vjp(g, *[get(s) for get in getters], *(s[1:] if rest else ()), **o)
+    match [k for k, _ in reads]:
+        case []:
+            return (lambda g, s, o: vjp(g, **o)) if has_options else (lambda g, s, o: vjp(g))
+        case [i]:
+            return (lambda g, s, o: vjp(g, s[i], **o)) if has_options else (lambda g, s, o: vjp(g, s[i]))
+        case [i, j]:
+            return (lambda g, s, o: vjp(g, s[i], s[j], **o)) if has_options else (lambda g, s, o: vjp(g, s[i], s[j]))
+        case positions:
+            pick = operator.itemgetter(*positions)
+            return lambda g, s, o: vjp(g, *pick(s), **o)
+
+
+def _attribute(k: int, attribute: str) -> Callable[[Any], Any]:
+    get = operator.attrgetter(attribute)
+    return lambda saved: get(saved[k])
 
 
 class Primitive:
     """A function of arrays with a derivative rule for each of its array arguments.
 
-    Called with arrays it is the plain function; called with a tensor it is recorded.
+    Called with arrays it is the plain function; called with a tensor it is handed to the interpreter, which records it.
     """
 
-    def __init__(self, function: Callable[..., Any], forward: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        forward: Callable[..., Any] | None = None,
+        into: Callable[..., Any] | None = None,
+        overwrites: int | None = None,
+        adds: Callable[..., None] | None = None,
+        moves: bool = False,
+        elementwise: bool = False,
+        marks_origin: bool = False,
+    ) -> None:
         self.function = function
         self.forward = forward or function  # the same function by a shorter way, where there is one
+        self.into = into  # `(out, scratch, *args, **options)`: the same in given memory
+        self.overwrites = overwrites  # the argument that `out` may be
+        self.adds = adds  # adds the gradient of its argument to an array in place
+        self.moves = moves  # whether it only moves elements: what they were made of stays true
+        self.elementwise = elementwise or (isinstance(function, np.ufunc) and function.signature is None)
+        self.marks_origin = marks_origin  # whether its results remember, while they live, what they were made of
         self.name: str = function.__name__.lstrip("_")
-        self.vjps: tuple[Vjp | None, ...] = ()
+        self.rules: tuple[Rule | None, ...] = ()
         self.each: Callable[[int], Vjp] | None = None
         self.options: frozenset[str] = frozenset()  # those that the rules honour
-        self.positional, self._own_defaults = _positional(function)
+        self.arguments, self.positional, self._own_defaults = _parameters(function)
         self.defaults: Options = {}  # the function's own, of the options that the rules honour
-        self.reads_metadata = True
-        self.marks_origin = False  # whether its results remember, while they live, what they were made of
-        self.adds: Callable[..., None] | None = None  # adds the gradient of its argument to an array in place
-        self.moves = False  # whether it only moves elements: what they were made of stays true
-        self.into: Callable[..., Any] | None = None  # `(out, scratch, *args, **options)`: without new arrays
-        self.overwrites: int | None = None  # the argument that `out` may be
-        self.kept, self.picks = _Kept(self), _Picks(self)
+        self.reads_metadata = False
+        self.picks = _Picks(self)
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         if options:
-            for name in self.positional[len(args) : len(self.vjps)]:  # arrays given by name
+            for name in self.positional[len(args) : len(self.rules)]:  # arrays given by name
                 if name not in options:
                     break
                 args += (options.pop(name),)
         for arg in (*args, *options.values()) if options else args:
             if isinstance(arg, Operand):
-                if tracing:
-                    arg = next((a for a in args if isinstance(a, Operand) and a.writes), arg)
-                return arg._apply(self, args, options)
+                return interpreter().apply(self, args, options)
         return self.forward(*args, **options)
 
     def __repr__(self) -> str:
@@ -89,36 +149,58 @@ class Primitive:
         """Copied and pickled as what it is, a name in its module: rules are found by identity."""
         return getattr(self.function, "__qualname__", self.function.__name__)
 
-    def set_rules(self, vjps: tuple[Vjp | None, ...], each: Callable[[int], Vjp] | None) -> None:
-        self.vjps, self.each = vjps, each
-        rules = [vjp for vjp in (*vjps, each and each(0)) if vjp is not None]
-        self.options = frozenset(name for vjp in rules for name in _option_names(vjp))
+    def set_rules(
+        self, vjps: tuple[Vjp | None, ...], each: Callable[[int], Vjp] | None, new: bool | tuple[int, ...]
+    ) -> None:
+        count = len(vjps)
+        self.each, self._new = each, new
+        self.rules = tuple(vjp and self._rule(vjp, k, count) for k, vjp in enumerate(vjps))
+        rules = [rule for rule in (*self.rules, each and self._rule(each(0), 0, 1)) if rule is not None]
+        self.options = frozenset(name for rule in rules for name in rule.options)
         self.defaults = {name: value for name, value in self._own_defaults.items() if name in self.options}
-        self.reads_metadata = any(_reads(vjp, 1 + len(vjps))[1] for vjp in rules)
-        self.kept.clear()
+        self.reads_metadata = any(rule.metadata for rule in rules)
+        self.picks.clear()
 
-    def vjps_for(self, count: int) -> tuple[Vjp | None, ...]:
+    def _rule(self, vjp: Vjp, k: int, count: int) -> Rule:
+        return Rule(vjp, self, count, self._new if isinstance(self._new, bool) else k in self._new)
+
+    def rules_for(self, count: int) -> tuple[Rule | None, ...]:
         """The rules for a call with `count` arguments."""
-        if self.each is not None and count > len(self.vjps):
+        if self.each is None:
+            return self.rules
+        if count > len(self.rules):
             with _growing:  # or another thread might number the same arguments, or take back what this one added
-                self.vjps += tuple(self.each(i) for i in range(len(self.vjps), count))
-        return self.vjps if self.each is None else self.vjps[:count]
+                self.rules += tuple(self._rule(self.each(i), i, count) for i in range(len(self.rules), count))
+        return self.rules[:count]
+
+    def kept(self, needed: tuple[bool, ...]) -> set[int]:
+        """The positions of what to keep when these arguments want a gradient: what their rules read.
+
+        Where a rule reads only the shape of something, its node tells it, and just a constant, which has none, is kept.
+        """
+        kept: set[int] = set()
+        for need, rule in zip(needed, self.rules_for(len(needed)), strict=True):
+            if need and rule is not None:
+                kept |= rule.values | {k for k in rule.metadata if k > 0 and not needed[k - 1]}
+                kept |= set(range(1, len(needed) + 1)) if rule.rest else set()
+        return kept
 
     def bind(self, args: tuple[Any, ...], options: Options) -> tuple[tuple[Any, ...], Options]:
         """Arrays and named options of a call; options that no rule honours are refused, never ignored."""
-        if len(args) == len(self.vjps):
+        count = len(self.rules)
+        if len(args) == count:
             if not options:
                 return args, self.defaults
             if all([name in self.options and value.__class__ in _PLAIN for name, value in options.items()]):
                 return args, self.defaults | options if self.defaults else options
-        if self.each is None and len(args) != len(self.vjps):
-            if not self.vjps:
+        if self.each is None and len(args) != count:
+            if not self.rules:
                 raise TypeError(f"{self.name} has no derivative rule; add one with rule({self.name}, …)")
-            names = self.positional[len(self.vjps) :]
-            if not len(self.vjps) < len(args) <= len(self.vjps) + len(names):
-                raise TypeError(f"{self.name} takes {len(self.vjps)} array argument(s) on tensors, got {len(args)}")
-            options = dict(zip(names, args[len(self.vjps) :], strict=False)) | options
-            args = args[: len(self.vjps)]
+            names = self.positional[count:]
+            if not count < len(args) <= count + len(names):
+                raise TypeError(f"{self.name} takes {count} array argument(s) on tensors, got {len(args)}")
+            options = dict(zip(names, args[count:], strict=False)) | options
+            args = args[:count]
         options = {name: value for name, value in options.items() if value is not np._NoValue}
         options = self.defaults | options
         for name, value in options.items():
@@ -127,7 +209,7 @@ class Primitive:
             if isinstance(value, Operand):
                 if value.requires_grad:
                     raise TypeError(f"{self.name}: {name}= is a tensor that requires grad, but has no derivative rule")
-                options[name] = value._value()
+                options[name] = interpreter().detached(value)
             if name not in self.options and value is not None:
                 raise TypeError(
                     f"{self.name}: the option {name}= has no rule on tensors "
@@ -137,86 +219,34 @@ class Primitive:
         return args, {name: value for name, value in options.items() if name in self.options}
 
 
-class _Kept(dict[tuple[bool, ...], tuple[bool, ...] | None]):
-    """Which of the output and the arguments to keep when these arguments want a gradient; None for nothing.
-
-    Where rules read only the shape of something, its node tells it, and just a constant, which has none, is kept.
-    """
-
-    def __init__(self, primitive: Primitive) -> None:
-        self.primitive = primitive
-
-    def __missing__(self, needed: tuple[bool, ...]) -> tuple[bool, ...] | None:
-        values: set[int] = set()
-        for need, vjp in zip(needed, self.primitive.vjps_for(len(needed)), strict=True):
-            if need and vjp is not None:
-                read, metadata = _reads(vjp, len(needed))
-                values |= read | {k for k in metadata if k > 0 and not needed[k - 1]}
-        self[needed] = keep = tuple(k in values for k in range(len(needed) + 1)) if values else None
-        return keep
-
-    def clear(self) -> None:
-        super().clear()
-        self.primitive.picks.clear()
-
-
 class _Picks(dict[tuple[bool, ...], Callable[[Any], tuple[Any, ...]]]):
-    """The same as what picks the values to keep out of `(None, y, *arguments)`, with None for the others."""
+    """What picks the values to keep out of `(None, y, *arguments)`, with None for the others."""
 
     def __init__(self, primitive: Primitive) -> None:
         self.primitive = primitive
 
     def __missing__(self, needed: tuple[bool, ...]) -> Callable[[Any], tuple[Any, ...]]:
-        keep = self.primitive.kept[needed] or (False,) * (len(needed) + 1)
-        self[needed] = pick = operator.itemgetter(*(k + 1 if kept else 0 for k, kept in enumerate(keep)))
+        kept = self.primitive.kept(needed)
+        self[needed] = pick = operator.itemgetter(*(k + 1 if k in kept else 0 for k in range(len(needed) + 1)))
         return pick
 
 
-def _positional(function: Callable[..., Any]) -> tuple[tuple[str, ...], Options]:
-    """The names of the parameters that can be given by position, and the defaults of all."""
+def _parameters(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...], Options]:
+    """The names of the arguments given by position, those of them that may be given by name, and all defaults."""
+    if isinstance(function, np.ufunc):
+        return {1: ("x",), 2: ("a", "b")}.get(function.nin, ()), (), {}
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # ufuncs have no signature, and no option by position but out
-        return (), {}
+    except (TypeError, ValueError):
+        return (), (), {}
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty and p.default is not np._NoValue}
-    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD), defaults
-
-
-def _option_names(vjp: Vjp) -> list[str]:
-    return [p.name for p in inspect.signature(vjp).parameters.values() if p.kind is p.KEYWORD_ONLY]
-
-
-METADATA = frozenset({"shape", "ndim", "size", "dtype"})
-
-
-def _reads(vjp: Vjp, count: int) -> tuple[set[int], set[int]]:
-    """What a rule `(g, y, *arguments)` of `count` arguments reads, seen in its own code: positions (0 for `y`, then
-    the arguments), by value and by shape only.
-
-    A record keeps the arrays that its rules read and no others. What is not a plain Python function reads everything.
-    """
-    if not isinstance(vjp, FunctionType):
-        return set(range(count + 1)), set()
-    code = vjp.__code__
-    positions = {name: {k - 1} for k, name in enumerate(code.co_varnames[: code.co_argcount]) if k > 0}
-    if code.co_flags & inspect.CO_VARARGS:
-        rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
-        positions[rest] = set(range(code.co_argcount - 1, count + 1))
-    values: set[int] = set()
-    metadata: set[int] = set()
-    instructions = list(dis.get_instructions(code))
-    for instruction, following in itertools.zip_longest(instructions, instructions[1:]):
-        if not instruction.opname.startswith(("LOAD_", "STORE_FAST_LOAD")):
-            continue
-        names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
-        for name in names:
-            shape_only = name is names[-1] and following.opname == "LOAD_ATTR" and following.argval in METADATA
-            (metadata if shape_only else values).update(positions.get(name, ()))
-    return values, metadata - values
+    named = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY) + named, named, defaults
 
 
 # Every function that tensors take, with what to call in its place: its `Primitive`, or a function made of primitives.
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+NAMED: dict[str, Primitive] = {}  # the primitives with rules by name, for methods of tensors
 
 
 def primitive_of(function: Callable[..., Any], forward: Callable[..., Any] | None = None) -> Primitive:
@@ -226,39 +256,66 @@ def primitive_of(function: Callable[..., Any], forward: Callable[..., Any] | Non
         return function
     entry = FUNCTIONS.get(function)
     if not isinstance(entry, Primitive):
-        entry = FUNCTIONS[function] = Primitive(function, forward)
+        entry = FUNCTIONS[function] = Primitive(function, forward=forward)
     return entry
 
 
-def primitive(function: Callable[..., Any]) -> Primitive:
+def implements(*functions: Callable[..., Any]) -> Callable[[Vjp], Vjp]:
+    """Enters what is called in place of NumPy's functions when a tensor is among their arguments: a function made of
+    others that have rules."""
+
+    def enter(function: Vjp) -> Vjp:
+        for replaced in functions:
+            FUNCTIONS[replaced] = function
+        return function
+
+    return enter
+
+
+@overload
+def primitive(function: Callable[..., Any]) -> Primitive: ...
+@overload
+def primitive(**traits: Any) -> Callable[[Callable[..., Any]], Primitive]: ...
+def primitive(function: Callable[..., Any] | None = None, **traits: Any) -> Any:
     """Makes a plain function of arrays one step of the record; give it its derivative with `rule`.
 
     >>> @tg.primitive
     ... def square(x):
     ...     return x * x
     ...
-    >>> tg.rule(square, lambda g, y, x: g * 2 * x)
+    >>> tg.rule(square, lambda g, x: g * 2 * x)
     >>> tg.grad(square)(3.0)
     np.float64(6.0)
     """
-    return Primitive(function)
+    return Primitive(function) if function is not None else functools.partial(Primitive, **traits)
 
 
-def rule(function: Callable[..., Any], *vjps: Vjp | None, each: Callable[[int], Vjp] | None = None) -> None:
+def rule(
+    function: Callable[..., Any],
+    *vjps: Vjp | None,
+    each: Callable[[int], Vjp] | None = None,
+    new: bool | tuple[int, ...] = False,
+) -> None:
     """Enters the derivative of `function` into the table: one vector–Jacobian product for each array argument.
 
-    Each is a function `(g, y, *arguments, **options)`: `g` is the gradient arriving at the output `y`, and it returns
-    the gradient of its argument, before broadcasting is undone (the engine does that). Options are keyword-only
-    parameters; one that no rule names is refused. None stands for an argument in which the function is piecewise
-    constant. `each` makes the rule for argument i, for functions that take any number of arrays.
+    Each is a function `(g, …, *, options)`. `g` is the gradient arriving at the output; what else the rule reads, it
+    names, and what a rule names is what a record keeps: `y`, the output; the function's own arguments by their names
+    (`x` for a single one; `x`, or `a` and `b`, for a ufunc), or only their shape (`x_shape`, also `_size`, `_ndim`,
+    `_dtype`). It returns the gradient of its argument, before broadcasting is undone (the engine does that). Options
+    are keyword-only parameters; one that no rule names is refused. None stands for an argument in which the function is
+    piecewise constant. `each` makes the rule for argument i, for functions that take any number of arrays. `new` says
+    that the rules (or those of these arguments) give arrays that nobody else holds, which saves a copy.
 
     Rules are written with NumPy functions and operators that have rules themselves, so they hold for tensors too.
+    Raises `TypeError` for a rule that names something else.
 
     >>> product = tg.primitive(lambda a, b: a * b)
-    >>> tg.rule(product, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
+    >>> tg.rule(product, lambda g, b: g * b, lambda g, a: g * a)
     >>> tg.grad(product, argnums=(0, 1))(3.0, 5.0)
     (np.float64(5.0), np.float64(3.0))
     """
     if not vjps and each is None:
         raise TypeError(f"rule({getattr(function, '__name__', function)}): give one rule for each array argument")
-    primitive_of(function).set_rules(vjps, each)
+    entry = primitive_of(function)
+    entry.set_rules(vjps, each, new)
+    NAMED.setdefault(entry.name, entry)

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Record, pullback, reached
+from .engine import pullback, reached
 from .primitives import primitive, rule
-from .recording import is_recording, recording
+from .recording import Record, is_recording, plain, recording
 from .tensor import Tensor, rebuilt
 
 _inside: ContextVar[bool] = ContextVar("tinygrad_edu.inside_a_transform", default=False)
@@ -160,7 +160,7 @@ def _variable(x: Any) -> Any:
     return x
 
 
-rule(_variable, lambda g, y, x: g)
+rule(_variable, lambda g: g)
 
 
 class _Call:
@@ -238,15 +238,15 @@ class _Call:
             return Tensor(g) if self.nested else g
         if isinstance(g, Tensor):
             return g
-        return Tensor(g) if self.nested else np.array(g, dtype=variable.dtype)[()] if np.ndim(g) == 0 else np.array(g)
+        return Tensor(g) if self.nested else np.asarray(g, variable.dtype)[()]
 
     def plain(self, x: Any) -> Any:
         """A result as the caller gets it: an array, unless it stays recorded."""
-        return x if not isinstance(x, Tensor) or self._stays_recorded(x) else x._value()
+        return x if not isinstance(x, Tensor) or self._stays_recorded(x) else plain(x)
 
 
 def _array_of(x: Any) -> Any:
-    return x._value() if isinstance(x, Tensor) else x
+    return plain(x) if isinstance(x, Tensor) else x
 
 
 def _map(function: Callable[..., Any], *trees: Any) -> Any:

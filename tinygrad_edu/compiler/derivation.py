@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.engine import Record, pullback
-from ..autograd.recording import no_grad
+from ..autograd.engine import pullback
+from ..autograd.recording import Record, interpreting
 from ..autograd.tensor import Tensor
-from .tracing import Line, Symbol, Trace, _line_of, _one_at_a_time, _symbol, _tracing
+from .tracing import Line, Symbol, Trace
 
 
 class Derivation:
@@ -24,21 +24,21 @@ class Derivation:
         wanted: Iterable[int] = (),
     ) -> None:
         """Traces `fun(*examples)` with `parameters`; gradients are of the parameters, then of the examples `wanted`."""
-        trace = Trace()
-        with _one_at_a_time, _tracing(trace, parameters):
-            arguments = [_symbol(Line(None, (), {}, value)) for value in examples]
-            differentiated = [*parameters]
+        trace = Trace(parameters)
+        with interpreting(trace):
+            arguments = [trace.input(value) for value in examples]
+            differentiated: list[Tensor] = [*parameters]
             for i in wanted:
                 arguments[i]._requires_grad = True
                 differentiated.append(arguments[i])
-            self.inputs: list[Line] = [a._origin for a in arguments]
-            self.parameters: list[Line] = [p._origin for p in parameters]  # type: ignore[misc]
-            self.differentiated: list[Line] = [t._origin for t in differentiated]  # type: ignore[misc]
+            self.inputs: list[Line] = [a.line for a in arguments]
+            self.parameters: list[Line] = [*trace.parameters.values()]
+            self.differentiated: list[Line] = [trace.line(t) for t in differentiated]
             result = fun(*arguments)
-            if not isinstance(result, Symbol) or result.size != 1:
+            if not isinstance(result, Tensor) or result.size != 1:
                 raise TypeError(
                     f"the function must return a scalar made of its inputs, got {type(result).__name__} of shape "
-                    f"{np.shape(result._data if isinstance(result, Tensor) else result)}"
+                    f"{np.shape(result)}"
                 )
             if result.record is None and not result.requires_grad:
                 raise TypeError(
@@ -47,19 +47,19 @@ class Derivation:
                 )
             self.captured: dict[Tensor, Line] = trace.captured
             split = len(trace.lines)
-            self.value: Line = result._origin  # type: ignore[assignment]
+            self.value: Line = trace.line(result)
             self.gradient_of: dict[Line, Line] = {}  # lines of the backward part, and whose gradient each is
 
-            def seen(record: Record, g: Any) -> None:
-                if isinstance(g, Symbol):
-                    self.gradient_of.setdefault(g._origin, trace.line_of[record])  # type: ignore[arg-type]
+            def seen(node: Any, g: Any) -> None:
+                if isinstance(g, Symbol) and isinstance(node, Record):
+                    self.gradient_of.setdefault(g.line, trace.line_of[node])
 
-            with no_grad():
+            with interpreting(trace.recording(False)):
                 seed = np.ones(result.shape, result.dtype)[()]
                 found: dict[Any, Any] = (
                     {result: seed} if result.record is None else pullback(result.record, seed, seen=seen)
                 )
-            self.gradients: list[Any] = [_line_of(found[p]) if p in found else None for p in differentiated]
+                self.gradients: list[Any] = [trace._operand(found[p]) if p in found else None for p in differentiated]
         needed: set[Line] = set()
         waiting = [self.value, *(g for g in self.gradients if isinstance(g, Line)), *trace.effects]
         while waiting:
@@ -73,6 +73,6 @@ class Derivation:
         for line in (*trace.lines, *self.inputs, *self.parameters, *trace.captured.values()):
             line.example = None
         trace.line_of.clear()
-        trace.records.clear()
+        trace.records_of.clear()
         self.forward = [line for line in trace.lines[:split] if line in needed]
         self.backward = [line for line in trace.lines[split:] if line in needed]

@@ -7,19 +7,21 @@ import inspect
 import keyword
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import numbers
 from ..autograd.tensor import Tensor
 from ..nn.layers import Dense, Module
-from ..training.compiled import MOST_SHAPES
 from . import source as writing
 from .derivation import Derivation
-from .program import Program
+from .helpers import log_softmax, one_hot, sigmoid, softmax
+from .program import Programs, Scalar, array_of
 from .tracing import Line
+
+Parameters = Module | Tensor | Iterable[Tensor] | Mapping[str, Tensor]
 
 
 class Derived:
@@ -29,15 +31,14 @@ class Derived:
     one that the value does not depend on. Inputs of other shapes are derived anew.
     """
 
-    def __init__(self, fun: Callable[..., Any], examples: Sequence[Any], parameters: Any) -> None:
+    def __init__(self, fun: Callable[..., Scalar], examples: Sequence[Any], parameters: Parameters) -> None:
         self._fun = fun
         self._lock = threading.Lock()
         named = _named(parameters)
         self._parameters = list(named.values())
         if len(set(map(id, self._parameters))) < len(self._parameters):
             raise ValueError("derive: a parameter was given twice")
-        arrays = [_array(e) for e in examples]
-        self._programs: dict[Any, Program] = {}
+        arrays = [array_of("derive: an input holds", e) for e in examples]
         self._derivation = self._derive(arrays)
         taken: set[str] = set(RESERVED)
         parameter_names = [_free(name, taken) for name in named]
@@ -46,9 +47,11 @@ class Derived:
         others = [_free(t.name or f"constant_{k}", taken) for k, t in enumerate(captured, 1)]
         lines = (*self._derivation.inputs, *self._derivation.parameters, *captured.values())
         self._lines: dict[Line, str] = dict(zip(lines, [*self._names, *parameter_names, *others], strict=True))
-        self._programs[_key(arrays, self._parameters)] = Program(self._derivation)
+        instead = "Derive another function, or use value_and_grad, which records"
+        self._programs = Programs(self._parameters, "derive", instead)
+        self._programs.add(arrays, self._derivation)
 
-    def _derive(self, arrays: list[Any]) -> Derivation:
+    def _derive(self, arrays: list[NDArray[Any]]) -> Derivation:
         wanted = [] if self._parameters else [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
         found = Derivation(self._fun, arrays, self._parameters, wanted)
         for t in found.captured:
@@ -69,24 +72,17 @@ class Derived:
         """The same lines as formulas, an `aligned` block for a page or a notebook."""
         return writing.latex(self._derivation, self._lines)
 
-    def __call__(self, *inputs: Any) -> tuple[Any, list[Any]]:
-        arrays = [_array(a) for a in inputs]
+    def __call__(self, *inputs: Tensor | ArrayLike) -> tuple[np.floating[Any], list[NDArray[Any] | None]]:
+        arrays = [array_of("derive: an input holds", a) for a in inputs]
         if len(arrays) != len(self._names):
             raise TypeError(
                 f"this derivation takes {len(self._names)} inputs ({', '.join(self._names)}), got {len(arrays)}"
             )
-        key = _key(arrays, self._parameters)
-        program = self._programs.get(key)
-        if program is None or not program.fits():
-            if program is None and len(self._programs) == MOST_SHAPES:
-                raise RuntimeError(
-                    f"derive: inputs of {MOST_SHAPES} different shapes were derived, and here are others, "
-                    f"{[a.shape for a in arrays]}; derive another function, or use value_and_grad, which records"
-                )
-            program = self._programs[key] = Program(self._derive(arrays))
+        program = self._programs.find(arrays, self._derive)
         with self._lock:  # the program has one memory
             value, *gradients = program.run(*arrays, *(p.data for p in self._parameters))
-            return np.array(value)[()], [None if g is None else np.array(g) for g in gradients]
+            number: Any = np.array(value)[()]
+            return number, [None if g is None else np.array(g) for g in gradients]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(
@@ -101,7 +97,7 @@ class Derived:
         return f"$${self.latex()}$$"
 
 
-def derive(fun: Callable[..., Any], *examples: Any, parameters: Any = ()) -> Derived:
+def derive(fun: Callable[..., Scalar], *examples: Tensor | ArrayLike, parameters: Parameters = ()) -> Derived:
     """The derivation of `fun(*examples)`, a scalar: its forward and its backward part as NumPy source that a person can
     read, and as a function that runs them without recording.
 
@@ -126,15 +122,7 @@ def derive(fun: Callable[..., Any], *examples: Any, parameters: Any = ()) -> Der
     return Derived(fun, examples, parameters)
 
 
-def _array(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else numbers("derive: an input holds", value)
-
-
-def _key(arrays: list[Any], parameters: list[Tensor]) -> Any:
-    return tuple((a.shape, a.dtype.char) for a in (*arrays, *(p._data for p in parameters)))
-
-
-def _named(parameters: Any) -> dict[str, Tensor]:
+def _named(parameters: Parameters) -> dict[str, Tensor]:
     if isinstance(parameters, Module):
         named: dict[str, Tensor] = {}
         layers = [m for m in parameters.modules() if isinstance(m, Dense)]
@@ -143,7 +131,7 @@ def _named(parameters: Any) -> dict[str, Tensor]:
         for name, p in parameters.named_parameters():
             named[short.get(id(p), name)] = p
         return named
-    if isinstance(parameters, dict):
+    if isinstance(parameters, Mapping):
         return dict(parameters)
     tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     named = {}
@@ -153,7 +141,8 @@ def _named(parameters: Any) -> dict[str, Tensor]:
     return named
 
 
-RESERVED = {"m", "np", "J", "sigmoid", "softmax", "log_softmax", "one_hot", "value_and_gradients"}
+HELPERS = sigmoid, softmax, log_softmax, one_hot
+RESERVED = {"m", "np", "J", "value_and_gradients", *(helper.__name__ for helper in HELPERS)}
 
 
 def _free(name: str, taken: set[str]) -> str:

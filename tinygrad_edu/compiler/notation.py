@@ -1,64 +1,272 @@
-"""How the functions of a derivation are written, as Python and as formulas."""
+"""How the functions of a derivation are written, as Python and as formulas: one table for each."""
 
 from __future__ import annotations
 
-# How functions are written: with which precedence (of Python's operators: higher binds closer, 9 is a call's), and
-# the format, in which <6:0> stands for argument 0, in parentheses if it binds less closely than 6.
-Form = tuple[int, str]
-PYTHON: dict[str, Form] = {
-    "add": (5, "<5:0> + <5:1>"),
-    "subtract": (5, "<5:0> - <6:1>"),
-    "multiply": (6, "<6:0> * <7:1>"),
-    "divide": (6, "<6:0> / <7:1>"),
-    "power": (8, "<9:0> ** <8:1>"),
-    "square": (8, "<9:0> ** 2"),
-    "negative": (7, "-<7:0>"),
-    "absolute": (9, "abs(<0:0>)"),
-    "product": (5, "<6:0> @ <7:1>"),
-    "linear": (5, "<6:0> @ <7:1> + <6:2>"),
-    "relu": (9, "np.maximum(<0:0>, 0)"),
-    "where_positive": (6, "<6:1> * (<4:0> > 0)"),
-    "sum_rows": (9, "<9:0>.sum(axis=0)"),
-    "greater": (4, "<5:0> > <5:1>"),
-    "less": (4, "<5:0> < <5:1>"),
-    "equal": (4, "<5:0> == <5:1>"),
-    "greater_equal": (4, "<5:0> >= <5:1>"),
-    "less_equal": (4, "<5:0> <= <5:1>"),
-    "mse_loss": (6, "np.sum((<5:0> - <6:1>) ** 2) / <count>"),
-    "binary_cross_entropy": (6, "np.sum(np.logaddexp(0, <0:0>) - <6:2> * <7:0>) / <count>"),
-    "cross_entropy": (6, "-np.sum(<6:2> * <7:1>) / <count>"),
-    "where": (9, "np.where(<0:0>, <0:1>, <0:2>)"),
-    "clip": (9, "np.clip(<0:0>, <0:1>, <0:2>)"),
-    "sigmoid": (9, "sigmoid(<0:0>)"),
-    "leaky_relu": (9, "np.where(<4:0> > 0, <0:0>, <negative_slope> * <7:0>)"),
-    "mask": (6, "(np.random.random(<9:0>.shape) >= <0:1>) / (1 - <6:1>)"),
-    "softmax": (9, "softmax(<0:0>)"),
-    "log_softmax": (9, "log_softmax(<0:0>)"),
-    "rows_of_labels": (9, "one_hot(<0:0>, <classes>)"),
-}
-LATEX: dict[str, Form] = {
-    "add": (5, "<5:0> + <5:1>"),
-    "subtract": (5, "<5:0> - <6:1>"),
-    "multiply": (6, r"<6:0> \odot <7:1>"),
-    "divide": (9, r"\frac{<0:0>}{<0:1>}"),
-    "power": (8, "<9:0>^{<0:1>}"),
-    "square": (8, "<9:0>^{2}"),
-    "negative": (7, "-<7:0>"),
-    "absolute": (9, r"\left|<0:0>\right|"),
-    "product": (6, r"<6:0> \, <7:1>"),
-    "linear": (5, r"<6:0> \, <7:1> + <6:2>"),
-    "transpose": (8, r"<9:0>^{\top}"),
-    "exp": (8, "e^{<0:0>}"),
-    "sqrt": (9, r"\sqrt{<0:0>}"),
-    "relu": (9, r"\max(<0:0>, 0)"),
-    "sigmoid": (9, r"\sigma(<0:0>)"),
-    "where_positive": (6, r"<6:1> \odot [<4:0> > 0]"),
-    "sum_rows": (9, r"\textstyle\sum_i <7:0>"),
-    "sum": (9, r"\textstyle\sum <7:0>"),
-    "mse_loss": (9, r"\frac{1}{<count>} \sum (<5:0> - <6:1>)^2"),
-    "binary_cross_entropy": (9, r"\frac{1}{<count>} \sum \left(\log(1 + e^{<0:0>}) - <6:2> \odot <7:0>\right)"),
-    "cross_entropy": (9, r"-\frac{1}{<count>} \sum <6:2> \odot <7:1>"),
-    "log_softmax": (9, r"\log\operatorname{softmax}(<0:0>)"),
-    "rows_of_labels": (9, r"\operatorname{onehot}(<0:0>)"),
-}
-# What these helpers are in a module that has NumPy only, each stable for all finite arguments
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autograd.broadcasting import sum_rows
+from ..functional.activations import _leaky_relu, _linear, _log_softmax, _mask, _softmax, _where_positive, relu, sigmoid
+from ..functional.losses import _binary_cross_entropy, _checked, _cross_entropy, _mse_loss, _rows_of_labels
+from ..rules.elementwise import _astype, _clip, _where
+from ..rules.products import product
+from ..rules.shape import _broadcast_to, _getitem, _reshape, _transpose
+from . import helpers
+from .helpers import function_of
+from .tracing import Line
+from .writer import Form, Notation, Text, Writer
+
+# Forms of either notation
+
+
+def operand(writer: Writer, line: Line) -> Text:
+    """A check, which gives its argument back."""
+    return writer.value(line.args[0])
+
+
+def multiplied(otherwise: str) -> Form:
+    """A product, in a format if it is none with a multiple of 1/m."""
+
+    def form(writer: Writer, line: Line) -> Text:
+        return writer.per_sample(*line.args) or (6, writer.filled(otherwise, line))
+
+    return form
+
+
+def of_rows(form: Form) -> Form:
+    """What is so along the rows of a matrix only; otherwise it is a call."""
+
+    def either(writer: Writer, line: Line) -> Text:
+        if line.ndim != 2 or line.options["axis"] not in (1, -1):
+            return writer.notation.call(writer, line)
+        return writer.render(form, line)
+
+    return either
+
+
+def rows_of_labels(labels: Form) -> Form:
+    """What are rows of probabilities already stands for itself."""
+
+    def form(writer: Writer, line: Line) -> Text:
+        given = line.args[0]
+        if given.ndim == 2 and given.shape == line.shape and line.shape[1] > 1:
+            return writer.value(given)
+        return writer.render(labels, line)
+
+    return form
+
+
+def arguments(writer: Writer, line: Line, *, with_none: bool) -> str:
+    """Of a call: NumPy's functions mean by None that an option is not given."""
+    args = [writer.argument(a) for a in line.args]
+    args += [f"{name}={writer.argument(v)}" for name, v in line.options.items() if with_none or v is not None]
+    return ", ".join(args)
+
+
+# Python
+
+
+def call(writer: Writer, line: Line) -> Text:
+    """The call of a NumPy function, or of one that is defined beside the derivation."""
+    function = function_of(line.function)
+    name = _name(function)
+    is_numpys = getattr(np, name, None) is function
+    given = arguments(writer, line, with_none=not is_numpys)
+    if is_numpys:
+        return 9, f"np.{name}({given})"
+    if getattr(np.linalg, name, None) is function:
+        return 9, f"np.linalg.{name}({given})"
+    return 9, f"{writer.helper(function)}({given})"
+
+
+def scaled(writer: Writer, factor: str, value: Any) -> Text:
+    if factor == "1":
+        return 6, f"{writer.argument(value, 6)} / m"
+    return 6, f"{factor} / m * {writer.argument(value, 7)}"
+
+
+def helped(helper: Callable[..., Any]) -> Form:
+    """A call of a function of `helpers`."""
+
+    def form(writer: Writer, line: Line) -> Text:
+        return 9, f"{writer.helper(helper)}({writer.argument(line.args[0])})"
+
+    return form
+
+
+def one_hot(writer: Writer, line: Line) -> Text:
+    return 9, f"{writer.helper(helpers.one_hot)}({writer.argument(line.args[0])}, {line.shape[-1]})"
+
+
+def per_count(total: str) -> Form:
+    """A sum divided by the option `count`."""
+
+    def form(writer: Writer, line: Line) -> Text:
+        count = line.options["count"]
+        text = writer.filled(total, line)
+        return 6, text if count == 1 else f"{text} / {writer.count(count)}"
+
+    return form
+
+
+def leaky_relu(writer: Writer, line: Line) -> Text:
+    slope = line.options["negative_slope"]
+    return 9, writer.filled(f"np.where(<4:0> > 0, <0:0>, {slope} * <7:0>)", line)
+
+
+def transpose(writer: Writer, line: Line) -> Text:
+    axes = tuple(line.options["axes"])
+    return 9, f"{writer.argument(line.args[0], 9)}.{'T' if axes == (1, 0) else f'transpose{axes!r}'}"
+
+
+def reshape(writer: Writer, line: Line) -> Text:
+    if line.options["order"] != "C":
+        return call(writer, line)
+    return 9, f"{writer.argument(line.args[0], 9)}.reshape({line.shape!r})"
+
+
+def broadcast_to(writer: Writer, line: Line) -> Text:
+    return 9, f"np.broadcast_to({writer.argument(line.args[0])}, {tuple(line.options['shape'])!r})"
+
+
+def astype(writer: Writer, line: Line) -> Text:
+    dtype = line.options["dtype"] if "dtype" in line.options else line.args[1]
+    return 9, f"{writer.argument(line.args[0], 9)}.astype({writer.argument(np.dtype(dtype))})"
+
+
+def getitem(writer: Writer, line: Line) -> Text:
+    return 9, f"{writer.argument(line.args[0], 9)}[{_index(writer, line.options['index'])}]"
+
+
+def _index(writer: Writer, index: Any) -> str:
+    if isinstance(index, tuple):
+        return ", ".join(_index(writer, i) for i in index) + "," * (len(index) == 1)
+    if isinstance(index, slice):
+        parts = ["" if v is None else str(v) for v in (index.start, index.stop, index.step)]
+        return ":".join(parts[: 2 + (index.step is not None)])
+    return "..." if index is Ellipsis else writer.argument(index)
+
+
+def _name(function: Any) -> str:
+    name: str = function.__name__
+    return name.lstrip("_")
+
+
+def _table(forms: dict[Any, Form]) -> dict[Any, Form]:
+    return {function_of(function): form for function, form in forms.items()}
+
+
+PYTHON = Notation(
+    _table({
+        np.add: (5, "<5:0> + <5:1>"),
+        np.subtract: (5, "<5:0> - <6:1>"),
+        np.multiply: multiplied("<6:0> * <7:1>"),
+        np.divide: (6, "<6:0> / <7:1>"),
+        np.power: (8, "<9:0> ** <8:1>"),
+        np.square: (8, "<9:0> ** 2"),
+        np.negative: (7, "-<7:0>"),
+        np.absolute: (9, "abs(<0:0>)"),
+        np.greater: (4, "<5:0> > <5:1>"),
+        np.less: (4, "<5:0> < <5:1>"),
+        np.equal: (4, "<5:0> == <5:1>"),
+        np.greater_equal: (4, "<5:0> >= <5:1>"),
+        np.less_equal: (4, "<5:0> <= <5:1>"),
+        product: (5, "<6:0> @ <7:1>"),
+        _linear: (5, "<6:0> @ <7:1> + <6:2>"),
+        sum_rows: (9, "<9:0>.sum(axis=0)"),
+        _where: (9, "np.where(<0:0>, <0:1>, <0:2>)"),
+        _clip: (9, "np.clip(<0:0>, <0:1>, <0:2>)"),
+        _transpose: transpose,
+        _reshape: reshape,
+        _broadcast_to: broadcast_to,
+        _getitem: getitem,
+        _astype: astype,
+        np.astype: astype,
+        relu: (9, "np.maximum(<0:0>, 0)"),
+        _where_positive: (6, "<6:1> * (<4:0> > 0)"),
+        _leaky_relu: leaky_relu,
+        sigmoid: helped(helpers.sigmoid),
+        _softmax: of_rows(helped(helpers.softmax)),
+        _log_softmax: of_rows(helped(helpers.log_softmax)),
+        _mask: (6, "(np.random.random(<9:0>.shape) >= <0:1>) / (1 - <6:1>)"),
+        _mse_loss: per_count("np.sum((<5:0> - <6:1>) ** 2)"),
+        _binary_cross_entropy: per_count("np.sum(np.logaddexp(0, <0:0>) - <6:2> * <7:0>)"),
+        _cross_entropy: per_count("-np.sum(<6:2> * <7:1>)"),
+        _rows_of_labels: rows_of_labels(one_hot),
+        _checked: operand,
+    }),
+    call=call,
+    scaled=scaled,
+    symbol=lambda name: name,
+    parentheses="({})",
+)  # fmt: skip
+
+
+# Formulas
+
+
+def latex_call(writer: Writer, line: Line) -> Text:
+    function = function_of(line.function)
+    name = _name(function)
+    given = arguments(writer, line, with_none=getattr(np, name, None) is not function)
+    return 9, rf"\operatorname{{{name}}}".replace("_", r"\_") + f"({given})"
+
+
+def latex_scaled(writer: Writer, factor: str, value: Any) -> Text:
+    return 6, rf"\tfrac{{{factor}}}{{m}} {writer.argument(value, 7)}"
+
+
+def latex_symbol(name: str) -> str:
+    gradient = re.fullmatch(r"d([A-Za-z]+)(\d*)", name)
+    if gradient:
+        return rf"\frac{{\partial J}}{{\partial {latex_symbol(gradient[1] + gradient[2])}}}"
+    parts = re.fullmatch(r"([A-Za-z])_?(\d+)", name)
+    if parts:
+        return f"{parts[1]}_{{{parts[2]}}}"
+    return name if len(name) == 1 else rf"\mathit{{{name}}}".replace("_", r"\_")
+
+
+def latex_per_count(sign: str, total: str) -> Form:
+    def form(writer: Writer, line: Line) -> Text:
+        text = writer.filled(total, line)
+        return 9, rf"{sign}\frac{{1}}{{{writer.count(line.options['count'])}}} {text}"
+
+    return form
+
+
+LATEX = Notation(
+    _table({
+        np.add: (5, "<5:0> + <5:1>"),
+        np.subtract: (5, "<5:0> - <6:1>"),
+        np.multiply: multiplied(r"<6:0> \odot <7:1>"),
+        np.divide: (9, r"\frac{<0:0>}{<0:1>}"),
+        np.power: (8, "<9:0>^{<0:1>}"),
+        np.square: (8, "<9:0>^{2}"),
+        np.negative: (7, "-<7:0>"),
+        np.absolute: (9, r"\left|<0:0>\right|"),
+        np.exp: (8, "e^{<0:0>}"),
+        np.sqrt: (9, r"\sqrt{<0:0>}"),
+        np.sum: (9, r"\textstyle\sum <7:0>"),
+        product: (6, r"<6:0> \, <7:1>"),
+        _linear: (5, r"<6:0> \, <7:1> + <6:2>"),
+        sum_rows: (9, r"\textstyle\sum_i <7:0>"),
+        _transpose: (8, r"<9:0>^{\top}"),
+        relu: (9, r"\max(<0:0>, 0)"),
+        _where_positive: (6, r"<6:1> \odot [<4:0> > 0]"),
+        sigmoid: (9, r"\sigma(<0:0>)"),
+        _mask: (9, r"\operatorname{mask}(<0:0>, <0:1>)"),
+        _log_softmax: of_rows((9, r"\log\operatorname{softmax}(<0:0>)")),
+        _mse_loss: latex_per_count("", r"\sum (<5:0> - <6:1>)^2"),
+        _binary_cross_entropy: latex_per_count("", r"\sum \left(\log(1 + e^{<0:0>}) - <6:2> \odot <7:0>\right)"),
+        _cross_entropy: latex_per_count("-", r"\sum <6:2> \odot <7:1>"),
+        _rows_of_labels: rows_of_labels((9, r"\operatorname{onehot}(<0:0>)")),
+        _checked: operand,
+    }),
+    call=latex_call,
+    scaled=latex_scaled,
+    symbol=latex_symbol,
+    parentheses=r"\left({}\right)",
+)  # fmt: skip

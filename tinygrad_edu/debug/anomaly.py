@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.broadcasting import unbroadcast
 from ..autograd.call_site import caller
-from ..autograd.engine import Node, Record, unbroadcast
-from ..autograd.primitives import Operand
-from ..autograd.recording import gradient_check, watching
+from ..autograd.engine import rule_arguments
+from ..autograd.recording import Node, Record, gradient_check, plain, watching
 from ..nn.layers import Module
 from .read_only import Held, Lock, note_view
 
@@ -55,8 +55,8 @@ def detect_anomaly() -> Iterator[None]:
     locks: weakref.WeakSet[Lock] = weakref.WeakSet()
 
     def check_operation(record: Record, y: Any, values: Sequence[Any]) -> None:
-        record.position = caller()
-        record.module = _module_path()
+        notes = record.noting
+        notes.position, notes.module = caller(), _module_path()
         _check_output(record, y, values)
         note_view(y)
         saved = record.saved or ()
@@ -107,14 +107,13 @@ def _check_output(record: Record, y: Any, values: Sequence[Any]) -> None:
 
 
 def _who(record: Record) -> str:
-    position = getattr(record, "position", None)
-    module = getattr(record, "module", "")
+    position, module = record.position, record.noted.module
     where = " (recorded outside detect_anomaly())" if position is None else f" at {position[0]}:{position[1]}"
     return f"'{record.primitive.name}'{where}{f' in {module}' if module else ''}"
 
 
 def _named(record: Record, k: int) -> str:
-    node = record.parents[k] if k < len(record.parents) else None
+    node = record.nodes[k] if k < len(record.nodes) else None
     return f" {node.name!r}" if node is not None and node.name else ""
 
 
@@ -145,19 +144,19 @@ class _GradientCheck:
         self._sources: dict[Node, list[tuple[Record, tuple[Any, ...], Any]]] = {}
 
     def __call__(self, node: Node, g: Any) -> None:
-        g = _plain(g)
+        g = plain(g)
         sources = self._sources.pop(node, [])
         if any(_non_finite(g)):
             raise self._error(node, g, sources)
         if node.__class__ is Record and node.saved is not None:
             if isinstance(node.saved, Held):
                 _refuse_changed(node, node.saved)
-            for parent in {p for p in node.parents if p is not None}:
+            for parent in {p for p in node.nodes if p is not None}:
                 self._sources.setdefault(parent, []).append((node, node.saved, g))
 
     def _error(self, node: Node, g: Any, sources: list[tuple[Record, tuple[Any, ...], Any]]) -> AnomalyError:
         for source, saved, arrived in sources:
-            for k, parent in enumerate(source.parents):
+            for k, parent in enumerate(source.nodes):
                 if parent is node:
                     with np.errstate(all="ignore"):
                         counts = _non_finite(_gradient(source, saved, arrived, k))
@@ -176,18 +175,16 @@ class _GradientCheck:
 
 def _gradient(record: Record, saved: tuple[Any, ...], g: Any, k: int) -> Any:
     """What the rule of argument `k` gives, as the engine calls it."""
-    nodes: tuple[Node, ...] = (record, *record.parents)
-    values = [node if value is None else value for value, node in zip(saved, nodes, strict=False)]
-    vjp = record.primitive.vjps[k]
-    if vjp is None:
+    rule, node = record.primitive.rules[k], record.nodes[k]
+    if rule is None or node is None:
         return 0.0
-    gx = np.asarray(vjp(g, *values, **record.options or {}))
-    return unbroadcast(gx, nodes[k + 1].shape).astype(nodes[k + 1].dtype)
+    gx = np.asarray(rule.call(g, rule_arguments(record, saved), record.options))
+    return unbroadcast(gx, node.shape).astype(node.dtype)
 
 
 def _kept(record: Record, saved: tuple[Any, ...]) -> str:
     """The output and the arguments that the rules read."""
-    names = ["output", *(f"argument {k}{_named(record, k)}" for k in range(len(record.parents)))]
+    names = ["output", *(f"argument {k}{_named(record, k)}" for k in range(len(record.nodes)))]
     return "".join(f"\n  {n}: {describe(v)}" for n, v in zip(names, saved, strict=False) if v is not None)
 
 
@@ -201,10 +198,6 @@ def _refuse_changed(record: Record, held: Held) -> None:
 
 
 # Values
-
-
-def _plain(value: Any) -> Any:
-    return value._value() if isinstance(value, Operand) else value
 
 
 def _non_finite(value: Any) -> tuple[int, int]:

@@ -37,7 +37,7 @@ def relu_into(out: Any, scratch: Scratch, x: Any) -> None:
     np.maximum(x, 0, out=out)
 
 
-@primitive
+@primitive(into=relu_into, overwrites=0, elementwise=True)
 def relu(x: Any) -> Any:
     """max(x, 0); the derivative at 0 is 0.
 
@@ -47,39 +47,36 @@ def relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
-@primitive
-def _where_positive(y: Any, g: Any) -> Any:
-    """g where y > 0, elsewhere 0."""
-    if not (isinstance(g, np.ndarray) and g.dtype.itemsize in BITS and g.shape == y.shape):
-        return np.where(y > 0, g, 0)
-    return (g.view(BITS[g.itemsize]) * (y > 0)).view(g.dtype)
-
-
 BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
-def where_positive_into(out: Any, scratch: Scratch, y: Any, g: Any) -> None:
-    mask = np.greater(y, 0, out=scratch(0, y, bool))
-    bits = BITS.get(g.itemsize)  # times 0 or 1, which makes 0 of infinity and NaN too, and is faster than a choice
+def where_positive_into(out: Any, scratch: Scratch, h: Any, x: Any) -> None:
+    mask = np.greater(h, 0, out=scratch(0, h, bool))
+    bits = BITS.get(x.itemsize)  # times 0 or 1, which makes 0 of infinity and NaN too, and is faster than a choice
     if bits is None:
-        np.copyto(out, np.where(mask, g, 0))
+        np.copyto(out, np.where(mask, x, 0))
     else:
-        np.multiply(g.view(bits), mask, out=out.view(bits))
+        np.multiply(x.view(bits), mask, out=out.view(bits))
 
 
-relu.into = relu_into
-_where_positive.into = where_positive_into
-relu.overwrites, _where_positive.overwrites = 0, 1
-rule(relu, lambda g, y, x: _where_positive(y, g))
-rule(_where_positive, None, lambda g, w, y, _: _where_positive(y, g))
+@primitive(into=where_positive_into, overwrites=1)
+def _where_positive(h: Any, x: Any) -> Any:
+    """x where h > 0, elsewhere 0."""
+    if not (isinstance(x, np.ndarray) and x.dtype.itemsize in BITS and x.shape == h.shape):
+        return np.where(h > 0, x, 0)
+    return (x.view(BITS[x.itemsize]) * (h > 0)).view(x.dtype)
 
 
-@primitive
+rule(relu, lambda g, y: _where_positive(y, g))
+rule(_where_positive, None, lambda g, h: _where_positive(h, g))
+
+
+@primitive(elementwise=True)
 def _leaky_relu(x: Any, *, negative_slope: float) -> Any:
     return np.where(x > 0, x, negative_slope * x)
 
 
-rule(_leaky_relu, lambda g, y, x, *, negative_slope: np.where(x > 0, g, negative_slope * g))
+rule(_leaky_relu, lambda g, x, *, negative_slope: np.where(x > 0, g, negative_slope * g))
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
@@ -101,7 +98,7 @@ def sigmoid_into(out: Any, scratch: Scratch, x: Any) -> None:
         np.copyto(out, np.exp(np.minimum(x, 0)), where=out == 0)  # … but a subnormal number is nearer
 
 
-@primitive
+@primitive(into=sigmoid_into, elementwise=True, marks_origin=True)  # binary_cross_entropy looks for the logits
 def sigmoid(x: Any) -> Any:
     """The logistic function 1 / (1 + e⁻ˣ).
 
@@ -114,12 +111,10 @@ def sigmoid(x: Any) -> Any:
     return y if y.ndim else y[()]
 
 
-sigmoid.into = sigmoid_into
-rule(sigmoid, lambda g, y, x: g * (y * (1 - y)))
-sigmoid.marks_origin = True  # binary_cross_entropy looks for the logits
+rule(sigmoid, lambda g, y: g * (y * (1 - y)))
 
 
-@primitive
+@primitive(elementwise=True)
 def softplus(x: Any) -> Any:
     """log(1 + eˣ).
 
@@ -129,10 +124,10 @@ def softplus(x: Any) -> Any:
     return np.logaddexp(floating(x), 0)
 
 
-rule(softplus, lambda g, y, x: g * sigmoid(x))
+rule(softplus, lambda g, x: g * sigmoid(x))
 
 
-@primitive
+@primitive(elementwise=True)
 def log_sigmoid(x: Any) -> Any:
     """log(1 / (1 + e⁻ˣ)) = −softplus(−x).
 
@@ -142,7 +137,7 @@ def log_sigmoid(x: Any) -> Any:
     return -np.logaddexp(-floating(x), 0)
 
 
-rule(log_sigmoid, lambda g, y, x: g * sigmoid(-x))
+rule(log_sigmoid, lambda g, x: g * sigmoid(-x))
 
 
 ORDINARY = 1e4  # up to here, differences are finite in every precision
@@ -186,7 +181,7 @@ def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
 
 rule(
     _logsumexp,
-    lambda g, y, x, *, axis, keepdims: restored(g, axis, keepdims) * softmax(x, axis=axis),
+    lambda g, x, *, axis, keepdims: restored(g, axis, keepdims) * softmax(x, axis=axis),
 )
 
 
@@ -207,7 +202,7 @@ def softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
     out /= np.add.reduce(out, axis=axis, keepdims=True, out=largest)
 
 
-@primitive
+@primitive(into=softmax_into, marks_origin=True)  # cross_entropy, which takes logits, refuses its output
 def _softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
     y = np.empty_like(x)
@@ -215,9 +210,7 @@ def _softmax(x: Any, *, axis: Any) -> Any:
     return y
 
 
-_softmax.into = softmax_into
-rule(_softmax, lambda g, y, x, *, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
-_softmax.marks_origin = True  # cross_entropy, which takes logits, refuses its output
+rule(_softmax, lambda g, y, *, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
 
 
 def softmax(x: Any, axis: Any = -1) -> Any:
@@ -235,7 +228,7 @@ def log_softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
     np.subtract(below, excess, out=out)
 
 
-@primitive
+@primitive(into=log_softmax_into)
 def _log_softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
     y = np.empty_like(x)
@@ -243,8 +236,7 @@ def _log_softmax(x: Any, *, axis: Any) -> Any:
     return y
 
 
-_log_softmax.into = log_softmax_into
-rule(_log_softmax, lambda g, y, x, *, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
+rule(_log_softmax, lambda g, y, *, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
 
 
 def log_softmax(x: Any, axis: Any = -1) -> Any:
@@ -264,7 +256,7 @@ def linear_into(out: Any, scratch: Scratch, x: Any, weight: Any, bias: Any) -> N
     out += bias
 
 
-@primitive
+@primitive(into=linear_into)
 def _linear(x: Any, weight: Any, bias: Any) -> Any:
     y = product.forward(x, weight)
     if y.dtype is not bias.dtype:
@@ -273,12 +265,12 @@ def _linear(x: Any, weight: Any, bias: Any) -> Any:
     return y
 
 
-_linear.into = linear_into
 rule(
     _linear,
-    lambda g, y, x, weight, bias: product(g, weight.mT),
-    lambda g, y, x, weight, bias: product(x.mT, g),
-    lambda g, y, x, weight, bias: g,
+    lambda g, weight: product(g, weight.mT),
+    lambda g, x: product(x.mT, g),
+    lambda g: g,
+    new=(0, 1),
 )
 
 

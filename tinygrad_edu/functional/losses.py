@@ -17,6 +17,7 @@ import numpy as np
 from ..autograd.conversion import numbers, shape_of
 from ..autograd.operators import on_values
 from ..autograd.primitives import primitive, rule
+from ..autograd.recording import interpreter
 from ..autograd.tensor import Tensor
 from .activations import Scratch, _softmax, as_floats, log_softmax, new_array, sigmoid
 
@@ -38,16 +39,15 @@ def mse_loss_into(out: None, scratch: Scratch, p: Any, t: Any, *, count: int) ->
     return np.add.reduce(np.multiply(difference, difference, out=difference), axis=None) / count
 
 
-@primitive
+@primitive(into=mse_loss_into)
 def _mse_loss(p: Any, t: Any, *, count: int) -> Any:
     return mse_loss_into(None, new_array, p, t, count=count)
 
 
-_mse_loss.into = mse_loss_into
 rule(
     _mse_loss,
-    lambda g, y, p, t, *, count: (2 * g / count) * (p - t),
-    lambda g, y, p, t, *, count: (2 * g / count) * (t - p),
+    lambda g, p, t, *, count: (2 * g / count) * (p - t),
+    lambda g, p, t, *, count: (2 * g / count) * (t - p),
 )
 
 
@@ -63,7 +63,7 @@ def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean")
     1000.0
     """
     given = as_floats(probability)
-    logits = given.argument_of(sigmoid) if isinstance(given, Tensor) else None
+    logits = interpreter().argument_of(given, sigmoid) if isinstance(given, Tensor) else None
     probability = _single(given)
     target = _target("binary_cross_entropy", probability, target, low=0, high=1)
     count = _count("binary_cross_entropy", reduction, shape_of(probability))
@@ -107,18 +107,17 @@ def binary_cross_entropy_into(out: None, scratch: Scratch, z: Any, h: Any, t: An
     return np.add.reduce(e, axis=None) / count
 
 
-@primitive
+@primitive(into=binary_cross_entropy_into)
 def _binary_cross_entropy(z: Any, h: Any, t: Any, *, count: int) -> Any:
     """From the logits z; their sigmoid h comes along because the gradient is made of it."""
     return binary_cross_entropy_into(None, new_array, z, h, t, count=count)
 
 
-_binary_cross_entropy.into = binary_cross_entropy_into
 rule(
     _binary_cross_entropy,
-    lambda g, y, z, h, t, *, count: (g / count) * (h - t),
+    lambda g, h, t, *, count: (g / count) * (h - t),
     None,
-    lambda g, y, z, h, t, *, count: (-g / count) * z,
+    lambda g, z, *, count: (-g / count) * z,
 )
 
 
@@ -133,8 +132,8 @@ def _at_least_tiny(p: Any) -> Any:
 
 rule(
     _cross_entropy_of_probabilities,
-    lambda g, y, p, t, *, count: (g / count) * ((1 - t) / _at_least_tiny(1 - p) - t / _at_least_tiny(p)),
-    lambda g, y, p, t, *, count: (g / count) * (np.log(_at_least_tiny(1 - p)) - np.log(_at_least_tiny(p))),
+    lambda g, p, t, *, count: (g / count) * ((1 - t) / _at_least_tiny(1 - p) - t / _at_least_tiny(p)),
+    lambda g, p, *, count: (g / count) * (np.log(_at_least_tiny(1 - p)) - np.log(_at_least_tiny(p))),
 )
 
 
@@ -176,9 +175,9 @@ def cross_entropy_into(out: None, scratch: Scratch, z: Any, q: Any, t: Any, *, c
 def _logits(loss: str, x: Any, instead: str) -> Any:
     """`x` as logits; what is seen to be probabilities is refused."""
     x = as_floats(x)
-    if isinstance(x, Tensor) and getattr(x, "_origin", None) is not None:
+    if isinstance(x, Tensor):
         for activation, name in ((sigmoid, "sigmoid"), (_softmax, "softmax")):
-            if x.argument_of(activation) is not None:
+            if interpreter().argument_of(x, activation) is not None:
                 raise ValueError(
                     f"{loss} got the output of {name}, and would squash it once more. Pass the logits: take the "
                     f"{name.capitalize()} layer out of the model while it learns"
@@ -192,7 +191,7 @@ def _single(x: Any) -> Any:
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
-@primitive
+@primitive(into=cross_entropy_into)
 def _cross_entropy(z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
     """From the logits z and their log_softmax q; `totals` are the sums of the rows of t, where these are not 1."""
     return cross_entropy_into(None, new_array, z, q, t, count=count, totals=totals)
@@ -202,10 +201,9 @@ def _times(h: Any, totals: Any) -> Any:
     return h if totals is None else h * totals
 
 
-_cross_entropy.into = cross_entropy_into
 rule(
     _cross_entropy,
-    lambda g, y, z, q, t, *, count, totals: (g / count) * (_times(np.exp(q), totals) - t),
+    lambda g, q, t, *, count, totals: (g / count) * (_times(np.exp(q), totals) - t),
     None,
     None,
 )
@@ -323,8 +321,9 @@ def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high:
     """The target, of exactly the prediction's shape and in its precision."""
     if not (isinstance(target, Tensor) and target.requires_grad):
         checked = _checked(target, loss=loss, low=low, high=high, dtype=prediction.dtype)
-        if not (isinstance(target, Tensor) and target.dtype == prediction.dtype and not target.writes):
-            target = checked  # a tensor keeps its name
+        # A tensor keeps its name, unless the check itself is written down.
+        if isinstance(checked, Tensor) or not (isinstance(target, Tensor) and target.dtype == prediction.dtype):
+            target = checked
     shapes = shape_of(prediction), shape_of(target)
     if shapes[0] != shapes[1]:
         raise ValueError(

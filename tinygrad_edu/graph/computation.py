@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..autograd.engine import Record, changed_since, pullback
+from ..autograd.engine import pullback
+from ..autograd.inplace import changed_since
+from ..autograd.recording import Record
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
 from .folding import Partition, Unit, contents, fold, listed
@@ -277,5 +279,5 @@ def _folded(partition: Partition) -> list[str]:
 
 
 def _position(record: Record) -> str | None:
-    position = getattr(record, "position", None)
+    position = record.position
     return None if position is None else f"{os.path.basename(position[0])}:{position[1]}"

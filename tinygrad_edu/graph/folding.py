@@ -14,12 +14,9 @@ from functools import partial
 
 import numpy as np
 
-from ..autograd.primitives import Primitive
-from ..functional.activations import log_sigmoid, relu, sigmoid, softplus
 from .structure import Walk
 
 MOST_PERIOD = 16  # steps of a repetition, such as the layers of a block
-ELEMENTWISE = {p.name for p in (relu, sigmoid, softplus, log_sigmoid)} | {"leaky_relu", "where", "clip", "astype"}
 
 
 @dataclass(slots=True)
@@ -143,7 +140,7 @@ class _Folder:
         return any(v >= n and self.parameter[v - n] for i in unit.members for v in self.walk.inputs[i])
 
     def _is_elementwise(self, unit: Unit) -> bool:
-        return all(_is_elementwise(self.walk.records[i].primitive) for i in unit.members)
+        return all(self.walk.records[i].primitive.elementwise for i in unit.members)
 
     def _units(self) -> list[Unit]:
         """In order of their first operations."""
@@ -218,11 +215,6 @@ class _Folder:
             else:
                 b = calls[b].parent
         return a
-
-
-def _is_elementwise(primitive: Primitive) -> bool:
-    function = primitive.function
-    return function.signature is None if isinstance(function, np.ufunc) else primitive.name in ELEMENTWISE
 
 
 def listed(names: Sequence[str]) -> str:

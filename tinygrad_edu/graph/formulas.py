@@ -5,50 +5,33 @@ The rules are run on symbols that bear the names of their parameters, so what is
 
 from __future__ import annotations
 
+import ast
+import functools
 import inspect
 import linecache
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..autograd.engine import Record
 from ..autograd.primitives import Primitive
+from ..autograd.recording import Record
 from ..compiler.notation import PYTHON
-from ..compiler.source import Writer
-from ..compiler.tracing import Line, writing
+from ..compiler.tracing import Line, Symbol, writing
+from ..compiler.writer import Writer
 
 LONGEST = 160  # characters; a rule that is longer when written out is shown as its source has it
 Formulas = tuple[str, tuple[str | None, ...]]
-
-
-@dataclass(slots=True)
-class _Written:
-    """What a `Writer` wants to know of a derivation."""
-
-    inputs: tuple[Line, ...] = ()  # whose rows a sum may be divided by: a rule knows of none
-    parameters: tuple[Line, ...] = ()
-    forward: list[Line] = field(default_factory=list)
-    backward: list[Line] = field(default_factory=list)
-
-
-class _OneLine(Writer):
-    """Writes everything where it is used."""
-
-    def _name_lines(self) -> None:
-        pass
 
 
 def written(record: Record, known: dict[Any, Formulas]) -> Formulas:
     """The forward formula of a record, "y = x @ weight + bias", and for each argument that wants a gradient its rule,
     "dx = g @ weight.T". `known` holds those already written."""
     primitive, options = record.primitive, record.options or {}
-    parents = record.parents
-    kept = None if record.saved is None else primitive.kept[tuple(node is not None for node in parents)]
+    parents = record.nodes
+    kept = primitive.kept(tuple(node is not None for node in parents)) if record.saved else set()
     arguments = [
-        record.saved[k + 1] if record.saved and kept and kept[k + 1] else _example(record, k)
-        for k in range(len(parents))
+        record.saved[k + 1] if record.saved and k + 1 in kept else _example(record, k) for k in range(len(parents))
     ]
     key = (
         primitive,
@@ -63,10 +46,10 @@ def written(record: Record, known: dict[Any, Formulas]) -> Formulas:
 
 def _example(record: Record, k: int) -> Any:
     """An array of ones with the shape and the dtype of an argument that was not kept."""
-    node = record.parents[k]
+    node = record.nodes[k]
     if node is not None:
         return np.broadcast_to(np.ones((), node.dtype), node.shape)[()]
-    described = record.constants and record.constants[k]
+    described = record.noted.constants and record.noted.constants[k]
     return np.broadcast_to(1.0, described[0] if described else ())
 
 
@@ -76,33 +59,36 @@ def _key(value: Any) -> Any:
 
 def _formulas(record: Record, arguments: list[Any], options: dict[str, Any]) -> Formulas:
     primitive = record.primitive
-    parents = record.parents
-    vjps = primitive.vjps_for(len(parents))
+    parents = record.nodes
+    rules_of = primitive.rules_for(len(parents))
     names = argument_names(primitive, len(parents))
     literal = [node is None and not isinstance(a, np.ndarray) for a, node in zip(arguments, parents, strict=True)]
     g = np.broadcast_to(np.ones((), record.dtype), record.shape)[()]
     output = g if record.saved is None or record.saved[0] is None else record.saved[0]
     forward = f"{primitive.name}({', '.join(names)})"
     rules: list[str | None] = []
-    with writing() as symbol:
-        symbols = [a if plain else symbol(a) for a, plain in zip(arguments, literal, strict=True)]
-        gradient, result = symbol(g), symbol(output)
-        called = {s._origin: name for s, name in zip(symbols, names, strict=True) if hasattr(s, "_origin")}
-        called |= {gradient._origin: "g", result._origin: "y"}
-        lines = [s._origin if hasattr(s, "_origin") else s for s in symbols]
-        forward = _expression(Line(primitive, tuple(lines), options, g), called) or forward
-        for vjp, node, name in zip(vjps, parents, names, strict=True):
-            if vjp is None or node is None:
+    with writing() as trace:
+        symbols = [a if plain else trace.input(a) for a, plain in zip(arguments, literal, strict=True)]
+        gradient, result = trace.input(g), trace.input(output)
+        called = {s.line: name for s, name in zip(symbols, names, strict=True) if isinstance(s, Symbol)}
+        called |= {gradient.line: "g", result.line: "y"}
+        forward = _expression(Line(primitive, tuple(map(_line, symbols)), options, g), called) or forward
+        for rule, node, name in zip(rules_of, parents, names, strict=True):
+            if rule is None or node is None:
                 rules.append(None)
                 continue
             try:
-                made = vjp(gradient, result, *symbols, **options)
-                text = _expression(made._origin if hasattr(made, "_origin") else made, called)
+                made = rule.call(gradient, (result, *symbols), options)
+                text = _expression(_line(made), called)
                 fitted = _fitting(np.shape(made), node.shape)
             except Exception:  # a rule may look at values, which a symbol refuses
                 text, fitted = None, ""
-            rules.append(f"d{name} = {text or _source(vjp)}{fitted}")
+            rules.append(f"d{name} = {text or _source(rule.vjp)}{fitted}")
     return f"y = {forward}", tuple(rules)
+
+
+def _line(value: Any) -> Any:
+    return value.line if isinstance(value, Symbol) else value
 
 
 def _fitting(made: tuple[int, ...], wanted: tuple[int, ...]) -> str:
@@ -113,9 +99,8 @@ def _fitting(made: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def _expression(value: Any, names: dict[Line, str]) -> str | None:
-    writer = _OneLine(_Written(), names, PYTHON)  # type: ignore[arg-type]
     try:
-        text = writer._wrapped(value)[1]
+        text = Writer(PYTHON, names).value(value)[1]
     except Exception:
         return None
     return text if len(text) <= LONGEST else None
@@ -123,25 +108,41 @@ def _expression(value: Any, names: dict[Line, str]) -> str | None:
 
 def argument_names(primitive: Primitive, count: int) -> list[str]:
     """What the rules call their arguments."""
-    for vjp in primitive.vjps:
-        if inspect.isfunction(vjp):
-            code = vjp.__code__
-            names = list(code.co_varnames[2 : code.co_argcount])
-            if len(names) == count and not any(name.startswith("_") for name in names):
-                return names
-    return ["x"] if count == 1 else [f"x{k}" for k in range(1, count + 1)]
+    own = [name.lstrip("_") for name in primitive.arguments[:count]]
+    if count == 1 and own != ["x"]:
+        named = {name for rule in primitive.rules if rule for name in inspect.signature(rule.vjp).parameters}
+        return own if named.intersection(own) else ["x"]
+    return own if len(own) == count else [f"x{k}" for k in range(1, count + 1)]
 
 
 def _source(vjp: Callable[..., Any]) -> str:
     """A lambda's body as it stands in its file, or a function's name."""
-    code = getattr(vjp, "__code__", None)
-    if code is not None and code.co_name == "<lambda>":
-        places = [p for p in code.co_positions() if (None not in p and p[0] != p[1]) or p[2] != p[3]]
-        first = min((p[0], p[2]) for p in places)
-        last = max((p[1], p[3]) for p in places)
-        lines = [linecache.getline(code.co_filename, n).encode() for n in range(first[0], last[0] + 1)]
-        if lines and all(lines):
-            lines[-1] = lines[-1][: last[1]]
-            lines[0] = lines[0][first[1] :]
-            return " ".join(b" ".join(lines).decode().split())
-    return f"{getattr(vjp, '__name__', 'rule').lstrip('_')}(g, y, …)"
+    name = getattr(vjp, "__name__", "rule").lstrip("_")
+    parameters = list(inspect.signature(vjp).parameters)
+    if name == "<lambda>":
+        try:
+            line = inspect.getsourcelines(vjp)[1]
+            bodies = _lambdas(inspect.getsourcefile(vjp) or "", line, tuple(parameters))
+        except (OSError, TypeError):
+            bodies = set()
+        if len(bodies) == 1:
+            return bodies.pop()
+    return f"{'rule' if name == '<lambda>' else name}({', '.join([*parameters[:2], '…'])})"
+
+
+def _lambdas(file: str, line: int, parameters: tuple[str, ...]) -> set[str]:
+    """The bodies of the lambdas of these parameters that begin in a line."""
+    source = "".join(linecache.getlines(file))
+    found = set()
+    for node in ast.walk(_parsed(source)):
+        if isinstance(node, ast.Lambda) and node.lineno == line:
+            a = node.args
+            names = [p.arg for p in (*a.posonlyargs, *a.args, *([a.vararg] if a.vararg else []), *a.kwonlyargs)]
+            if tuple(names) == parameters:
+                found.add(" ".join((ast.get_source_segment(source, node.body) or "").split()))
+    return found
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)

@@ -1,9 +1,9 @@
 """Pictures of the computation graph.
 
-Tensors are boxes: rounded and blue what the model learns, a green hexagon what else requires grad, a grey sheet an
-array without gradient, white a result, orange and doubled the output. Operations are yellow ellipses, folded ones
-folders. Edges point the way the computation went; an operand used twice has two edges. The boxes around them are the
-modules that recorded them.
+Tensors are boxes: the model's parameters are rounded and blue, other tensors that require grad are green hexagons,
+arrays without gradient grey sheets, results white, and the output is orange with a double border. Operations are
+yellow ellipses, folded ones folders. Edges point the way the computation went; an operand that is used twice has two
+edges. The frames around them are the modules that recorded them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..autograd.tensor import Tensor
+from ..autograd.tensor import Tensor, drawings
+from ..storage.atomic import replacing
 
 if TYPE_CHECKING:
     import graphviz
@@ -32,9 +33,9 @@ def draw_graph(
     depth: int | None = None,
     max_nodes: int | None = 50,
 ) -> graphviz.Digraph:
-    """The operations and tensors that `output` was computed by, with their names and shapes.
+    """Draws the operations and tensors from which `output` was computed, with their names and shapes.
 
-    With `model`, its parameters and modules stand under their names in it ("0.weight"). `show` names what else is
+    With `model`, its parameters and modules have their names in the model ("0.weight"). `show` names what else is
     shown: "dtypes", "values" (small arrays in full; of large ones the extremes, the mean and a histogram), "gradients"
     (of `output` with respect to each tensor; their norms stand on the edges), "formulas" (each operation's and those of
     its rules) and "order" (operations are numbered as they were executed). `direction` is "right" or "down".
@@ -44,14 +45,14 @@ def draw_graph(
     then any, and the drawing says so; None draws all.
 
     The graph may have been released by `backward()`, though values and gradients then need
-    `backward(retain_graph=True)`; nothing is changed by drawing. Raises `TypeError` for anything but a tensor, and for
-    a model that is none, `ValueError` for an option that is none of these.
+    `backward(retain_graph=True)`; drawing changes nothing. Raises `TypeError` for anything but a tensor, and for a
+    model that is not a module, `ValueError` for an unknown option.
     """
     from . import dot as drawing
     from .computation import computation
 
     if not isinstance(output, Tensor):
-        raise TypeError(f"draw_graph draws what a Tensor was computed by; got {type(output).__name__}")
+        raise TypeError(f"draw_graph draws how a Tensor was computed; got {type(output).__name__}")
     if not isinstance(show, Collection):
         raise TypeError(f"draw_graph: show={show!r}; pass a tuple of some of {', '.join(drawing.SHOWABLE)}")
     names = [show] if isinstance(show, str) else list(show)
@@ -71,12 +72,12 @@ def draw_graph(
 
 
 def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -> Path:
-    """Writes the drawing that `draw_graph` makes with the same options to `path`, as svg, png, pdf or dot by the file's
-    ending; returns the path.
+    """Writes the drawing that `draw_graph` makes with the same options to `path`, as svg, png, pdf, dot or html by the
+    file's ending; returns the path.
 
-    As html it is a page that opens in any browser and needs nothing else: the graph is searched and zoomed there,
-    tensors show their values and gradients, and the chain rule is walked step by step. The page shows all that there
-    is, so it has no option `show`, and its `max_nodes` is 4000.
+    The html page opens in any browser and needs nothing else: you can search the graph and zoom, look at the values and
+    gradients of tensors, and walk the chain rule step by step. The page shows everything, so it has no option `show`,
+    and its `max_nodes` is 4000.
 
     The picture is laid out by Graphviz's program `dot` if there is one, otherwise by pygraphviz, whose wheels bring
     Graphviz along. Raises `ValueError` for another ending, `ImportError` if neither is there.
@@ -88,14 +89,11 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -
     if not path.parent.is_dir():
         raise FileNotFoundError(f"render_graph: there is no folder {os.fspath(path.parent)!r} for {path.name!r}")
     content = _content(output, form, options)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)  # an old picture stays whole until the new one is
+        with replacing(path) as file:  # an old picture stays whole until the new one is
+            file.write(content)
     except OSError as error:
         raise type(error)(f"render_graph: {os.fspath(path)!r} cannot be written: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 
@@ -110,3 +108,6 @@ def _content(output: Tensor, form: str, options: dict[str, Any]) -> bytes:
         return render(output, **options)
     dot = draw_graph(output, **options)
     return lay_out(dot, form) if form != "dot" else dot.source.encode()
+
+
+drawings.append(draw_graph)

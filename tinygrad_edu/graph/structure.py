@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..autograd.engine import Node, Record, reached
+from ..autograd.engine import reached
+from ..autograd.recording import Node, Record
 from ..autograd.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -88,13 +89,13 @@ def walk(output: Tensor, model: Module | None) -> Walk:
     for record in records:
         saved = record.saved
         row = []
-        for k, node in enumerate(record.parents):
+        for k, node in enumerate(record.nodes):
             v = None if node is None else number.get(node)
             if v is None and node is not None:
                 v = number[node] = new(Source(node, node.shape, node.name))
             elif v is None:
                 value = None if saved is None else saved[k + 1]
-                described = record.constants and record.constants[k]
+                described = record.noted.constants and record.noted.constants[k]
                 made = Source(None, *described) if described else NUMBER
                 if made is NUMBER or value is None:
                     v = new(made)
@@ -115,7 +116,7 @@ def _calls(records: list[Record], number: dict[Any, int], model: Module | None) 
     marked: dict[int, list[Record]] = {}
     modules: dict[int, tuple[type[Any], Any]] = {}
     for record in records:
-        for start, kind, reference in record.calls:
+        for start, kind, reference in record.noted.calls:
             marked.setdefault(start, []).append(record)
             modules[start] = kind, reference()
     paths = {} if model is None else {id(m): name for name, m in model._walk() if not isinstance(m, Tensor)}
@@ -130,7 +131,7 @@ def _calls(records: list[Record], number: dict[Any, int], model: Module | None) 
             node = waiting.pop()
             if isinstance(node, Record) and node.order < start and node not in seen:
                 seen.add(node)
-                waiting.extend(node.parents)
+                waiting.extend(node.nodes)
         for record in seen:
             call_of[number[record]] = len(calls)
         calls.append(

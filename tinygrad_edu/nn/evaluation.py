@@ -1,30 +1,28 @@
-"""A model as it is: its predictions, and how good they are."""
+"""What a model predicts, and how good its predictions are."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.conversion import numbers, widened
-from ..autograd.recording import no_grad
 from ..autograd.tensor import Tensor
 from ..data import Batches
-from .layers import Module
+from .module import Module, evaluating
 
 Loss = Callable[[Any, Any], Any]
-Metric = Callable[[Any, Any], float]
+Metric = Callable[[NDArray[Any], NDArray[Any]], float]
 
 
-def accuracy(prediction: Any, target: Any) -> float:
-    """The share of right answers.
+def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> float:
+    """The share of predictions that are right.
 
     `prediction` (m, k): the largest score against labels (m,), (m, 1) or one-hot rows (m, k). `prediction` (m, 1) or
     (m,): predicted labels, if they are integers, or probabilities of class 1, against 0 and 1. Raises `ValueError` for
-    numbers that are no probabilities (such as logits: apply `sigmoid`), and for impossible labels.
+    numbers that are not probabilities (such as logits: apply `sigmoid`), and for impossible labels.
 
     >>> tg.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
     0.5
@@ -44,7 +42,7 @@ def accuracy(prediction: Any, target: Any) -> float:
         return _share(p, t)
     if not np.all((p >= 0) & (p <= 1)):
         raise ValueError(
-            f"accuracy: {p.min():.4g} to {p.max():.4g} are no probabilities; apply sigmoid to logits, or give labels "
+            f"accuracy: {p.min():.4g} to {p.max():.4g} are not probabilities; apply sigmoid to logits, or pass labels "
             "as integers"
         )
     if not np.all((t == 0) | (t == 1)):
@@ -52,48 +50,40 @@ def accuracy(prediction: Any, target: Any) -> float:
     return _share(p > 0.5, t > 0.5)
 
 
-def _share(guesses: Any, labels: Any) -> float:
+def _share(guesses: NDArray[Any], labels: NDArray[Any]) -> float:
     if guesses.shape != labels.shape:
         raise ValueError(f"accuracy: {len(guesses)} predictions for {len(labels)} labels")
     return float(np.mean(guesses == labels))
 
 
-def predict(model: Any, X: Any, *, batch_size: int = 1000) -> NDArray[Any]:
+def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batch_size: int = 1000) -> NDArray[Any]:
     """The model's output for all rows of `X`, in evaluation mode and without recording.
 
     >>> tg.predict(tg.Sequential(tg.Dense(2, 1), tg.Dropout()), np.ones((5, 2))).shape
     (5, 1)
     """
     with evaluating(model):
-        pieces = [model(widened(x)) for (x,) in Batches(X, batch_size=batch_size, shuffle=False)]
+        pieces = [_array(model(widened(x))) for (x,) in Batches(X, batch_size=batch_size, shuffle=False)]
     if not pieces:
         raise ValueError("predict: there are no samples")
-    return np.concatenate([p.numpy() if isinstance(p, Tensor) else np.asarray(p) for p in pieces])
+    return np.concatenate(pieces)
 
 
-@contextlib.contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """Evaluation mode, without recording; afterwards every module is in its own mode again."""
-    modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
-    for module, _ in modes:
-        module.training = False
-    try:
-        with no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+def _array(output: Any) -> NDArray[Any]:
+    return output.numpy() if isinstance(output, Tensor) else np.asarray(output)
 
 
-def measured(model: Any, X: Any, y: Any, metrics: Mapping[str, Metric], loss: Loss | None = None) -> dict[str, float]:
-    """The metrics, and the loss if it is given, of the model as it is."""
+def measured(
+    model: Module, X: NDArray[Any], y: NDArray[Any], metrics: Mapping[str, Metric], loss: Loss | None = None
+) -> dict[str, float]:
+    """The metrics, and the loss if it is given, in evaluation mode."""
     total, outputs = 0.0, []
     with evaluating(model):
         for a, b in Batches(X, y, batch_size=1000, shuffle=False):
             output = model(widened(a))
             if loss is not None:  # of the output itself, which knows the logits it was made of
                 total += float(loss(output, b)) * len(a)
-            outputs.append(output.numpy() if isinstance(output, Tensor) else np.asarray(output))
+            outputs.append(_array(output))
     prediction = np.concatenate(outputs)
     values = {name: metric(prediction, y) for name, metric in metrics.items()}
     return values if loss is None else {"loss": total / len(X)} | values

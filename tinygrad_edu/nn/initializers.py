@@ -1,4 +1,4 @@
-"""What weights begin with: functions `(shape, rng) -> array`, where shape is (in_features, out_features)."""
+"""Initial weights: functions `(shape, rng) -> array`, where shape is (in_features, out_features)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Initializer = Callable[[tuple[int, ...], np.random.Generator], NDArray[Any]]
 
 
-def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
     """Uniform in ±√(6 / (in + out)) (Glorot and Bengio, 2010; ex4's ε).
 
     >>> bool(np.all(abs(tg.Dense(30, 20, init="glorot_uniform").weight.data) <= np.sqrt(6 / 50)))
@@ -21,7 +21,7 @@ def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[
     return rng.uniform(-bound, bound, shape)
 
 
-def glorot_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+def glorot_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
     """Normal with variance 2 / (in + out) (Glorot and Bengio, 2010).
 
     >>> tg.nn.glorot_normal((30, 20), np.random.default_rng(0)).shape
@@ -30,7 +30,7 @@ def glorot_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[A
     return rng.normal(0.0, np.sqrt(2 / sum(shape)), shape)
 
 
-def he_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+def he_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
     """Uniform in ±√(6 / in), for ReLU (He et al., 2015).
 
     >>> tg.nn.he_uniform((30, 20), np.random.default_rng(0)).shape
@@ -40,7 +40,7 @@ def he_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]
     return rng.uniform(-bound, bound, shape)
 
 
-def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
     """Normal with variance 2 / in, for ReLU (He et al., 2015).
 
     >>> layer = tg.Dense(30, 20, init="he_normal", rng=0)  # or init=tg.nn.he_normal
@@ -48,8 +48,8 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
     return rng.normal(0.0, np.sqrt(2 / shape[0]), shape)
 
 
-def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
-    """0 everywhere: for a single layer; behind another one, all units would learn the same.
+def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
+    """0 everywhere. Only for a single layer: after another one, all units would learn the same.
 
     >>> tg.nn.zeros((1, 2), np.random.default_rng(0))
     array([[0., 0.]])

@@ -1,4 +1,4 @@
-"""Networks: the layers to build a classifier from. From simple to less simple."""
+"""The layers to build a classifier from, sorted from simple to less simple."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Flatten(Module):
 
 
 class Dropout(Module):
-    """In training sets each element to 0 with probability `p` and scales the others by 1/(1 − p).
+    """In training mode, sets each element to 0 with probability `p` and multiplies the others by 1/(1 − p).
 
     >>> drop = tg.Dropout(0.5, rng=0)
     >>> drop(np.ones(6))
@@ -133,15 +133,15 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
         if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p is a probability, not {p}")
+            raise ValueError(f"Dropout: p must be a probability, from 0 to 1, not {p}")
         self.p = p
         self.rng = None if rng is None else generator(rng)
 
     def forward(self, x: Any) -> Any:
         if self.training and self.p and not is_recording():
             warn_user(
-                f"Dropout(p={self.p}) drops at random in what is not recorded: call model.eval() before evaluating "
-                "(and model.train() after), or use predict(model, X), which does"
+                f"Dropout(p={self.p}) drops values at random although nothing is recorded: call model.eval() before "
+                "evaluating (and model.train() afterwards), or use predict(model, X), which does both"
             )
         return F.dropout(x, self.p, self.training, self.rng)
 

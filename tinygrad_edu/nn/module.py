@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 from weakref import ref
@@ -9,7 +10,7 @@ from weakref import ref
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.engine import next_order
+from ..autograd.inplace import next_order
 from ..autograd.recording import no_grad
 from ..autograd.tensor import Tensor
 
@@ -43,7 +44,7 @@ class Module:
         for y in results:
             # A result says, for drawings, who made it since when. It does not keep the module alive, which may keep it.
             if type(y) is Tensor and (record := y.record) is not None and record.order < start:
-                record.calls += ((start, type(self), ref(self)),)
+                record.noting.calls += ((start, type(self), ref(self)),)
         return result
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
@@ -87,7 +88,7 @@ class Module:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers are learned."""
+        """How many numbers are learned: the elements of all parameters."""
         return sum(p.size for p in self.parameters())
 
     def zero_grad(self) -> None:
@@ -104,18 +105,18 @@ class Module:
         return self.train(False)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """Copies of the parameters' arrays under their names, frozen ones and other tensors that are kept included."""
+        """Copies of the parameters' arrays by name, including frozen ones and other tensors that the modules keep."""
         return {name: t.data.copy(order="K") for name, t in self.named_tensors().items()}
 
     def named_tensors(self) -> dict[str, Tensor]:
-        """All leaf tensors by name, each once: the parameters, frozen ones, and others that are kept."""
+        """All leaf tensors by name, each once: the parameters, frozen ones, and others that the modules keep."""
         found: dict[int, tuple[str, Tensor]] = {}
         for name, value in self._walk():
             if isinstance(value, Tensor) and value.is_leaf:
                 found.setdefault(id(value), (name, value))
         return dict(found.values())
 
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor | ArrayLike]) -> None:
         """Sets every parameter from `state`. Raises `ValueError` and changes nothing if a name or shape is wrong."""
         own = self.named_tensors()
         arrays = {n: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in state.items()}
@@ -152,13 +153,10 @@ class Module:
         shape = given or (None if first is None else (first,))
         x: Any = None if shape is None else np.zeros((1, *shape))
         rows = [("layer", "output shape", "parameters")]
-        training = [(m, m.training) for m in self.modules()]
-        self.eval()
-        try:
+        with evaluating(self):
             for i, layer in enumerate(layers):
                 try:
-                    with no_grad():
-                        x = None if x is None else layer(x)
+                    x = None if x is None else layer(x)
                 except Exception:
                     if given is not None:
                         raise
@@ -166,17 +164,11 @@ class Module:
                 count = layer.num_parameters if isinstance(layer, Module) else 0
                 shown = str((None, *np.shape(x)[1:])) if isinstance(x, Tensor | np.ndarray) else "?"
                 rows.append((f"{i} {name_of(layer)}", shown, f"{count:,}"))
-        finally:
-            for module, mode in training:
-                module.training = mode
         rows.append(("total", "", f"{self.num_parameters:,}"))
-        widths = [max(len(row[k]) for row in rows) for k in range(3)]
-        lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
-        rule = "─" * len(lines[0])
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        return _table(rows)
 
     def _describe(self) -> str:
-        """What stands between the parentheses of `repr`."""
+        """What `repr` writes between the parentheses."""
         return ""
 
     def __repr__(self) -> str:
@@ -197,3 +189,31 @@ def name_of(layer: Any, whole: bool = False) -> str:
     if not isinstance(layer, Module):
         return getattr(layer, "__name__", repr(layer))
     return repr(layer) if whole else repr(layer).split("\n", 1)[0]
+
+
+def _table(rows: list[tuple[str, str, str]]) -> str:
+    """The rows under each other in columns, with a line below the first and above the last."""
+    widths = [max(len(row[k]) for row in rows) for k in range(3)]
+    lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
+    rule = "─" * len(lines[0])
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+@contextlib.contextmanager
+def keeping_modes(model: Any) -> Iterator[None]:
+    """Afterwards each module of `model` is in training or evaluation as it was before, however the block ends."""
+    modes = [(m, m.training) for m in model.modules()] if isinstance(model, Module) else []
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextlib.contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Evaluation mode, without recording; afterwards every module is in its own mode again."""
+    with keeping_modes(model), no_grad():
+        for module in model.modules() if isinstance(model, Module) else ():
+            module.training = False
+        yield

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..autograd.recording import gradient_check
 from ..autograd.tensor import Tensor
 from ..compiler.derivation import Derivation
 from ..compiler.program import Program
 from ..debug.anomaly import check_compiled
+from ..nn.module import Module
 from .progress import progress_bar
 
+Vector = NDArray[np.float64]
 METHODS = ("CG", "TNC", "L-BFGS-B")
 
 
 @dataclass
 class Minimized:
-    """Where a minimisation is, or ended: the cost, how many iterations and evaluations of cost and gradient it took,
-    and, at the end, why it stopped."""
+    """Where a minimisation is, or where it ended: the cost, the number of iterations and of evaluations of cost and
+    gradient, and, at the end, why it stopped."""
 
     cost: float
     iterations: int
@@ -31,7 +35,7 @@ class Minimized:
 
 
 def minimize(
-    model: Any,
+    model: Module | Tensor | Iterable[Tensor],
     loss: Callable[[], Tensor],
     method: str = "CG",
     *,
@@ -40,16 +44,16 @@ def minimize(
     compiled: bool = False,
     progress: bool | None = None,
 ) -> Minimized:
-    """Minimises `loss()`, a scalar of the parameters of `model` (a module, or tensors), and leaves them at the end.
+    """Minimises `loss()`, a scalar computed from the parameters of `model` (a module, or tensors), with SciPy.
 
     The parameters are unrolled into one vector for `scipy.optimize.minimize` and put back, in their own precision.
     `method` is "CG" (conjugate gradients), "L-BFGS-B" (limited-memory quasi-Newton), or "TNC" (truncated Newton).
-    `max_iter` bounds the iterations; for "TNC", where SciPy counts those, the evaluations. `callback` is called after
-    each iteration, with the parameters in place; it ends the minimisation by raising `StopIteration`. Ctrl-C ends it
-    too; the parameters stay at the last iteration.
+    `max_iter` is the largest number of iterations or, for "TNC", of evaluations, which is what SciPy counts there.
+    `callback` is called after each iteration, with the parameters in place, and may raise `StopIteration` to end the
+    minimisation. Ctrl-C ends it too; the parameters stay at the last iteration.
 
-    With `compiled`, the loss is run once on symbols and then evaluated without recording (see `compile_step`; arrays
-    that it holds are constants). `progress` is that of `fit`.
+    With `compiled`, the loss is traced once and then evaluated without recording (see `compile_step`; arrays that it
+    uses are constants). `progress` is as in `fit`.
 
     Raises `ValueError` for an unknown method, or if the cost is not finite at the start, `ImportError` without SciPy
     (extra `examples`).
@@ -59,107 +63,168 @@ def minimize(
     >>> w.data.round(4)
     array([3., 4.])
     """
-    try:
-        from scipy import optimize
-    except ImportError:
-        raise ImportError("minimize needs SciPy: python -m pip install 'tinygrad-edu[examples]'") from None
-    if method not in METHODS:
-        raise ValueError(f"minimize: no method {method!r}; there are {', '.join(METHODS)}")
-    if max_iter < 1:
-        raise ValueError(f"minimize: max_iter must be at least 1, not {max_iter}")
-    parameters: list[Tensor] = list(_parameters_of(model))
-    if not parameters or not all(isinstance(p, Tensor) and p.requires_grad and p.is_leaf for p in parameters):
-        raise TypeError("minimize: expected a model with parameters, or leaf tensors that require grad")
-    ends = np.cumsum([p.size for p in parameters])[:-1]
+    optimize = _scipy_optimize()
+    parameters = _checked(model, loss, method, max_iter)
     state = Minimized(math.nan, 0, 0)
-    costs: dict[bytes, float] = {}  # of the points tried since the last iteration
-    last = accepted = np.concatenate([p.data.ravel() for p in parameters]).astype(np.float64)
+    objective = _Objective(loss, parameters, compiled, state)
+    counts = "evaluation" if method == "TNC" else "iteration"
+    iterations = _Iterations(objective, callback, progress_bar(progress, max_iter, unit=counts), counts)
+    with iterations.kept():
+        found = optimize.minimize(
+            objective, objective.tried, method=method, jac=True, options=_options(method, max_iter), callback=iterations
+        )
+        iterations.end(found)
+    return state
 
-    program = Program(Derivation(loss, [], parameters)) if compiled else None
 
-    def put_back(x: Any) -> None:
-        for p, piece in zip(parameters, np.split(x, ends), strict=True):
+def _options(method: str, max_iter: int) -> dict[str, int]:
+    """The limits for SciPy, which has others of its own on evaluations."""
+    if method == "TNC":
+        return {"maxfun": max_iter}
+    return {"maxiter": max_iter} | ({"maxfun": 1000 * max_iter} if method == "L-BFGS-B" else {})
+
+
+# The objective
+
+
+class _Objective:
+    """The loss as SciPy wants it: a function of one vector, the unrolled parameters, that returns cost and gradient."""
+
+    def __init__(self, loss: Callable[[], Tensor], parameters: list[Tensor], compiled: bool, state: Minimized) -> None:
+        self.loss = loss
+        self.parameters = parameters
+        self.state = state
+        self.program = Program(Derivation(loss, [], parameters)) if compiled else None
+        self.ends = np.cumsum([p.size for p in parameters])[:-1]
+        self.tried: Vector = np.concatenate([p.data.ravel() for p in parameters]).astype(np.float64)
+        self.costs: dict[bytes, float] = {}  # of the points tried since the last iteration
+
+    def __call__(self, x: Vector) -> tuple[float, Vector]:
+        self.put_back(x)
+        cost, gradients = self.recorded() if self.program is None else self.run()
+        self.state.evaluations += 1
+        if self.state.evaluations == 1:
+            if not math.isfinite(cost):
+                raise ValueError(f"minimize: the cost at the start is {cost}")
+            self.state.cost = cost
+        self.tried = x.copy()
+        self.costs[self.tried.tobytes()] = cost
+        pieces = [np.zeros(p.size) if g is None else g.ravel() for p, g in zip(self.parameters, gradients, strict=True)]
+        return cost, np.concatenate(pieces).astype(np.float64, copy=False)
+
+    def put_back(self, x: Vector) -> None:
+        """Sets the parameters from the vector."""
+        for p, piece in zip(self.parameters, np.split(x, self.ends), strict=True):
             p.data = piece.reshape(p.shape).astype(p.dtype)
 
-    def recorded() -> tuple[Any, ...]:
-        for p in parameters:
+    def recorded(self) -> tuple[float, list[Any]]:
+        for p in self.parameters:
             p.zero_grad()
-        J = loss()
+        J = self.loss()
         if not isinstance(J, Tensor):
             raise TypeError(f"minimize: loss() must return a recorded scalar, got {type(J).__name__}")
         J.backward()
-        return J.item(), *(p.grad for p in parameters)
+        return float(J.item()), [p.grad for p in self.parameters]
 
-    def cost_and_gradient(x: Any) -> tuple[float, Any]:
-        nonlocal last, program
-        put_back(x)
-        if program is not None and not program.fits():
-            program = Program(Derivation(loss, [], parameters))
-        cost, *gradients = recorded() if program is None else program.run(*(p.data for p in parameters))
-        cost = float(np.asarray(cost).item())
-        if program is not None and gradient_check() is not None:
+    def run(self) -> tuple[float, list[Any]]:
+        """The same by the derivation of the loss, which is made anew when it no longer fits."""
+        if self.program is None or not self.program.fits():
+            self.program = Program(Derivation(self.loss, [], self.parameters))
+        value, *gradients = self.program.run(*(p.data for p in self.parameters))
+        cost = float(np.asarray(value).item())
+        if gradient_check() is not None:
             check_compiled(cost, gradients)
-        state.evaluations += 1
-        if state.evaluations == 1:
-            if not math.isfinite(cost):
-                raise ValueError(f"minimize: the cost at the start is {cost}")
-            state.cost = cost
-        last = x.copy()
-        costs[last.tobytes()] = cost
-        pieces = [np.zeros(p.size) if g is None else g.ravel() for p, g in zip(parameters, gradients, strict=True)]
-        return cost, np.concatenate(pieces).astype(np.float64, copy=False)
+        return cost, gradients
 
-    def after_iteration(xk: Any) -> None:
-        nonlocal accepted
-        accepted = xk.copy()
+
+# The bookkeeping
+
+
+class _Iterations:
+    """What is done after each iteration, and at the end: the state, the bar, the callback, Ctrl-C."""
+
+    def __init__(
+        self, objective: _Objective, callback: Callable[[Minimized], object] | None, bar: Any, counts: str
+    ) -> None:
+        self.objective = objective
+        self.state = objective.state
+        self.callback = callback
+        self.bar = bar
+        self.counts = counts
+        self.accepted = objective.tried  # by the last iteration: where the parameters are left
+
+    def __call__(self, xk: Vector) -> None:
+        state, costs = self.state, self.objective.costs
+        self.accepted = xk.copy()
         state.iterations += 1
-        state.cost = costs.get(accepted.tobytes(), state.cost)
+        state.cost = costs.get(self.accepted.tobytes(), state.cost)
         costs.clear()
-        if bar is not None:
-            bar.set_postfix_str(f"cost {state.cost:.6g}", refresh=False)
-            bar.update((state.evaluations if method == "TNC" else state.iterations) - bar.n)
-        if callback is not None:
-            if not np.array_equal(accepted, last):
-                put_back(accepted)
+        if self.bar is not None:
+            self.bar.set_postfix_str(f"cost {state.cost:.6g}", refresh=False)
+            self.bar.update((state.evaluations if self.counts == "evaluation" else state.iterations) - self.bar.n)
+        if self.callback is not None:
+            if not np.array_equal(self.accepted, self.objective.tried):
+                self.objective.put_back(self.accepted)
             try:
-                callback(state)
+                self.callback(state)
             except StopIteration:
                 raise _Ended from None  # SciPy understands the other with some methods only
 
-    # SciPy has further bounds of its own, on evaluations.
-    options = {"CG": {"maxiter": max_iter}, "TNC": {"maxfun": max_iter}}
-    options["L-BFGS-B"] = {"maxiter": max_iter, "maxfun": 1000 * max_iter}
-    bar = progress_bar(progress, max_iter, unit="evaluation" if method == "TNC" else "iteration")
-    try:
-        found: Any = optimize.minimize(
-            cost_and_gradient, accepted, method=method, jac=True, options=options[method], callback=after_iteration
-        )
-        state.stopped = str(found.message)
+    def end(self, found: Any) -> None:
+        """Takes over what SciPy returned."""
+        self.state.stopped = str(found.message)
         if math.isfinite(found.fun):  # else the last iteration stands
-            accepted, state.cost = found.x, float(found.fun)
-        if method != "TNC":
-            state.iterations = int(found.nit)
-    except _Ended:
-        state.stopped = "the callback ended it"
-    except KeyboardInterrupt:
-        state.stopped = "interrupted"
-    except BaseException:
-        put_back(accepted)
-        raise
-    finally:
-        if bar is not None:
-            bar.close()
-    put_back(accepted)
-    for p in parameters:
-        p.zero_grad()
-    return state
+            self.accepted, self.state.cost = found.x, float(found.fun)
+        if self.counts == "iteration":
+            self.state.iterations = int(found.nit)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Around the minimisation: however it ends, the parameters are left at the last iteration."""
+        try:
+            yield
+        except _Ended:
+            self.state.stopped = "the callback ended it"
+        except KeyboardInterrupt:
+            self.state.stopped = "interrupted"
+        finally:
+            if self.bar is not None:
+                self.bar.close()
+            self.objective.put_back(self.accepted)
+        for p in self.objective.parameters:
+            p.zero_grad()
 
 
 class _Ended(Exception):
     """The callback has had enough."""
 
 
-def _parameters_of(model: Any) -> Iterable[Tensor]:
+# Checks of the arguments
+
+
+def _scipy_optimize() -> Any:
+    try:
+        from scipy import optimize
+    except ImportError:
+        raise ImportError("minimize needs SciPy: python -m pip install 'tinygrad-edu[examples]'") from None
+    return optimize
+
+
+def _checked(model: Any, loss: Any, method: str, max_iter: int) -> list[Tensor]:
+    """The parameters, when the arguments are what they should be."""
+    if method not in METHODS:
+        raise ValueError(f"minimize: no method {method!r}; there are {', '.join(METHODS)}")
+    if max_iter < 1:
+        raise ValueError(f"minimize: max_iter must be at least 1, not {max_iter}")
+    if not callable(loss):
+        raise TypeError(f"minimize(model, loss): loss is a function without arguments, not {type(loss).__name__}")
     if isinstance(model, Tensor):
-        return [model]
-    return model.parameters() if hasattr(model, "parameters") else model  # type: ignore[no-any-return]
+        model = [model]
+    elif hasattr(model, "parameters"):
+        model = model.parameters()
+    elif not isinstance(model, Iterable):
+        raise TypeError(f"minimize(model, loss): the model comes first, got {type(model).__name__}")
+    parameters: list[Tensor] = list(model)
+    if not parameters or not all(isinstance(p, Tensor) and p.requires_grad and p.is_leaf for p in parameters):
+        raise TypeError("minimize: expected a model with parameters, or leaf tensors that require grad")
+    return parameters

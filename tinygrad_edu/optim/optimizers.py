@@ -4,17 +4,15 @@ simple: gradient descent and its adaptive relatives."""
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.accumulation import first_summand, sums
 from ..autograd.call_site import warn_user
+from ..autograd.inplace import mark_changed
 from ..autograd.tensor import Tensor
-from .memory import keep_freed_memory
 from .minimization import minimize as minimize
 from .schedules import Schedule as Schedule
 from .schedules import cosine as cosine
@@ -70,17 +68,17 @@ class Optimizer:
             self.param_groups.append(defaults | group | {"params": parameters})
         for group in self.param_groups:
             self._check(group)
-        keep_freed_memory()
+        _keep_freed_memory()
         self._state: dict[Tensor, State] = {}
         self._spare: dict[np.dtype[Any], Array] = {}
         self._work: dict[Tensor, tuple[Array, Array, State]] = {}
+        self._made: dict[Tensor, Array] = {}  # the arrays that this optimiser made and may write over
         self._reached = len(seen)  # how many parameters had a gradient in the last step
-        self._used: Array | None = None  # the gradient of the last of them
         self._told: set[str] = set()  # what was warned of: once is enough
 
     def __getstate__(self) -> dict[str, Any]:
         """For `copy.deepcopy((model, optimizer))` and pickles: without the arrays to work in."""
-        return vars(self) | {"_spare": {}, "_work": {}}
+        return vars(self) | {"_spare": {}, "_work": {}, "_made": {}}
 
     # The numbers among the settings: the bounds between which they are meant, the upper one excluded
     _bounds: ClassVar[dict[str, tuple[float, float]]] = {"lr": (0, math.inf), "weight_decay": (0, math.inf)}
@@ -137,15 +135,14 @@ class Optimizer:
         if len(with_gradient) != self._reached:
             self._reached = len(with_gradient)
             self.report_unreached([p._grad is not None for p in self.parameters()])
-        last = with_gradient[-1][0]._grad
-        if sums and first_summand(last) == id(self._used):
+        if any([p._stale for p, _ in with_gradient]):
             self._tell(
                 "the gradients were added to those that the last step() had used already. Call optimizer.zero_grad() "
                 "before backward() in each step; where several backward() shall be summed, before the first of them"
             )
-        self._used = last
         for p, group in with_gradient:
             self.advance(p, p.grad, group)
+            p._stepped, p._stale = True, False
 
     def report_unreached(self, reached: Sequence[bool]) -> None:
         """Warns of the parameters that the loss does not depend on, given for each whether it has a gradient."""
@@ -173,18 +170,21 @@ class Optimizer:
         """Updates one parameter of `group`, given its gradient. `spare` is an array of its shape to work in; it may be
         `g` itself.
 
-        Whoever else holds its array, such as an older graph that may still be differentiated, keeps it as it is: then
-        a new one is bound. One that only the parameter holds is written over, which is faster.
+        The first step binds a new array, so that what the user made is never written over. Further steps write into
+        that array, which is faster, and mark it as changed: a graph that still needs what it held raises.
         """
         values = p._data
-        if sys.getrefcount(values) == 3 and isinstance(values, np.ndarray):  # the tensor's, ours, the argument
-            flags = values.flags
-            if flags.owndata and flags.writeable:
-                self._write(p, values, g, values, group, spare)
-                return
+        made = self._made.get(p)
+        if made is not None and made is values and made.flags.writeable:  # `detect_anomaly` locks what records need
+            self._write(p, made, g, made, group, spare)
+            mark_changed(made)
+            return
         new = np.empty_like(values)
         self._write(p, np.asarray(values), np.asarray(g), new, group, spare)
-        p.data = new if isinstance(values, np.ndarray) else new[()]
+        if isinstance(values, np.ndarray):
+            p.data = self._made[p] = new
+        else:
+            p.data = new[()]
 
     def _write(self, p: Tensor, values: Array, g: Array, out: Array, group: Group, spare: Array | None = None) -> None:
         """Writes what becomes of `values`, given their gradient `g`, into `out` (which may be `values` itself)."""
@@ -412,3 +412,13 @@ def _average(held: Array, keep: float, new: Array) -> None:
     held *= keep
     new *= 1 - keep
     held += new
+
+
+def _keep_freed_memory() -> None:
+    """Has the C library keep what a training step frees, for the next step.
+
+    A step frees its whole graph. GNU's C library hands that back to the system, which then has to give it again in the
+    next step, page by page and filled with zeros: up to half of the time of a step. Once a large block was freed, it
+    keeps as much as twice its size (mallopt(3), "dynamic mmap threshold"). Other libraries are not affected.
+    """
+    np.empty(31 * 2**20, np.uint8)  # of blocks larger than 32 MB, the C library learns nothing

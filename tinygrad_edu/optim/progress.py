@@ -1,4 +1,4 @@
-"""The progress bar: tqdm's, where somebody looks."""
+"""The progress bar, tqdm's, in a terminal or a notebook."""
 
 from __future__ import annotations
 

@@ -1,1 +1,5 @@
-"""Self-contained pages: the templates, and what they show of arrays."""
+"""Self-contained pages: the templates, and what they show of arrays.
+
+Read `document.py` (a template with its styles, scripts and data in one file), then `arrays.py` (what is shown of an
+array). Imports nothing of the package; `graph` and `training` fill the pages.
+"""

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import on_values, option, plain
+from ..autograd.operators import on_values, option
 from ..autograd.primitives import FUNCTIONS, primitive, rule
+from ..autograd.recording import plain
 from .elementwise import ratio
 from .products import cross, matmul, outer, tensordot, vecdot
 from .reductions import restored
 
 # Inverses and determinants
 
-rule(np.linalg.inv, lambda g, y, a: -y.mT @ g @ y.mT)
+rule(np.linalg.inv, lambda g, y: -y.mT @ g @ y.mT)
 
 
 @primitive
@@ -61,8 +62,8 @@ def _solve(a: Any, b: Any) -> Any:
 
 rule(
     _solve,
-    lambda g, y, a, b: -_solve(a.mT, g) @ y.mT,
-    lambda g, y, a, b: _solve(a.mT, g),
+    lambda g, y, a: -_solve(a.mT, g) @ y.mT,
+    lambda g, a: _solve(a.mT, g),
 )
 
 
@@ -81,27 +82,27 @@ def _cofactors(a: Any) -> Any:
 
 
 @primitive
-def _cofactors_slope(a: Any, g: Any) -> Any:
-    """The derivative of the cofactors of `a` in the direction `g`: the second derivative of the determinant, which is
+def _cofactors_slope(a: Any, direction: Any) -> Any:
+    """The derivative of the cofactors of `a` in a direction: the second derivative of the determinant, which is
     a polynomial, also at singular matrices. In the bases of the singular vectors it needs products of all singular
     values but two."""
     u, s, vt = np.linalg.svd(a)
     n = s.shape[-1]
     own = np.eye(n, dtype=bool)
     products = np.prod(np.where(own[:, None] | own, 1, s[..., None, None, :]), axis=-1)
-    e = u.mT @ g @ vt.mT
+    e = u.mT @ direction @ vt.mT
     diagonal = np.sum(np.where(own, 0, products) * np.diagonal(e, axis1=-2, axis2=-1)[..., None, :], axis=-1)
     x = np.where(own, diagonal[..., None], -e.mT * products)
     return np.round(np.linalg.det(u) * np.linalg.det(vt))[..., None, None] * (u @ x @ vt)
 
 
-def _no_third(g: Any, y: Any, a: Any, direction: Any) -> Any:
+def _no_third(g: Any) -> Any:
     raise NotImplementedError("the third derivative of a determinant has no rule")
 
 
-rule(_cofactors, lambda g, y, a: _cofactors_slope(a, g))
-rule(_cofactors_slope, _no_third, lambda g, y, a, direction: _cofactors_slope(a, g))
-rule(np.linalg.det, lambda g, y, a: g[..., None, None] * _cofactors(a))
+rule(_cofactors, lambda g, a: _cofactors_slope(a, g))
+rule(_cofactors_slope, _no_third, lambda g, a: _cofactors_slope(a, g))
+rule(np.linalg.det, lambda g, a: g[..., None, None] * _cofactors(a))
 
 
 @primitive
@@ -109,7 +110,7 @@ def _log_abs_det(a: Any) -> Any:
     return np.linalg.slogdet(a)[1]
 
 
-rule(_log_abs_det, lambda g, y, a: g[..., None, None] * np.linalg.inv(a).mT)
+rule(_log_abs_det, lambda g, a: g[..., None, None] * np.linalg.inv(a).mT)
 
 
 @on_values
@@ -144,7 +145,7 @@ def _halved(x: Any) -> Any:
 
 rule(
     _cholesky,
-    lambda g, y, a: _lower_part(np.linalg.solve(y.mT, np.linalg.solve(y.mT, _halved(y.mT @ g)).mT)),
+    lambda g, y: _lower_part(np.linalg.solve(y.mT, np.linalg.solve(y.mT, _halved(y.mT @ g)).mT)),
 )
 
 
@@ -187,7 +188,7 @@ def _inverse_gaps(function: str, values: Any, used: Any) -> Any:
 
 rule(
     _eigh,
-    lambda g, y, a: _lower_part(
+    lambda g, y: _lower_part(
         y[..., 1:] @ (_turned(y[..., 0], y[..., 1:].mT @ g[..., 1:]) + _diagonal(g[..., 0])) @ y[..., 1:].mT
     ),
 )
@@ -227,8 +228,8 @@ def _no_values(s: Any, gu: Any, gv: Any) -> Any:
     return tiny
 
 
-def _svd_rule(g: Any, y: Any, a: Any) -> Any:
-    m = a.shape[-2]
+def _svd_rule(g: Any, y: Any, a_shape: tuple[int, ...]) -> Any:
+    m = a_shape[-2]
     u, s, v = y[..., :m].mT, y[..., m], y[..., m + 1 :].mT
     gu, gs, gv = g[..., :m].mT, g[..., m], g[..., m + 1 :].mT
     skew_u, skew_v = u.mT @ gu, v.mT @ gv

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import on_values, option, plain, refuse
-from ..autograd.primitives import FUNCTIONS, Operand
+from ..autograd.operators import on_values, option, refuse
+from ..autograd.primitives import FUNCTIONS
+from ..autograd.recording import Operand, plain
 
 
 def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:

@@ -21,7 +21,15 @@ def is_tall(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     return len(a) == len(b) == 2 and b[1] <= 64 and a[0] >= 4 * b[1] > 4
 
 
-@primitive
+def product_into(out: Any, scratch: Any, a: Any, b: Any) -> None:
+    if is_tall(a.shape, b.shape):
+        multiply: Any = np.multiply if a.shape[1] == 1 else np.matmul
+        multiply(b.T, a.T, out=out.T)
+    else:
+        np.matmul(a, b, out=out)
+
+
+@primitive(into=product_into)
 def product(a: Any, b: Any) -> Any:
     """The product of (stacks of) matrices: both arguments have two axes at least."""
     try:
@@ -41,16 +49,7 @@ def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
     return f"matmul: shapes {a} and {b} do not fit: {a[-1]} columns on the left meet {rows} rows on the right"
 
 
-def product_into(out: Any, scratch: Any, a: Any, b: Any) -> None:
-    if is_tall(a.shape, b.shape):
-        multiply: Any = np.multiply if a.shape[1] == 1 else np.matmul
-        multiply(b.T, a.T, out=out.T)
-    else:
-        np.matmul(a, b, out=out)
-
-
-product.into = product_into
-rule(product, lambda g, y, a, b: product(g, b.mT), lambda g, y, a, b: product(a.mT, g))
+rule(product, lambda g, b: product(g, b.mT), lambda g, a: product(a.mT, g), new=True)
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -163,7 +162,7 @@ def _einsum_rule(i: int) -> Callable[..., Any]:
     """The gradient of operand i: a sum of the same kind, of the arriving gradient and the other operands. Letters that
     only operand i has were summed away there; along those its gradient is constant, and comes back at size 1."""
 
-    def vjp(g: Any, y: Any, *operands: Any, subscripts: tuple[str, ...], output: str) -> Any:
+    def vjp(g: Any, *operands: Any, subscripts: tuple[str, ...], output: str) -> Any:
         others = [k for k in range(len(operands)) if k != i]
         terms = (output, *(subscripts[k] for k in others))
         known = "".join(c for c in subscripts[i] if any(c in term for term in terms))
@@ -229,8 +228,8 @@ def _convolve(a: Any, v: Any) -> Any:
 
 rule(
     _convolve,
-    lambda g, y, a, v: _convolve(g, v[::-1])[v.shape[0] - 1 : v.shape[0] - 1 + a.shape[0]],
-    lambda g, y, a, v: _convolve(g, a[::-1])[a.shape[0] - 1 : a.shape[0] - 1 + v.shape[0]],
+    lambda g, v, a_size: _convolve(g, v[::-1])[v.size - 1 : v.size - 1 + a_size],
+    lambda g, a, v_size: _convolve(g, a[::-1])[a.size - 1 : a.size - 1 + v_size],
 )
 
 

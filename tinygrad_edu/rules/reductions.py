@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import constant, plain, refuse
+from ..autograd.operators import constant, refuse
 from ..autograd.primitives import FUNCTIONS, primitive, rule
+from ..autograd.recording import plain
 
 
 def restored(g: Any, axis: Any, keepdims: Any) -> Any:
@@ -27,18 +28,20 @@ def _count(of_x: int, of_y: int) -> int:
 
 rule(
     np.sum,
-    lambda g, y, x, *, axis=None, dtype=None, keepdims=False, initial=0, where=True: (
+    lambda g, *, axis=None, dtype=None, keepdims=False, initial=0, where=True: (
         restored(g, axis, keepdims) if where is True else np.where(where, restored(g, axis, keepdims), 0)
     ),
 )
 rule(
     np.mean,
-    lambda g, y, x, *, axis=None, dtype=None, keepdims=False: restored(g / _count(x.size, y.size), axis, keepdims),
+    lambda g, y_size, x_size, *, axis=None, dtype=None, keepdims=False: restored(
+        g / _count(x_size, y_size), axis, keepdims
+    ),
 )
 rule(
     np.var,
-    lambda g, y, x, *, axis=None, ddof=0, keepdims=False: (
-        restored(2 * g / (_count(x.size, y.size) - ddof), axis, keepdims) * (x - np.mean(x, axis=axis, keepdims=True))
+    lambda g, y_size, x, *, axis=None, ddof=0, keepdims=False: (
+        restored(2 * g / (_count(x.size, y_size) - ddof), axis, keepdims) * (x - np.mean(x, axis=axis, keepdims=True))
     ),
 )
 rule(
@@ -98,7 +101,7 @@ def _prod(x: Any, *, axis: int, keepdims: bool) -> Any:
 
 rule(
     _prod,
-    lambda g, y, x, *, axis, keepdims: (
+    lambda g, x, *, axis, keepdims: (
         restored(g, axis, keepdims) * np.moveaxis(_products_of_others(x, axis)[..., : x.shape[axis]], -1, axis)
     ),
 )
@@ -131,7 +134,7 @@ def _cumsum(x: Any, *, axis: int) -> Any:
     return np.cumsum(x, axis=axis)
 
 
-rule(_cumsum, lambda g, y, x, *, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis))
+rule(_cumsum, lambda g, *, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis))
 
 
 @primitive

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import constant, plain, refuse
-from ..autograd.primitives import FUNCTIONS, Operand, primitive, rule
+from ..autograd.operators import constant, refuse
+from ..autograd.primitives import FUNCTIONS, primitive, rule
+from ..autograd.recording import Operand, plain
 
 
 def _shape_after(function: Callable[..., Any], a: Any, *args: Any) -> tuple[int, ...]:
@@ -22,12 +23,12 @@ def _shape_after(function: Callable[..., Any], a: Any, *args: Any) -> tuple[int,
 # The same elements in another shape
 
 
-@primitive
+@primitive(moves=True)
 def _reshape(x: Any, *, shape: Any, order: str) -> Any:
     return np.reshape(x, shape, order=order)  # type: ignore[call-overload]
 
 
-rule(_reshape, lambda g, y, x, *, shape, order: np.reshape(g, x.shape, order=order))
+rule(_reshape, lambda g, x_shape, *, shape, order: np.reshape(g, x_shape, order=order))
 
 
 def reshape(a: Any, shape: Any = None, order: Any = "C", *, copy: bool | None = None) -> Any:
@@ -72,12 +73,12 @@ FUNCTIONS[np.expand_dims] = expand_dims
 FUNCTIONS[np.squeeze] = squeeze
 
 
-@primitive
+@primitive(moves=True)
 def _broadcast_to(x: Any, *, shape: Any) -> Any:
     return np.broadcast_to(x, shape)
 
 
-rule(_broadcast_to, lambda g, y, x, *, shape: g)  # the engine undoes broadcasting, here as everywhere
+rule(_broadcast_to, lambda g, *, shape: g)  # the engine undoes broadcasting, here as everywhere
 
 
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
@@ -103,12 +104,12 @@ FUNCTIONS[np.full_like] = full_like
 # The axes in another order
 
 
-@primitive
+@primitive(moves=True)
 def _transpose(x: Any, *, axes: tuple[int, ...]) -> Any:
     return np.transpose(x, axes)
 
 
-rule(_transpose, lambda g, y, x, *, axes: np.transpose(g, tuple(map(axes.index, range(len(axes))))))
+rule(_transpose, lambda g, *, axes: np.transpose(g, tuple(map(axes.index, range(len(axes))))))
 
 
 def _permuting(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,19 +124,6 @@ for _function in (np.transpose, np.swapaxes, np.moveaxis, np.rollaxis):
     FUNCTIONS[_function] = _permuting(_function)
 
 # Indexing
-
-
-@primitive
-def _getitem(x: Any, *, index: Any) -> Any:
-    return x[index]
-
-
-@primitive
-def _scatter(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape` with `g` added at `index`; an element that is indexed twice gets both."""
-    out = np.zeros(shape, g.dtype)
-    _add_at(out, g, index=index)
-    return out
 
 
 def _add_at(array: Any, g: Any, *, index: Any) -> None:
@@ -158,8 +146,21 @@ def _is_basic(index: Any) -> bool:
     )
 
 
-rule(_getitem, lambda g, y, x, *, index: _scatter(g, index=index, shape=x.shape))
-rule(_scatter, lambda g, y, x, *, index, shape: g[index])
+@primitive(moves=True, adds=_add_at)
+def _getitem(x: Any, *, index: Any) -> Any:
+    return x[index]
+
+
+@primitive
+def _scatter(x: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of `shape` with `x` added at `index`; an element that is indexed twice gets both."""
+    out = np.zeros(shape, x.dtype)
+    _add_at(out, x, index=index)
+    return out
+
+
+rule(_getitem, lambda g, x_shape, *, index: _scatter(g, index=index, shape=x_shape), new=True)
+rule(_scatter, lambda g, *, index, shape: g[index])
 
 
 def getitem(a: Any, index: Any) -> Any:
@@ -175,12 +176,6 @@ def _frozen(index: Any) -> Any:
 
 FUNCTIONS[operator.getitem] = getitem
 
-_getitem.adds = _add_at
-
-for _mover in (_reshape, _broadcast_to, _transpose, _getitem):
-    _mover.moves = True
-
-
 # Joining
 
 
@@ -191,7 +186,7 @@ def _concatenate(*arrays: Any, axis: int, starts: Sequence[int]) -> Any:
 
 rule(
     _concatenate,
-    each=lambda i: lambda g, y, *arrays, axis, starts: g[(slice(None),) * axis + (slice(starts[i], starts[i + 1]),)],
+    each=lambda i: lambda g, *, axis, starts: g[(slice(None),) * axis + (slice(starts[i], starts[i + 1]),)],
 )
 
 

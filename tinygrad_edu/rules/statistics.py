@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import on_values, option, plain, refuse
+from ..autograd.operators import on_values, option, refuse
 from ..autograd.primitives import FUNCTIONS
+from ..autograd.recording import plain
 
 _GIVEN = np._NoValue
 

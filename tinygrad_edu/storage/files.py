@@ -1,21 +1,17 @@
 """Saving and loading parameters: `.npz` (NumPy's own, never a pickle) and `.safetensors`.
 
-A file is written whole or not at all: into a temporary one beside it (`.net.npz.….tmp`, which nothing takes for a
-model), which takes its name when it is on the disk. It is read with suspicion: what is damaged or not what was
+A file is written whole or not at all (`atomic.replacing`). It is read with suspicion: what is damaged or not what was
 expected raises `ValueError`, before memory is taken for it and with the model left as it was.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import os
-import secrets
-import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..nn.layers import Module
+from .atomic import replacing
 
 Arrays = dict[str, NDArray[Any]]
 Check = Callable[[str, tuple[int, ...]], None]  # of a name and a shape; raises `Refused`
@@ -32,13 +29,13 @@ REAL = {"BOOL", "U8", "U16", "U32", "U64", "I8", "I16", "I32", "I64", "F16", "F3
 
 
 class Refused(ValueError):
-    """What is wrong with the contents of a file, without its name."""
+    """What is wrong with the contents of a file; the message does not have its name yet."""
 
 
 def save(model: Module, path: PathLike) -> None:
-    """Writes the parameters of `model` under their names ("0.weight"), as `.npz` or `.safetensors` by the ending.
+    """Writes the parameters of `model` under their names ("0.weight"), to an `.npz` or a `.safetensors` file.
 
-    The file appears under its name only when it is complete, so that an interrupted save leaves an older one whole.
+    The file appears under its name only when it is complete, so an interrupted save leaves an older file as it was.
     Raises `ValueError` for another ending, `ImportError` if `.safetensors` is asked for without that package (extra
     `examples`).
 
@@ -86,7 +83,7 @@ BUILD = "Build the model as it was when it was saved"
 
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: PathLike) -> None:
-    """Writes arrays of numbers under their names, whole or not at all."""
+    """Writes arrays of numbers under their names; the file is complete or not there."""
     path = Path(path)
     write = _writer(path)
     if path.exists() and not path.is_file():
@@ -118,7 +115,7 @@ def load_arrays(path: PathLike, check: Check) -> Arrays:
         raise
     except Exception as error:  # whatever it is that the parsers stumble over
         raise ValueError(
-            f"{path}: damaged, or no {path.suffix} file ({error}). Take an older copy, or save the model again"
+            f"{path}: damaged, or not a {path.suffix} file ({error}). Take an older copy, or save the model again"
         ) from None
 
 
@@ -137,36 +134,6 @@ def _writer(path: Path) -> Callable[[IO[bytes], Arrays], object]:
 
         return write
     raise ValueError(f"{path}: the name must end in .npz or .safetensors")
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` that takes its place when it is complete and on the disk, and else disappears."""
-    path = path.resolve()  # a link goes on pointing to the file
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        error.add_note(f"while saving {path}, which is as it was before")
-        raise
-    _settle(path.parent)
-
-
-def _settle(folder: Path) -> None:
-    """Brings the new name to the disk, where folders can be opened: without, a power cut may bring the old one back."""
-    with contextlib.suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 def _write_npz(file: IO[bytes], arrays: Arrays) -> None:
@@ -218,7 +185,7 @@ def _read_array(file: IO[bytes], name: str, size: int, check: Check) -> NDArray[
     content = head.read()
     content += file.read(wanted - len(content))  # with the last byte, the checksum is compared
     if len(content) != wanted:
-        raise Refused(f"{name}: its numbers are not all there. The file is damaged: take an older copy")
+        raise Refused(f"{name}: some of its numbers are missing. The file is damaged: take an older copy")
     array = np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")
     return array.astype(dtype.newbyteorder("="))  # also a copy that can be written to
 
@@ -230,8 +197,8 @@ def _read_safetensors(path: Path, check: Check) -> Arrays:
         written = (file.metadata() or {}).get("crc32")
         if written is None:
             raise Refused(
-                "not written by `save`, so it does not say how its weights lie. If they are PyTorch's, (out, in), "
-                "read it with from_torch_state_dict(model, safetensors.numpy.load_file(path)); if they are "
+                "not written by `save`, so it does not say how its weights are laid out. If they are PyTorch's, "
+                "(out, in), read it with from_torch_state_dict(model, safetensors.numpy.load_file(path)); if they are "
                 "(in, out), with model.load_state_dict(safetensors.numpy.load_file(path))"
             )
         for name in file.keys():  # noqa: SIM118  (not a dict)

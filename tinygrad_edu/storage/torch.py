@@ -1,4 +1,4 @@
-"""Parameters to and from PyTorch: the same names, weights the other way round."""
+"""Parameters to and from PyTorch: the same names, with the weights transposed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..nn.layers import Dense, Module
 
 
 def to_torch_state_dict(model: Module) -> dict[str, NDArray[Any]]:
-    """The parameters as the same layers in PyTorch have them: the weights of `Dense` turned to (out, in), under the
-    names that a `torch.nn.Sequential` of as many layers gives them ("0.weight"); all arrays are copies in C order.
+    """The parameters as the same layers have them in PyTorch: the weights of `Dense` transposed to (out, in), under the
+    names that a `torch.nn.Sequential` of the same layers gives them ("0.weight"). All arrays are copies in C order.
 
     >>> net = tg.Sequential(tg.Dense(3, 2), tg.Tanh(), tg.Dense(2, 1))
     >>> {name: array.shape for name, array in tg.to_torch_state_dict(net).items()}
@@ -25,7 +25,7 @@ def to_torch_state_dict(model: Module) -> dict[str, NDArray[Any]]:
     }
 
 
-def from_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
+def from_torch_state_dict(model: Module, state: Mapping[str, ArrayLike]) -> None:
     """Sets the parameters of `model` from those of the same layers in PyTorch: tensors, or arrays as
     `safetensors.numpy.load_file` gives them.
 
@@ -52,7 +52,7 @@ def from_torch_state_dict(model: Module, state: Mapping[str, Any]) -> None:
         model.load_state_dict(arrays)
     except ValueError as error:
         _, _, problems = str(error).partition(": ")
-        raise ValueError(f"from_torch_state_dict: {problems}. Build both models of the same layers") from None
+        raise ValueError(f"from_torch_state_dict: {problems}. Build both models from the same layers") from None
 
 
 def _dense_weights(model: Module) -> dict[str, tuple[int, ...]]:

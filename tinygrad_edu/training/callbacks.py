@@ -1,17 +1,20 @@
-"""What `fit` notes and whom it calls: the history, callbacks, early stopping."""
+"""What `fit` writes down and what it calls: the history, callbacks, early stopping."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nn.layers import Module
+from ..nn.module import Module
 from ..optim.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class History(dict[str, list[float]]):
@@ -31,8 +34,8 @@ class History(dict[str, list[float]]):
     def epochs(self) -> int:
         return len(self.get("loss", ()))
 
-    def plot(self) -> Any:
-        """A matplotlib figure of all curves over the epochs, those of validation beside those of training."""
+    def plot(self) -> Figure:
+        """A matplotlib figure of all curves over the epochs, validation beside training."""
         from ..plots import curves
 
         return curves(self)
@@ -40,20 +43,20 @@ class History(dict[str, list[float]]):
 
 @dataclass
 class Training:
-    """What callbacks get: the state of a training after an epoch."""
+    """What callbacks are given: the state of the training after an epoch."""
 
     model: Module
     optimizer: Optimizer
     history: History
-    epoch: int  # how many are done
-    batch: tuple[Any, Any]  # the last one learned from
+    epoch: int  # how many epochs are done
+    batch: tuple[NDArray[Any], NDArray[Any]]  # the last batch that was learned from
     loss: Callable[[Any, Any], Any]
 
 
 class Callback:
-    """Called by `fit`; either method may be left out. A plain function serves as `after_epoch`.
+    """Methods that `fit` calls; define those that you need. A plain function is called as `after_epoch`.
 
-    Raising `StopIteration` in `after_epoch` ends the training. What `state_dict` gives is stored in checkpoints.
+    Raise `StopIteration` in `after_epoch` to end the training. What `state_dict` returns is stored in checkpoints.
 
     >>> class Shout(tg.Callback):
     ...     def after_epoch(self, training):
@@ -67,27 +70,28 @@ class Callback:
     """
 
     def before_training(self) -> None:
-        """At the beginning, before a checkpoint is read: forget earlier trainings."""
+        """Called at the beginning, before a checkpoint is read: forget earlier trainings."""
 
     def after_epoch(self, training: Training) -> None:
-        """After each epoch, when its figures are in the history."""
+        """Called after each epoch, when its numbers are in the history."""
 
     def after_training(self, training: Training) -> None:
-        """At the end, however it came."""
+        """Called at the end, however the training ended."""
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint must hold so that the callback can continue."""
         return {}
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
-        """Goes on from what `state_dict` gave."""
+        """Continues from what `state_dict` returned."""
 
 
 class EarlyStopping(Callback):
-    """Ends the training when `monitor` has not improved by more than `min_delta` for `patience` epochs, and puts the
-    best epoch's parameters back (also if the training ends for another reason).
+    """Ends the training when `monitor` has not improved by more than `min_delta` for `patience` epochs, and restores
+    the parameters of the best epoch (also if the training ends for another reason).
 
-    What ends in "accuracy" is to go up, everything else down, unless `mode` says "max" or "min". Note that "loss" is
-    measured while an epoch learns, "val_loss" and metrics after it.
+    A value whose name ends in "accuracy" should go up, every other one down, unless `mode` says "max" or "min". Note
+    that "loss" is measured during an epoch, "val_loss" and the metrics after it.
 
     >>> net, x = tg.Dense(1, 1, init="zeros"), np.ones((1, 1))
     >>> optimizer = tg.SGD(net.parameters(), lr=0.25)
@@ -108,7 +112,7 @@ class EarlyStopping(Callback):
         self.monitor = monitor
         self.min_delta = min_delta
         if mode not in (None, "min", "max"):
-            raise ValueError(f"EarlyStopping: mode is 'min', 'max' or None, not {mode!r}")
+            raise ValueError(f"EarlyStopping: mode must be 'min', 'max' or None, not {mode!r}")
         self.sign = -1 if mode == "max" or (mode is None and monitor.endswith("accuracy")) else 1
         self.before_training()
 
@@ -120,8 +124,8 @@ class EarlyStopping(Callback):
     def after_epoch(self, training: Training) -> None:
         if self.monitor not in training.history:
             raise ValueError(
-                f"EarlyStopping: nothing is called {self.monitor!r}; there are "
-                f"{', '.join(training.history)}. Give fit validation=(X, y) for those of validation"
+                f"EarlyStopping: {self.monitor!r} is not in the history, which has "
+                f"{', '.join(training.history)}. For names that begin with val_, pass validation=(X, y) to fit"
             )
         value = training.history[self.monitor][-1] * self.sign
         if not self._parameters or value < self.best - self.min_delta:

@@ -6,15 +6,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..autograd.conversion import numbers
+from numpy.typing import ArrayLike, NDArray
+
 from ..autograd.recording import gradient_check
 from ..autograd.tensor import Tensor
 from ..compiler.derivation import Derivation
-from ..compiler.program import Program
+from ..compiler.program import Programs, Scalar, array_of
 from ..debug.anomaly import check_compiled
 from ..optim.optimizers import Optimizer
-
-MOST_SHAPES = 16
 
 
 class CompiledStep:
@@ -23,16 +22,17 @@ class CompiledStep:
     `evaluate(*batch)` and `update()` are its two halves.
     """
 
-    def __init__(self, loss: Callable[..., Any], optimizer: Optimizer) -> None:
+    def __init__(self, loss: Callable[..., Scalar], optimizer: Optimizer) -> None:
         self._loss = loss
         self._optimizer = optimizer
         self._parameters = optimizer.parameters()
-        self._programs: dict[Any, Program] = {}
+        instead = "Cut batches to one shape (drop_last), or do not compile"
+        self._programs = Programs(self._parameters, "compile_step", instead)
         self._gradients: tuple[Any, ...] | None = None
         self._own: list[bool] = []  # which of them are memory that may be written over
         self._lock = threading.Lock()
 
-    def __call__(self, *batch: Any) -> float:
+    def __call__(self, *batch: Tensor | ArrayLike) -> float:
         with self._lock:  # its programs have one memory
             value = self.evaluate(*batch)
             self.update()
@@ -44,31 +44,21 @@ class CompiledStep:
             "together, copy.deepcopy((model, optimizer)), and make a step of them with compile_step"
         )
 
-    def evaluate(self, *batch: Any) -> float:
+    def evaluate(self, *batch: Tensor | ArrayLike) -> float:
         """The loss of the batch; the gradients are kept for `update`. The parameters' `.grad` stays as it is."""
         arrays = [_array(b) for b in batch]
-        parameters = [p.data for p in self._parameters]
-        key = (  # the shapes of parameters stay as they are
-            *[(a.shape, a.dtype.char) for a in arrays],
-            *[a.dtype.char for a in parameters],
-            *[p.requires_grad for p in self._parameters],
-        )
-        program = self._programs.get(key)
-        if program is None or not program.fits():
-            if program is None and len(self._programs) == MOST_SHAPES:
-                raise RuntimeError(
-                    f"compile_step: {MOST_SHAPES} programs were made for batches of as many shapes, and here is "
-                    f"another one, {[a.shape for a in arrays]}. Cut batches to one shape (drop_last), or do not compile"
-                )
-            derivation = Derivation(self._loss, arrays, self._parameters)
-            program = self._programs[key] = Program(derivation)
-            self._optimizer.report_unreached([g is not None for g in derivation.gradients])
+        program = self._programs.find(arrays, self._derive)
         self._gradients = None  # the same memory
-        value, *gradients = program.run(*arrays, *parameters)
+        value, *gradients = program.run(*arrays, *[p.data for p in self._parameters])
         if gradient_check() is not None:
             check_compiled(value, gradients)
         self._gradients, self._own = tuple(gradients), program.own
         return float(value.item())
+
+    def _derive(self, arrays: list[NDArray[Any]]) -> Derivation:
+        derivation = Derivation(self._loss, arrays, self._parameters)
+        self._optimizer.report_unreached([g is not None for g in derivation.gradients])
+        return derivation
 
     def update(self) -> None:
         """What the optimiser's `step()` does, with the gradients of the last `evaluate`."""
@@ -83,18 +73,16 @@ class CompiledStep:
                     self._optimizer.advance(p, g, group, g if own else None)
 
 
-def _array(batch: Any) -> Any:
-    if isinstance(batch, Tensor):
-        if batch.requires_grad:
-            raise TypeError(
-                f"compile_step: a batch of shape {batch.shape} requires grad, but a step gives gradients to the "
-                "optimiser's parameters only; pass .detach()"
-            )
-        return batch.data
-    return numbers("compile_step: a batch holds", batch)
+def _array(batch: Tensor | ArrayLike) -> NDArray[Any]:
+    if isinstance(batch, Tensor) and batch.requires_grad:
+        raise TypeError(
+            f"compile_step: a batch of shape {batch.shape} requires grad, but a step gives gradients to the "
+            "optimiser's parameters only; pass .detach()"
+        )
+    return array_of("compile_step: a batch holds", batch)
 
 
-def compile_step(loss: Callable[..., Any], optimizer: Optimizer) -> CompiledStep:
+def compile_step(loss: Callable[..., Scalar], optimizer: Optimizer) -> CompiledStep:
     """A training step for `loss(*batch)`, a scalar of the batch's arrays and the optimiser's parameters.
 
     `step = compile_step(lambda X, y: F.cross_entropy(net(X), y), optimizer)`; then `step(X, y)` computes the loss and

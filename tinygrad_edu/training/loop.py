@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import as_array, shape_of, widened
+from ..autograd.conversion import as_array, widened
 from ..autograd.tensor import Tensor
 from ..data import Batches
 from ..nn.evaluation import Loss, Metric, measured
-from ..nn.layers import Module
+from ..nn.module import Module, keeping_modes
 from ..optim.optimizers import Optimizer, Schedule
 from ..optim.progress import progress_bar
 from ..random import generator
@@ -26,17 +27,19 @@ from .callbacks import Callback, FunctionCallback, History, Training
 from .checkpoints import generators_of, resume, store
 from .compiled import CompiledStep
 
+Samples = tuple[NDArray[Any], NDArray[Any]]  # inputs and targets, a row for each sample
+
 
 def fit(
     model: Module,
-    X: Any,
-    y: Any,
+    X: Tensor | ArrayLike,
+    y: Tensor | ArrayLike,
     *,
     loss: Loss,
     optimizer: Optimizer,
     epochs: int,
     batch_size: int | None = 32,
-    validation: tuple[Any, Any] | None = None,
+    validation: tuple[Tensor | ArrayLike, Tensor | ArrayLike] | None = None,
     metrics: Sequence[Metric] | Mapping[str, Metric] = (),
     schedule: Schedule | None = None,
     callbacks: Iterable[Callback | Callable[[Training], object]] = (),
@@ -45,27 +48,29 @@ def fit(
     progress: bool | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> History:
-    """Minimises the mean of `loss(model(X), y)`, itself a mean over rows, with `optimizer`; returns the history.
+    """Trains `model`: minimises `loss(model(X), y)`, a mean over rows, with `optimizer`. Returns the history.
 
-    `X` and `y` are rows of samples and what belongs to them; floats are brought to the precision of the model.
-    `batch_size` samples make a step, drawn in a new order in each epoch from `rng` (a Generator, a seed, or None for
-    the package's own); None makes one step of all. "loss" in the history is the mean over the epoch while it learned;
-    the `metrics`, functions `(prediction, target) -> float` by name, are of the model after the epoch, with dropout
-    off, on the training data and, as "val_…" and with the loss, on the `validation` data. `schedule(t)` sets the
-    learning rate, of all parameter groups, before each step, t in epochs.
+    Each row of `X` is a sample and each row of `y` its target; floats are converted to the precision of the model. A
+    step uses `batch_size` samples, shuffled anew in each epoch with `rng` (a Generator, a seed, or None for the
+    package's own generator); with `batch_size=None`, it uses all of them.
 
-    With `checkpoint`, a file in `.npz`, all that is needed to go on is written there after each epoch (model,
-    optimiser, generators, history, callbacks); called again with the same arguments, `fit` goes on from there, to the
-    same bits as if it had not been stopped.
+    "loss" in the history is the mean over the steps of an epoch, while the model was learning. The `metrics`, functions
+    `(prediction, target) -> float` in a list or by name, are computed after each epoch, without dropout, on the
+    training data and on the `validation` data, there together with the loss and under names that begin with "val_".
+    `schedule(t)` sets the learning rate of all parameter groups before each step; t counts epochs.
 
-    With `compiled`, steps run without recording: faster, to the same numbers, provided that the model and the loss are
-    made of functions of arrays. See `compile_step`: they must not look at values, and what they draw from a generator
-    of their own, instead of by `dropout`, is drawn once.
+    With `checkpoint`, the name of an `.npz` file, everything that is needed to continue is written to it after each
+    epoch (model, optimiser, generators, history, callbacks). Called again with the same arguments, `fit` continues from
+    there, with the same results to the last bit as if it had never been stopped.
 
-    `progress`: True shows a bar, False none, None one where somebody looks (a terminal or a notebook, and tqdm is
-    installed). Ctrl-C ends the training when the step is complete (pressed twice, at once), and what was learned stays.
+    With `compiled`, steps run without recording: faster, and with the same numbers, if the model and the loss are made
+    of functions of arrays. They must not look at values (see `compile_step`), and random numbers that they draw
+    themselves, other than by `dropout`, are drawn only once.
 
-    Raises `FloatingPointError` when the loss is not finite, with the parameters from before that step.
+    `progress`: True shows a progress bar, False shows none, None shows one in a terminal or a notebook if tqdm is
+    installed. Ctrl-C ends the training after the current step (pressed twice, at once) and keeps what was learned.
+
+    Raises `FloatingPointError` if the loss is not finite; the parameters are then as they were before that step.
 
     >>> net = tg.Dense(2, 1, rng=0)
     >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -75,137 +80,162 @@ def fit(
     (True, 'all epochs done')
     """
     _check_kinds(model, loss, optimizer, metrics, schedule)
-    if not _is_count(epochs, 0):
-        raise ValueError(f"fit: epochs must be a whole number of at least 0, got {epochs!r}")
-    if batch_size is not None and not _is_count(batch_size, 1):
-        raise ValueError(
-            f"fit: batch_size must be a whole number of at least 1, or None for one step of all; got {batch_size!r}"
-        )
-    if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
-        raise TypeError("fit: validation is a pair of inputs and targets, (X, y)")
-    if checkpoint is not None and (Path(checkpoint).suffix != ".npz" or not Path(checkpoint).parent.is_dir()):
-        raise ValueError(f"fit: checkpoint={str(checkpoint)!r} must be a file in .npz, in a folder that exists")
-    dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float64))
-    X, y = _as_given(X, dtype), _as_given(y, dtype)
-    held_out = None if validation is None else (_as_given(validation[0], dtype), _as_given(validation[1], dtype))
-    named = dict(metrics) if isinstance(metrics, Mapping) else {m.__name__: m for m in metrics}
-    for what, a in (("X", X), ("y", y), *zip(("validation[0]", "validation[1]"), held_out or (), strict=False)):
-        if not shape_of(a):
-            raise TypeError(f"fit: {what} is an array with a row for each sample, got {a!r}")
-    rows = len(X)
-    if not rows or (held_out is not None and not len(held_out[0])):
-        raise ValueError(f"fit: there are no samples{' for validation' if rows else ''}")
+    _check_numbers(epochs, batch_size)
+    _check_places(validation, checkpoint)
+    data, held_out = _samples(model, X, y, validation)
     _check_parameters(model, optimizer)
     rng = generator(rng)
-    batches = Batches(
-        X, y, batch_size=rows if batch_size is None else batch_size, shuffle=batch_size is not None, rng=rng
-    )
+    rows = len(data[0])
+    batches = Batches(*data, batch_size=batch_size or rows, shuffle=batch_size is not None, rng=rng)
+    training = Training(model, optimizer, History(), 0, (data[0][:0], data[1][:0]), loss)
     hooks = [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
-    history = History()
-    generators = generators_of(model, rng)
-    for hook in hooks:
-        hook.before_training()
-    if checkpoint is not None and Path(checkpoint).exists():
-        noted = {"loss", *named} | ({f"val_{name}" for name in ("loss", *named)} if held_out is not None else set())
-        resume(checkpoint, model, optimizer, history, hooks, generators, noted)
+    named = dict(metrics) if isinstance(metrics, Mapping) else {m.__name__: m for m in metrics}
+    books = _Bookkeeping(training, data, held_out, named, hooks, checkpoint, generators_of(model, rng))
+    bar = progress_bar(progress, epochs * len(batches), training.epoch * len(batches))
     step = CompiledStep(lambda a, b: loss(model(a), b), optimizer) if compiled else None
-    training = Training(model, optimizer, history, history.epochs, (X[:0], y[:0]), loss)
-    modes = [(m, m.training) for m in model.modules()]
-    started = time.perf_counter() - history.seconds
-    bar = progress_bar(progress, epochs * len(batches), history.epochs * len(batches))
-    interrupt = _Interrupt()
+    with books.kept(bar):
+        _learn(training, batches, epochs, schedule, step, books)
+    return training.history
+
+
+def _learn(
+    training: Training,
+    batches: Batches,
+    epochs: int,
+    schedule: Schedule | None,
+    compiled: CompiledStep | None,
+    books: _Bookkeeping,
+) -> None:
+    """The loop itself: in each epoch all batches, and for each batch one step down the gradient of its loss."""
+    model, loss, optimizer = training.model, training.loss, training.optimizer
+    for epoch in range(training.epoch, epochs):
+        model.train()
+        with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is an error of its own
+            for i, (x, y) in enumerate(batches):
+                x = widened(x)
+                if schedule is not None:
+                    optimizer.lr = _scheduled(schedule, epoch + i / len(batches))
+                if compiled is None:
+                    optimizer.zero_grad()
+                    J = loss(model(x), y)
+                    value = books.finite(_scalar(J))
+                    J.backward()
+                    optimizer.step()
+                else:
+                    value = books.finite(compiled.evaluate(x, y))
+                    compiled.update()
+                books.after_step(value, (x, y))
+        books.after_epoch()
+
+
+def _scheduled(schedule: Schedule, t: float) -> float:
     try:
-        for epoch in range(history.epochs, epochs):
-            model.train()
-            total = 0.0
-            with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is an error of its own
-                for i, batch in enumerate(batches):
-                    batch = widened(batch[0]), batch[1]
-                    if schedule is not None:
-                        optimizer.lr = _scheduled(schedule, epoch + i / len(batches))
-                    if step is not None:
-                        value = _finite(step.evaluate(*batch), epoch, i)
-                        step.update()
-                    else:
-                        optimizer.zero_grad()
-                        J = loss(model(batch[0]), batch[1])
-                        value = _finite(_scalar(J), epoch, i)
-                        J.backward()
-                        optimizer.step()
-                    total += value * len(batch[0])
-                    training.batch = batch
-                    interrupt.check()
-                    if bar is not None:
-                        bar.update()
-            _note(history, "loss", total / rows)
-            if named:
-                for name, value in measured(model, X, y, named).items():
-                    _note(history, name, value)
-            if held_out is not None:
-                for name, value in measured(model, *held_out, named, loss).items():
-                    _note(history, f"val_{name}", value)
-            training.epoch = epoch + 1
-            history.seconds = time.perf_counter() - started
-            if bar is not None:
-                shown = ", ".join(f"{name} {values[-1]:.4g}" for name, values in history.items())
-                bar.set_postfix_str(shown, refresh=False)
-            for hook in hooks:
-                hook.after_epoch(training)
-            if checkpoint is not None:
-                store(checkpoint, model, optimizer, history, hooks, generators)
-            interrupt.check()
-        history.stopped = "all epochs done"
-    except StopIteration as reason:
-        history.stopped = str(reason) or "a callback ended it"
-    except KeyboardInterrupt:
-        history.stopped = "interrupted"
-    finally:
-        interrupt.restore()
-        if bar is not None:
-            bar.close()
-        for module, mode in modes:
-            module.training = mode
+        return schedule(t)
+    except StopIteration:
+        raise RuntimeError(f"fit: the schedule has no learning rate for t = {t:g}") from None
+
+
+def _scalar(J: Any) -> float:
+    if not isinstance(J, Tensor) or J.size != 1:
+        raise TypeError(
+            f"fit: loss(prediction, target) must return a recorded scalar, got {type(J).__name__} of shape "
+            f"{np.shape(J)}"
+        )
+    return float(J.item())
+
+
+# The bookkeeping
+
+
+class _Bookkeeping:
+    """What `fit` does besides learning: the history, callbacks, checkpoints, the bar, Ctrl-C and the modules' modes."""
+
+    def __init__(
+        self,
+        training: Training,
+        data: Samples,
+        held_out: Samples | None,
+        metrics: Mapping[str, Metric],
+        hooks: Sequence[Callback],
+        checkpoint: PathLike | None,
+        generators: Sequence[np.random.Generator],
+    ) -> None:
+        self.training = training
+        self.history = training.history
+        self.data = data
+        self.held_out = held_out
+        self.metrics = metrics
+        self.hooks = hooks
+        self.checkpoint = checkpoint
+        self.generators = generators
+        self.bar: Any = None  # tqdm's
+        self.steps, self.total = 0, 0.0  # of this epoch: how many, and the sum of the losses of its rows
         for hook in hooks:
-            hook.after_training(training)
-    return history
+            hook.before_training()
+        if checkpoint is not None and Path(checkpoint).exists():
+            noted = {"loss", *metrics} | (set() if held_out is None else {f"val_{name}" for name in ("loss", *metrics)})
+            resume(checkpoint, training, hooks, generators, noted)
+        training.epoch = self.history.epochs
+        self.started = time.perf_counter() - self.history.seconds
 
+    @contextlib.contextmanager
+    def kept(self, bar: Any) -> Iterator[None]:
+        """Around the loop: says in the history why it ended, and cleans up."""
+        self.bar = bar
+        self.interrupt = _Interrupt()
+        try:
+            with keeping_modes(self.training.model):
+                yield
+            self.history.stopped = "all epochs done"
+        except StopIteration as reason:
+            self.history.stopped = str(reason) or "a callback ended it"
+        except KeyboardInterrupt:
+            self.history.stopped = "interrupted"
+        finally:
+            self.interrupt.restore()
+            if bar is not None:
+                bar.close()
+            for hook in self.hooks:
+                hook.after_training(self.training)
 
-def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, int | np.integer) and bool(value >= least)
+    def finite(self, value: float) -> float:
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"fit: the loss became {value} in epoch {self.training.epoch + 1}, step {self.steps + 1}. Is the "
+                "learning rate too large, or is there NaN in the data? Run it inside detect_anomaly() to see the "
+                "operation where it began. The parameters are as they were before this step"
+            )
+        return value
 
+    def after_step(self, value: float, batch: Samples) -> None:
+        self.steps += 1
+        self.total += value * len(batch[0])
+        self.training.batch = batch
+        self.interrupt.check()
+        if self.bar is not None:
+            self.bar.update()
 
-def _check_kinds(model: Any, loss: Any, optimizer: Any, metrics: Any, schedule: Any) -> None:
-    """Refuses what is something else than `fit` asks for."""
-    if not isinstance(model, Module):
-        raise TypeError(f"fit: the model is a Module, such as Sequential(…), not {model!r}")
-    if not callable(loss):
-        raise TypeError(f"fit: loss is a function (prediction, target), such as mse_loss, not {loss!r}")
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"fit: optimizer is an optimiser, such as SGD(model.parameters(), lr=0.1), not {optimizer!r}")
-    listed = metrics.values() if isinstance(metrics, Mapping) else metrics
-    if isinstance(listed, str) or not isinstance(listed, Iterable) or not all(map(callable, listed)):
-        raise TypeError(
-            f"fit: metrics are functions (prediction, target) in a list, such as [accuracy], not {metrics!r}"
-        )
-    if schedule is not None and not callable(schedule):
-        raise TypeError(
-            f"fit: schedule is a function of the time in epochs, not {schedule!r}; a rate is the optimiser's lr"
-        )
-
-
-def _check_parameters(model: Module, optimizer: Optimizer) -> None:
-    """Refuses an optimiser that was made for another model, or before a layer of this one was replaced."""
-    held = optimizer.parameters()
-    own = {id(p) for p in model.parameters()}
-    lacking = [name for name, p in model.named_parameters() if all(p is not q for q in held)]
-    foreign = sum(id(p) not in own for p in held)
-    if lacking and foreign:
-        raise ValueError(
-            f"fit: the optimiser lacks {', '.join(lacking)} of the model, and holds {foreign} parameters that are not "
-            "the model's. Was a layer replaced after the optimiser was made? Make it of the finished model: "
-            f"{type(optimizer).__name__}(model.parameters(), …). What shall not learn is frozen by "
-            "requires_grad = False"
-        )
+    def after_epoch(self) -> None:
+        model, history = self.training.model, self.history
+        measures = {"loss": self.total / len(self.data[0])}
+        if self.metrics:
+            measures |= measured(model, *self.data, self.metrics)
+        if self.held_out is not None:
+            held_out = measured(model, *self.held_out, self.metrics, self.training.loss)
+            measures |= {f"val_{name}": value for name, value in held_out.items()}
+        for name, value in measures.items():
+            history.setdefault(name, []).append(float(value))
+        self.training.epoch += 1
+        self.steps, self.total = 0, 0.0
+        history.seconds = time.perf_counter() - self.started
+        if self.bar is not None:
+            shown = ", ".join(f"{name} {values[-1]:.4g}" for name, values in history.items())
+            self.bar.set_postfix_str(shown, refresh=False)
+        for hook in self.hooks:
+            hook.after_epoch(self.training)
+        if self.checkpoint is not None:
+            store(self.checkpoint, self.training, self.hooks, self.generators)
+        self.interrupt.check()
 
 
 class _Interrupt:
@@ -232,36 +262,80 @@ class _Interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _scheduled(schedule: Schedule, t: float) -> float:
-    try:
-        return schedule(t)
-    except StopIteration:
-        raise RuntimeError(f"fit: the schedule has no learning rate for t = {t:g}") from None
+# Checks of the arguments
 
 
-def _as_given(values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    array = values.numpy() if isinstance(values, Tensor) else as_array(values)
-    return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
-
-
-def _scalar(J: Any) -> float:
-    if not isinstance(J, Tensor) or J.size != 1:
+def _check_kinds(model: Any, loss: Any, optimizer: Any, metrics: Any, schedule: Any) -> None:
+    """Raises `TypeError` for an argument of the wrong kind."""
+    if not isinstance(model, Module):
+        raise TypeError(f"fit: the model must be a Module, such as Sequential(…), not {model!r}")
+    if not callable(loss):
+        raise TypeError(f"fit: loss must be a function (prediction, target), such as mse_loss, not {loss!r}")
+    if not isinstance(optimizer, Optimizer):
         raise TypeError(
-            f"fit: loss(prediction, target) must return a recorded scalar, got {type(J).__name__} of shape "
-            f"{np.shape(J)}"
+            f"fit: optimizer must be an optimiser, such as SGD(model.parameters(), lr=0.1), not {optimizer!r}"
         )
-    return float(J.item())
-
-
-def _finite(value: float, epoch: int, step: int) -> float:
-    if not math.isfinite(value):
-        raise FloatingPointError(
-            f"fit: the loss became {value} in epoch {epoch + 1}, step {step + 1}. Is the learning rate too large, "
-            "or is there NaN in the data? Inside detect_anomaly() the operation where it began is named. The "
-            "parameters are those from before this step"
+    listed = metrics.values() if isinstance(metrics, Mapping) else metrics
+    if isinstance(listed, str) or not isinstance(listed, Iterable) or not all(map(callable, listed)):
+        raise TypeError(
+            f"fit: metrics must be functions (prediction, target) in a list, such as [accuracy], not {metrics!r}"
         )
-    return value
+    if schedule is not None and not callable(schedule):
+        raise TypeError(
+            f"fit: schedule must be a function of the time in epochs, not {schedule!r}; set a fixed rate as the "
+            "optimiser's lr"
+        )
 
 
-def _note(history: History, name: str, value: float) -> None:
-    history.setdefault(name, []).append(float(value))
+def _check_numbers(epochs: Any, batch_size: Any) -> None:
+    if not _is_count(epochs, 0):
+        raise ValueError(f"fit: epochs must be a whole number of at least 0, got {epochs!r}")
+    if batch_size is not None and not _is_count(batch_size, 1):
+        raise ValueError(
+            f"fit: batch_size must be a whole number of at least 1, or None to use all samples in each step; got "
+            f"{batch_size!r}"
+        )
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int | np.integer) and bool(value >= least)
+
+
+def _check_places(validation: Any, checkpoint: Any) -> None:
+    if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
+        raise TypeError("fit: validation must be a pair of inputs and targets, (X, y)")
+    if checkpoint is not None and (Path(checkpoint).suffix != ".npz" or not Path(checkpoint).parent.is_dir()):
+        raise ValueError(f"fit: checkpoint={str(checkpoint)!r} must be an .npz file in a folder that exists")
+
+
+def _samples(model: Module, X: Any, y: Any, validation: Any) -> tuple[Samples, Samples | None]:
+    """The data as arrays, floats in the precision of the model."""
+    dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float64))
+
+    def given(what: str, values: Any) -> NDArray[Any]:
+        array = values.numpy() if isinstance(values, Tensor) else as_array(values)
+        if not array.shape:
+            raise TypeError(f"fit: {what} must be an array with a row for each sample, got {array!r}")
+        return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+
+    data, held_out = (given("X", X), given("y", y)), None
+    if validation is not None:
+        held_out = given("validation[0]", validation[0]), given("validation[1]", validation[1])
+    if not len(data[0]) or (held_out is not None and not len(held_out[0])):
+        raise ValueError(f"fit: there are no samples{' for validation' if len(data[0]) else ''}")
+    return data, held_out
+
+
+def _check_parameters(model: Module, optimizer: Optimizer) -> None:
+    """Raises `ValueError` if the optimiser was made for another model, or before a layer of this one was replaced."""
+    held = optimizer.parameters()
+    own = {id(p) for p in model.parameters()}
+    lacking = [name for name, p in model.named_parameters() if all(p is not q for q in held)]
+    foreign = sum(id(p) not in own for p in held)
+    if lacking and foreign:
+        raise ValueError(
+            f"fit: the optimiser lacks {', '.join(lacking)} of the model, and holds {foreign} parameters that are not "
+            "the model's. Was a layer replaced after the optimiser was made? Make the optimiser from the finished "
+            f"model: {type(optimizer).__name__}(model.parameters(), …). Freeze parameters that should not be trained "
+            "(p.requires_grad = False)"
+        )

@@ -1,4 +1,4 @@
-"""A training seen: a page of the curves, the gradients, the dead units and the weights, written after each epoch."""
+"""A page that shows a training: the curves, the gradients, the dead units and the weights, after each epoch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from ..autograd.engine import pullback
 from ..autograd.recording import recording, watching
-from ..nn.evaluation import evaluating
+from ..nn.module import evaluating
 from ..pages.arrays import encoded, number, pixels
 from ..plots import Order
-from ..storage.files import replacing
-from .callbacks import Callback, Training
+from ..storage.atomic import replacing
+from .callbacks import Callback, History, Training
 
-FRAMES = 60  # epochs whose weights are in the page; of a longer training every second, fourth, …
+FRAMES = 60  # epochs whose weights are in the page; in a longer training every second, fourth, …
 UNITS = 36  # units of the first layer that are shown as images
 WEIGHTS = 12  # of the first layers, that are shown as images
 
@@ -38,18 +38,18 @@ class Frame(NamedTuple):
 
 
 class TrainingPage(Callback):
-    """Writes, after each epoch, `path`: one page (`.html`) that opens in any browser and needs nothing else.
+    """Writes the file `path` (`.html`) after each epoch: one page that opens in any browser and needs nothing else.
 
-    It shows the curves of the history; the norm of each parameter's gradient; for each relu the share of dead units,
-    which are those that give 0 for every row; and the weights as images, over the epochs: those of the first layer unit
-    by unit, if it takes square images (`order="F"`: unrolled column by column, as ex4's). Gradients and dead units are
-    those of the last batch of the epoch, with the parameters after it and dropout off: one more pass forward and back
-    for each epoch, and a small batch finds more dead units than there are.
+    It shows the curves of the history, the norm of each parameter's gradient, the share of dead units of each relu
+    (units that are 0 for every row), and the weights as images over the epochs; those of the first layer unit by unit,
+    if its inputs are square images (`order="F"`: unrolled column by column, as in ex4). Gradients and dead units are
+    those of the last batch of the epoch, with the parameters after it and without dropout. This costs one more forward
+    and backward pass for each epoch, and a small batch shows more dead units than there are.
 
-    The file is replaced when the new one is whole. A training that goes on from a checkpoint goes on with its page.
+    The file is replaced once the new one is complete. A training that continues from a checkpoint continues its page.
 
-    Raises `ValueError` for another ending, and at the beginning of the training `FileNotFoundError` for a folder that
-    does not exist.
+    Raises `ValueError` for another ending, and `FileNotFoundError`, when the training begins, if the folder does not
+    exist.
 
     >>> seen = tg.TrainingPage("training.html")  # tg.fit(…, callbacks=[seen])
     """
@@ -120,40 +120,12 @@ class TrainingPage(Callback):
     def _page(self, training: Training) -> bytes:
         from ..pages.document import document  # not before it is needed
 
-        history = training.history
-        costs = {name: values for name, values in history.items() if name.endswith(("loss", "cost"))}
-        panels = [
-            ("Loss", costs, True),
-            ("Metrics", {name: values for name, values in history.items() if name not in costs}, False),
-            ("Norm of each parameter's gradient", self.gradients, True),
-            ("Share of dead units", self.dead, False),
-        ]
         data = {
             "epoch": training.epoch,
             "parameters": training.model.num_parameters,
-            "seconds": number(history.seconds),
-            "charts": [
-                {"title": title, "logarithmic": logarithmic, "lines": _lines(curves)}
-                for title, curves, logarithmic in panels
-                if curves
-            ],
-            "frames": [
-                {
-                    "epoch": frame.epoch,
-                    "images": [
-                        {
-                            "name": name,
-                            "rows": image.pixels.shape[0],
-                            "columns": image.pixels.shape[1],
-                            "limit": number(image.limit),
-                            "units": image.units,
-                            "pixels": encoded(image.pixels),
-                        }
-                        for name, image in frame.images.items()
-                    ],
-                }
-                for frame in self.frames
-            ],
+            "seconds": number(training.history.seconds),
+            "charts": self._charts(training.history),
+            "frames": [{"epoch": f.epoch, "images": [_shown(*item) for item in f.images.items()]} for f in self.frames],
             "shapes": {name: p.shape for name, p in training.model.named_parameters()},
         }
         return document(
@@ -163,6 +135,20 @@ class TrainingPage(Callback):
             styles=["page.css", "training.css"],
             scripts=["page.js", "chart.js", "training.js"],
         )
+
+    def _charts(self, history: History) -> list[dict[str, Any]]:
+        costs = {name: values for name, values in history.items() if name.endswith(("loss", "cost"))}
+        panels = [
+            ("Loss", costs, True),
+            ("Metrics", {name: values for name, values in history.items() if name not in costs}, False),
+            ("Norm of each parameter's gradient", self.gradients, True),
+            ("Share of dead units", self.dead, False),
+        ]
+        return [
+            {"title": title, "logarithmic": logarithmic, "lines": _lines(curves)}
+            for title, curves, logarithmic in panels
+            if curves
+        ]
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         state = {"stride": np.array(self.stride)}
@@ -189,6 +175,17 @@ class TrainingPage(Callback):
                 limit, units = state[f"scale.{name}"]
                 frame.images[weight] = Image(array, float(limit), int(units))
         self.frames = [frames[epoch] for epoch in sorted(frames)]
+
+
+def _shown(name: str, image: Image) -> dict[str, Any]:
+    return {
+        "name": name,
+        "rows": image.pixels.shape[0],
+        "columns": image.pixels.shape[1],
+        "limit": number(image.limit),
+        "units": image.units,
+        "pixels": encoded(image.pixels),
+    }
 
 
 def _lines(curves: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:

@@ -1,0 +1,305 @@
+"""The code of a program: what each line becomes, in memory that is allocated once and reused by lifetime."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autograd.broadcasting import ones_of, sum_rows
+from ..autograd.primitives import Primitive
+from ..functional.activations import BITS, _linear, _where_positive
+from ..rules.elementwise import _where
+from ..rules.products import is_tall, product
+from ..rules.shape import _transpose
+from .helpers import function_of
+from .tracing import Line
+
+
+class Scratch:
+    """The arrays that one primitive works with, the same in each call. No result lies in them, so that primitives
+    after it have the same ones."""
+
+    def __init__(self, shared: dict[Any, Any]) -> None:
+        self._arrays: dict[int, Any] = {}
+        self._shared = shared
+
+    def __call__(self, k: int, x: Any, dtype: Any = None) -> Any:
+        array = self._arrays.get(k)
+        if array is None:
+            new = np.empty_like(x, dtype)
+            array = self._arrays[k] = self._shared.setdefault((k, new.shape, new.dtype, new.strides), new)
+        return array
+
+
+class Code:
+    """Statements for lines, `.statements`, with the arrays and functions that they name, `.namespace`."""
+
+    def __init__(self, lines: Sequence[Line], inputs: Sequence[Line], outputs: Sequence[Line]) -> None:
+        self.namespace: dict[str, Any] = {"np": np}
+        self.names = {line: f"x{k}" for k, line in enumerate(inputs)}
+        self.statements: list[str] = []
+        self.buffers: dict[Line, str] = {}  # in which results lie, as long as they are needed
+        self._free: dict[Any, list[str]] = {}  # buffers by shape, dtype and order
+        self._scratch: dict[Any, Any] = {}
+        self._ending: Collection[Line] = ()  # lines of which the memory is not read after this statement
+        emitters = {line: emitter_of(line) for line in lines}
+        owners = _owners(inputs, emitters)
+        ends = _last_uses(lines, outputs, owners)
+        held = Counter(owner for line in outputs for owner in owners[line])
+        for k, line in enumerate(lines):
+            self.names[line] = f"v{k}"
+            self._ending = ends.get(k, ())
+            self.statements.append(emitters[line].emit(self, line))
+            for done in self._ending:
+                if done in self.buffers and done not in held:
+                    self._free.setdefault(_memory_of(done), []).append(self.buffers[done])
+        # Those that lie in a buffer in which no other output lies
+        self.apart = {line for line in outputs if line in self.buffers and held[line] == 1}
+
+    def reference(self, value: Any) -> str:
+        """The code of an argument."""
+        if isinstance(value, Line):
+            return self.names[value]
+        if isinstance(value, list | tuple) and any(isinstance(v, Line | list | tuple) for v in value):
+            inner = ", ".join(self.reference(v) for v in value)
+            return f"[{inner}]" if isinstance(value, list) else f"({inner},)"
+        if value is None or type(value) in (int, bool):
+            return repr(value)
+        return self.constant("c", value)
+
+    def arguments(self, line: Line) -> tuple[list[str], str]:
+        """The code of each argument, and that of the options behind them."""
+        args = [self.reference(a) for a in line.args]
+        return args, "".join(f", {name}={self.reference(value)}" for name, value in line.options.items())
+
+    def constant(self, prefix: str, value: Any) -> str:
+        """A new name for an object."""
+        name = f"{prefix}{len(self.namespace)}"
+        self.namespace[name] = value
+        return name
+
+    def scratch(self) -> Scratch:
+        return Scratch(self._scratch)
+
+    def buffer(self, line: Line, may_be: Sequence[Any] = ()) -> str:
+        """Memory for the result: that of an operand which is not needed any more, or unused, or new."""
+        memory = _memory_of(line)
+        for operand in may_be:
+            if (
+                isinstance(operand, Line)
+                and operand in self.buffers
+                and operand in self._ending
+                and _memory_of(operand) == memory
+            ):
+                name = self.buffers.pop(operand)
+                break
+        else:
+            unused = self._free.get(memory)
+            name = unused.pop() if unused else self.constant("b", np.empty(line.shape, line.dtype, line.order))
+        self.buffers[line] = name
+        return name
+
+
+@dataclass(frozen=True)
+class Emitter:
+    """How a line becomes code, and whether the result is certainly an array of its own. What may be a view (whether a
+    reshape is one depends on the layout) keeps the memory of its operands in use."""
+
+    emit: Callable[[Code, Line], str]
+    owns: bool
+    takes: Callable[[Line], bool] = lambda line: True
+
+
+def emitter_of(line: Line) -> Emitter:
+    """The first that takes the line: one for its function, or a general one."""
+    candidates = (*EMITTERS.get(function_of(line.function), ()), *GENERAL)
+    return next(emitter for emitter in candidates if emitter.takes(line))
+
+
+# Any function
+
+
+def _is_ufunc(line: Line) -> bool:
+    return isinstance(function_of(line.function), np.ufunc)
+
+
+def _fills_out(line: Line) -> bool:
+    return _is_ufunc(line) and line.ndim > 0 and function_of(line.function).nout == 1 and not line.options
+
+
+def ufunc(code: Code, line: Line) -> str:
+    function = function_of(line.function)
+    args, _ = code.arguments(line)
+    b = code.buffer(line, line.args)
+    out = "out=" if function in (np.maximum, np.minimum) else ""  # a third position is deprecated for these
+    return f"{code.names[line]} = {code.constant('f', function)}({', '.join(args)}, {out}{b})"
+
+
+def _has_into(line: Line) -> bool:
+    return getattr(line.function, "into", None) is not None
+
+
+def _works_in_place(line: Line) -> bool:
+    is_scalar = not line.ndim and not any(isinstance(a, Line) and a.ndim for a in line.args)
+    return _has_into(line) and not is_scalar and (_one_dtype(line) or not isinstance(line.function, Primitive))
+
+
+def into(code: Code, line: Line) -> str:
+    """The call of a primitive's `into`."""
+    function: Any = line.function
+    args, options = code.arguments(line)
+    over = function.overwrites if isinstance(function, Primitive) else None
+    b = code.buffer(line, () if over is None else (line.args[over],)) if line.ndim else "None"
+    scratch = code.constant("s", code.scratch())
+    call = f"{code.constant('f', function.into)}({b}, {scratch}, {', '.join(args)}{options})"
+    return f"{call}; {code.names[line]} = {b}" if line.ndim else f"{code.names[line]} = {call}"
+
+
+def call(code: Code, line: Line) -> str:
+    """The call as it is, which allocates."""
+    args, options = code.arguments(line)
+    function = line.function.forward if isinstance(line.function, Primitive) else line.function
+    return f"{code.names[line]} = {code.constant('f', function)}({', '.join(args)}{options})"
+
+
+NEW = Emitter(call, owns=True)
+GENERAL = (
+    Emitter(ufunc, owns=True, takes=_fills_out),
+    Emitter(into, owns=True, takes=_works_in_place),
+    Emitter(call, owns=True, takes=lambda line: _is_ufunc(line) or _has_into(line)),
+    Emitter(call, owns=False),
+)
+
+
+# What most steps consist of, spelt out: the same calls as the primitive's own, with all views made before
+
+
+def _one_dtype(line: Line) -> bool:
+    return all(a.dtype == line.dtype for a in line.args if isinstance(a, Line | np.ndarray | np.generic))
+
+
+def _lines_of_one_dtype(line: Line) -> bool:
+    return all(isinstance(a, Line) and a.dtype == line.dtype for a in line.args)
+
+
+def turned(code: Code, line: Line) -> str:
+    return f"{code.names[line]} = {code.reference(line.args[0])}.T"
+
+
+def _is_of_matrices(line: Line) -> bool:
+    return line.ndim == 2 and _lines_of_one_dtype(line) and bool(line.args[0].ndim == 2)
+
+
+def matrix_product(code: Code, line: Line) -> str:
+    args, _ = code.arguments(line)
+    v, b = code.names[line], code.buffer(line)
+    x, w = line.args[:2]
+    if not is_tall(x.shape, w.shape):
+        return f"{v} = np.matmul({args[0]}, {args[1]}, {b})"
+    multiply = np.multiply if x.shape[1] == 1 else np.matmul
+    of_b = code.constant("b", code.namespace[b].T)
+    return f"{code.constant('f', multiply)}({args[1]}.T, {args[0]}.T, {of_b}); {v} = {b}"
+
+
+def layer(code: Code, line: Line) -> str:
+    product, b = matrix_product(code, line), code.buffers[line]
+    return f"{product}; {code.constant('f', np.add)}({b}, {code.reference(line.args[2])}, {b})"
+
+
+def where_positive(code: Code, line: Line) -> str:
+    g = line.args[1]
+    if g not in code.buffers:  # then its memory, of which a view is needed, is not known yet
+        return into(code, line)
+    args, _ = code.arguments(line)
+    bits = BITS[line.dtype.itemsize]
+    of_g = code.constant("b", code.namespace[code.buffers[g]].view(bits))
+    b = code.buffer(line, (g,))
+    out = code.namespace[b]
+    mask = code.constant("s", code.scratch()(0, out, bool))
+    seen = f"{code.constant('f', np.greater)}({args[0]}, 0, {mask})"
+    times = f"{code.constant('f', np.multiply)}({of_g}, {mask}, {code.constant('b', out.view(bits))})"
+    return f"{seen}; {times}; {code.names[line]} = {b}"
+
+
+def column_sums(code: Code, line: Line) -> str:
+    args, _ = code.arguments(line)
+    b = code.buffer(line)
+    ones = code.constant("c", ones_of(line.args[0].shape[0], line.dtype))
+    return f"{code.names[line]} = np.dot({ones}, {args[0]}, {b})"
+
+
+def sums(code: Code, line: Line) -> str:
+    args, options = code.arguments(line)
+    return f"{code.names[line]} = np.add.reduce({args[0]}{options}, out={code.buffer(line)})"
+
+
+def where(code: Code, line: Line) -> str:
+    args, _ = code.arguments(line)
+    b = code.buffer(line)
+    return f"{code.constant('f', _where_into)}({b}, {', '.join(args)}); {code.names[line]} = {b}"
+
+
+def _where_into(out: Any, condition: Any, a: Any, b: Any) -> None:
+    np.copyto(out, b)
+    np.copyto(out, a, where=np.asarray(condition, bool))
+
+
+_EMITTERS: dict[Any, tuple[Emitter, ...]] = {
+    _transpose: (Emitter(turned, owns=False, takes=lambda line: tuple(line.options["axes"]) == (1, 0)),),
+    product: (Emitter(matrix_product, owns=True, takes=_is_of_matrices),),
+    _linear: (Emitter(layer, owns=True, takes=_is_of_matrices),),
+    _where_positive: (
+        Emitter(
+            where_positive,
+            owns=True,
+            takes=lambda line: line.ndim > 0 and _lines_of_one_dtype(line) and line.dtype.itemsize in BITS,
+        ),
+    ),
+    sum_rows: (Emitter(column_sums, owns=True, takes=lambda line: line.ndim > 0), NEW),
+    np.sum: (
+        Emitter(
+            sums,
+            owns=True,
+            takes=lambda line: line.ndim > 0 and _one_dtype(line) and line.options.keys() <= {"axis", "keepdims"},
+        ),
+        NEW,
+    ),
+    _where: (Emitter(where, owns=True, takes=lambda line: line.ndim > 0), NEW),
+}
+EMITTERS = {function_of(function): emitters for function, emitters in _EMITTERS.items()}
+
+
+# Whose memory is needed until when
+
+
+def _memory_of(line: Line) -> tuple[Any, ...]:
+    return line.shape, line.dtype, line.order
+
+
+def _owners(inputs: Sequence[Line], emitters: Mapping[Line, Emitter]) -> dict[Line, frozenset[Line]]:
+    """In whose memory each value may lie: in its own or, where it may be a view, in that of an operand."""
+    owners = {line: frozenset((line,)) for line in inputs}
+    for line, emitter in emitters.items():
+        viewed = () if emitter.owns else (owners[operand] for operand in line.operands())
+        owners[line] = frozenset((line,)).union(*viewed)
+    return owners
+
+
+def _last_uses(
+    lines: Sequence[Line], outputs: Sequence[Line], owners: Mapping[Line, frozenset[Line]]
+) -> dict[int, list[Line]]:
+    """For each step, the lines of which the memory is not read after it."""
+    last: dict[Line, int] = {}
+    for k, line in enumerate(lines):
+        for read in (line, *line.operands()):
+            last |= dict.fromkeys(owners[read], k)
+    for line in outputs:
+        last |= dict.fromkeys(owners[line], len(lines))
+    ends: dict[int, list[Line]] = {}
+    for line, k in last.items():
+        ends.setdefault(k, []).append(line)
+    return ends

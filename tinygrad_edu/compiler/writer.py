@@ -1,0 +1,124 @@
+"""How lines are written: a table says how each function is, and what it does not know is a call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .helpers import function_of
+from .tracing import Line
+
+# An expression with its precedence, that of Python's operators: the higher, the closer it binds. 9 is a call's.
+Text = tuple[int, str]
+# How a function is written: a precedence and a format, in which <6:0> stands for argument 0, in parentheses if it binds
+# less closely than 6; or what makes the text, for a format does not say it all.
+Form = tuple[int, str] | Callable[["Writer", Line], Text]
+
+
+@dataclass(frozen=True)
+class Notation:
+    """A language for derivations."""
+
+    forms: dict[Any, Form]  # by the plain function
+    call: Callable[[Writer, Line], Text]  # for all others
+    scaled: Callable[[Writer, str, Any], Text]  # the product of factor/m, the factor written out, and a value
+    symbol: Callable[[str], str]  # a variable's name
+    parentheses: str
+
+
+class Writer:
+    """Writes lines as expressions. Where a line has a name, it stands for it in the expressions of others."""
+
+    def __init__(self, notation: Notation, names: dict[Line, str], rows: int = 0) -> None:
+        self.notation = notation
+        self.names = names
+        self.rows = rows  # how many samples there are: written as m
+        self.uses_rows = False
+        self.helpers: dict[str, Any] = {}  # functions to be defined, and …
+        self.constants: dict[str, Any] = {}  # … arrays, by the names that they were given
+
+    def expression(self, line: Line) -> Text:
+        """What the line computes."""
+        return self.render(self.notation.forms.get(function_of(line.function), self.notation.call), line)
+
+    def render(self, form: Form, line: Line) -> Text:
+        return form(self, line) if callable(form) else (form[0], self.filled(form[1], line))
+
+    def filled(self, text: str, line: Line) -> str:
+        """A format, with the line's arguments in it."""
+        return re.sub(r"<(\d+):(\d)>", lambda match: self.argument(line.args[int(match[2])], int(match[1])), text)
+
+    def argument(self, value: Any, precedence: int = 0) -> str:
+        """A value as an operand of what binds with a precedence."""
+        if isinstance(value, list | tuple):
+            inner = ", ".join(self.argument(v) for v in value)
+            return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' * (len(value) == 1)})"
+        own, text = self.value(value)
+        return text if own >= precedence else self.notation.parentheses.format(text)
+
+    def value(self, value: Any) -> Text:
+        """A line, by its name if it has one, or a constant."""
+        if isinstance(value, Line):
+            return (10, self.notation.symbol(self.names[value])) if value in self.names else self.expression(value)
+        text = self._constant(value)
+        return 7 if text.startswith("-") else 10, text
+
+    def statements(self, lines: Iterable[Line]) -> list[tuple[Line, str, str]]:
+        """(line, name, expression) for each line that has a name."""
+        return [(line, self.names[line], self.expression(line)[1]) for line in lines if line in self.names]
+
+    def count(self, count: int) -> str:
+        """The number of samples, or another one."""
+        if count != self.rows or count == 1:
+            return str(count)
+        self.uses_rows = True
+        return "m"
+
+    def per_sample(self, a: Any, b: Any) -> Text | None:
+        """A product with a number that is a plain multiple of 1/m, as a person writes it: x / m."""
+        number, other = (b, a) if isinstance(a, Line) else (a, b)
+        if isinstance(number, Line) or np.ndim(number) or self.rows < 3 or abs(number) >= 1:
+            return None
+        multiple = float(number) * self.rows
+        factor = f"{multiple:.6g}"
+        is_plain = factor == "1" or len(factor) + 3 <= len(repr(float(number)))
+        if not is_plain or abs(multiple - float(factor)) > 1e-12 * abs(multiple):
+            return None
+        self.uses_rows = True
+        return self.notation.scaled(self, factor, other)
+
+    def helper(self, function: Any) -> str:
+        """The name of a function that is to be defined beside the derivation."""
+        own: str = function.__name__
+        name, k = own, 2
+        taken = set(self.names.values())
+        while name in taken or self.helpers.get(name, function) is not function:
+            name, k = f"{own}_{k}", k + 1
+        self.helpers[name] = function
+        return name
+
+    def _constant(self, value: Any) -> str:
+        if isinstance(value, np.ndarray) and value.ndim:
+            return self.notation.symbol(self._array(value))
+        if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+            return f"np.{np.dtype(value).name}"
+        if isinstance(value, np.ndarray | np.generic):
+            value = value.item()
+        if isinstance(value, float) and not np.isfinite(value):
+            return f"np.{value}".replace("np.-", "-np.")
+        return repr(value) if not isinstance(value, float) or value != int(value) or abs(value) > 1e15 else f"{value}"
+
+    def _array(self, value: Any) -> str:
+        """The name of a constant array."""
+        for name, known in self.constants.items():
+            if known is value:
+                return name
+        number = len(self.constants) + 1
+        while f"c{number}" in self.names.values():
+            number += 1
+        self.constants[f"c{number}"] = value
+        return f"c{number}"
