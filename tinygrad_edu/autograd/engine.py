@@ -64,16 +64,19 @@ def pullback(
             held = gradients.get(node)
             if held is None:
                 gradients[node] = gx
+                if new and gx.__class__ is ndarray:
+                    owned.add(node)
                 if is_record and node not in targets:
                     heappush(waiting, (node.order, node))
-            elif node in owned and gx.__class__ is ndarray:
+            elif gx.__class__ is not ndarray:
+                gradients[node] = held + gx
+                owned.discard(node)
+            elif node in owned:
                 held += gx
             else:
-                gradients[node] = gx = held + gx
-                new = True
-                owned.discard(node)
-            if new and gx.__class__ is ndarray:
-                owned.add(node)
+                gradients[node] = total = held + gx
+                if total.__class__ is ndarray:
+                    owned.add(node)
     return _settled(gradients, owned, seen)
 
 

@@ -19,8 +19,9 @@ import numpy as np
 next_order = itertools.count(0, -1).__next__
 
 newest_change: float = math.inf  # the moment of the newest of all changes: what was recorded later need not look
+_moments: dict[int, int] = {}  # when memory was changed last, by the identity of its owner, as long as that lives
+_owners: dict[int, weakref.ref[Any]] = {}
 _noting = threading.Lock()
-_changes: dict[int, tuple[weakref.ref[Any], int]] = {}  # by the identity of the memory's owner: when it was changed
 
 
 def _owner(array: Any) -> Any:
@@ -30,20 +31,22 @@ def _owner(array: Any) -> Any:
 
 
 def mark_changed(array: Any) -> None:
-    """Notes that `array` was changed in place: records that hold it from before can no longer be differentiated."""
+    """Notes that `array` is changed in place: records that hold it from before can no longer be differentiated."""
     global newest_change
-    owner = _owner(array)
+    owner = array if array.base is None else _owner(array)
     key = id(owner)
     with _noting:
-        known = _changes.get(key)
-        if known is None or known[0]() is not owner:
-            known = weakref.ref(owner, lambda _: _changes.pop(key, None)), 0
-        _changes[key] = known[0], next_order()
-        newest_change = _changes[key][1]
+        if key not in _moments:
+            _owners[key] = weakref.ref(owner, lambda _: _forget(key))
+        newest_change = _moments[key] = next_order()
+
+
+def _forget(key: int) -> None:
+    del _moments[key], _owners[key]
 
 
 def changed_since(array: Any, order: int) -> bool:
     """Whether `array` was changed in place, through a tensor, after the moment `order`."""
     if order < newest_change or not isinstance(array, np.ndarray):  # smaller is newer
         return False
-    return _changes.get(id(_owner(array)), (None, order))[1] < order
+    return _moments.get(id(_owner(array)), order) < order

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import ArrayLike as ArrayConvertible
 from numpy.typing import DTypeLike, NDArray
 
@@ -337,7 +338,9 @@ class Tensor(ArrayOperand):
         y = primitive.forward(x, z)
         saved = primitive.picks[node_a is not None, node_b is not None]((None, y, x, z))
         record = record_of(primitive, y, (node_a, node_b), saved, _NO_OPTIONS)
-        if (node_a is None and a.__class__ is not float) or (node_b is None and b.__class__ is not float):
+        if (node_a is None and (x.__class__ is ndarray or (a.__class__ is Tensor and a._name))) or (
+            node_b is None and (z.__class__ is ndarray or (b.__class__ is Tensor and b._name))
+        ):
             note_constants(record, (a, b))
         return made(y, record)
 

@@ -176,8 +176,8 @@ class Optimizer:
         values = p._data
         made = self._made.get(p)
         if made is not None and made is values and made.flags.writeable:  # `detect_anomaly` locks what records need
-            self._write(p, made, g, made, group, spare)
             mark_changed(made)
+            self._write(p, made, g, made, group, spare)
             return
         new = np.empty_like(values)
         self._write(p, np.asarray(values), np.asarray(g), new, group, spare)
