@@ -167,6 +167,7 @@ def test_the_core_is_read_in_one_sitting():
     assert lines("autograd.engine") + lines("autograd.tensor") <= 500
 
 
+@rewritten
 def test_the_chain_rule_fits_on_a_page():
     functions = [node for node in ast.walk(TREES["autograd.engine"]) if isinstance(node, ast.FunctionDef)]
     (pullback,) = (node for node in functions if node.name == "pullback")
