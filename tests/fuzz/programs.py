@@ -80,6 +80,7 @@ class Program:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
+                warnings.filterwarnings("ignore", "numpy.fix is deprecated")  # since NumPy 2.5
                 value = eval(compiled(text), names)
                 if extra:
                     value = value + eval(compiled(extra), names)

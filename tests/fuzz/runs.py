@@ -24,6 +24,7 @@ def failure(program: Program, seed: int, counts: Counter[str]) -> str | None:
     try:
         with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
             warnings.simplefilter("error")
+            warnings.filterwarnings("ignore", "numpy.fix is deprecated")  # since NumPy 2.5
             Run(program, seed, counts).check()
     except Exception as error:
         return f"{type(error).__name__}: {error}"

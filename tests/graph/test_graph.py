@@ -367,12 +367,13 @@ def test_notebooks(monkeypatch):
 
 def test_nothing_is_imported_until_it_is_used():
     program = """
-import sys, numpy as np, tinygrad_edu as tg
+import sys, importlib.util, numpy as np, tinygrad_edu as tg
 x = tg.Tensor(np.ones(2), requires_grad=True)
 (x * x).sum().backward()
-own = ("drawing", "computation", "walk", "folding", "formulas", "page", "training_page", "summary", "document")
-late = ("graphviz", "pygraphviz", "html", *(f"tinygrad_edu.{name}" for name in own))
-print([name for name in late if name in sys.modules])
+own = {"graph": "dot computation structure folding formulas page", "training": "page", "pages": "arrays document"}
+own = [f"tinygrad_edu.{place}.{name}" for place, names in own.items() for name in names.split()]
+print([name for name in ("graphviz", "pygraphviz", "html", *own) if name in sys.modules])
+assert all(map(importlib.util.find_spec, own))
 assert tg.TrainingPage.__name__ in tg.__all__ and not hasattr(tg, "NoSuchName")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
