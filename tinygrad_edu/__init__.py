@@ -34,7 +34,8 @@ from .graph.explain import explain
 from .graph.render import draw_graph, render_graph
 from .nn.evaluation import accuracy, predict
 from .nn.layers import Dense, Dropout, Flatten, Identity, LeakyReLU, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
-from .optim.optimizers import SGD, Adam, RMSprop, minimize
+from .optim.minimization import minimize
+from .optim.optimizers import SGD, Adam, RMSprop
 from .random import manual_seed
 from .storage.files import load, save
 from .storage.torch import from_torch_state_dict, to_torch_state_dict

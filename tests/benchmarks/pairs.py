@@ -1,6 +1,6 @@
 """Two checkouts of the package against each other: `python -m tests.benchmarks.pairs OTHER [--seconds 60] [name …]`.
 
-Each checkout runs in a process of its own; both do the same steps in turns: a noisy machine disturbs both alike.
+Each checkout runs in a process of its own; both do the same steps in turns, so that noise disturbs both alike.
 Printed are the ratios of this checkout's time to the other's, of the minima and of the medians.
 """
 
@@ -112,10 +112,8 @@ def main() -> None:
             for worker, measured in zip((this, other), times, strict=True):
                 measured.append(worker.time(name, count))
         best, usual = [min(t) for t in times], [median(t) for t in times]
-        print(
-            f"{name:32} {best[0] * 1e6:7.0f} µs {best[1] * 1e6:7.0f} µs "
-            f"{best[0] / best[1]:7.2f} {usual[0] / usual[1]:7.2f}"
-        )
+        ratios = f"{best[0] / best[1]:7.2f} {usual[0] / usual[1]:7.2f}"
+        print(f"{name:32} {best[0] * 1e6:7.0f} µs {best[1] * 1e6:7.0f} µs {ratios}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import pytest
 import tinygrad_edu
 
 ROOT = Path(tinygrad_edu.__file__).parent
-rewritten = pytest.mark.xfail(strict=False, reason="the core is being rewritten; take these marks away when it is")
 # From the ground up. A file may import from its own place, from its own level and from those below.
 LEVELS = [
     {"pages", "random"},
@@ -157,17 +156,14 @@ def lines(module: str) -> int:
     return len(FILES[module].read_text("utf-8").splitlines())
 
 
-@rewritten
 def test_no_file_is_long():
     assert {str(FILES[module].relative_to(ROOT)): lines(module) for module in FILES if lines(module) > 400} == {}
 
 
-@rewritten
 def test_the_core_is_read_in_one_sitting():
     assert lines("autograd.engine") + lines("autograd.tensor") <= 500
 
 
-@rewritten
 def test_the_chain_rule_fits_on_a_page():
     functions = [node for node in ast.walk(TREES["autograd.engine"]) if isinstance(node, ast.FunctionDef)]
     (pullback,) = (node for node in functions if node.name == "pullback")

@@ -7,8 +7,7 @@ of has arrived. Nothing here knows what a tensor is: a node is a `Record`, or a 
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
@@ -19,21 +18,19 @@ from . import inplace
 from .broadcasting import unbroadcast
 from .inplace import changed_since
 from .primitives import Rule
-from .recording import Node, Operand, Record, interpreter
+from .recording import Node, Operand, Record, interpreter, leading_to
 
 Reader = Callable[[Any, Node], Any] | None  # makes a tensor of a value and its node
 Seen = Callable[[Node, Any], None] | None  # is told each node's gradient
-_order = operator.attrgetter("order")
 
 
 def pullback(
     root: Record, seed: Any, *, release: bool = False, tensor: Reader = None, targets: Any = (), seen: Seen = None
 ) -> dict[Node, Any]:
-    """The chain rule from `root`, of which `seed` is the gradient, back to the leaves (or to the nodes `targets`):
-    their gradients, as arrays that belong to nobody else. With `tensor`, the rules are read with tensors and recorded
-    themselves, so that the result can be differentiated again."""
+    """The chain rule: the gradients of the leaves behind `root` (or of the nodes `targets`), given its own, `seed`.
+    With `tensor`, rules are read with tensors and recorded, so that the result can be differentiated again."""
     seen = seen or (interpreter().check or _nobody)()
-    wanted = _leading_to(targets, root) if targets else None
+    wanted = leading_to(targets, root) if targets else None
     gradients: dict[Node, Any] = {root: seed}
     owned: set[Node] = set()  # whose gradient is an array that nobody else holds: further parts are added in place
     waiting = [(root.order, root)]
@@ -68,15 +65,11 @@ def pullback(
                     owned.add(node)
                 if is_record and node not in targets:
                     heappush(waiting, (node.order, node))
-            elif gx.__class__ is not ndarray:
-                gradients[node] = held + gx
-                owned.discard(node)
-            elif node in owned:
+            elif gx.__class__ is ndarray and node in owned:
                 held += gx
             else:
                 gradients[node] = total = held + gx
-                if total.__class__ is ndarray:
-                    owned.add(node)
+                (owned.add if total.__class__ is ndarray else owned.discard)(node)
     return _settled(gradients, owned, seen)
 
 
@@ -145,26 +138,3 @@ def _add_place(error: Exception, record: Record, rule: Rule, node: Node) -> None
         f"while computing the gradient of '{record.primitive.name}' (output of shape {record.shape}) with respect to "
         f"its argument {record.primitive.rules.index(rule)} of shape {node.shape}"
     )
-
-
-def reached(root: Record) -> tuple[list[Record], set[Node]]:
-    """All records behind `root` and itself, oldest first, and the leaves at their ends."""
-    records, leaves = {root}, set()
-    waiting = [root]
-    while waiting:
-        for node in waiting.pop().nodes:
-            if node.__class__ is not Record:
-                leaves.add(node)
-            elif node not in records:
-                records.add(node)
-                waiting.append(node)
-    return sorted(records, key=_order, reverse=True), leaves - {None}
-
-
-def _leading_to(targets: Collection[Node], root: Record) -> set[Node]:
-    """The nodes on the ways from `root` to `targets`."""
-    leading = set(targets)
-    for record in reached(root)[0]:
-        if not leading.isdisjoint(record.nodes):
-            leading.add(record)
-    return leading

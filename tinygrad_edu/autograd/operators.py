@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .primitives import FUNCTIONS, NAMED, Primitive, primitive_of
 from .recording import Operand, interpreter, is_recording, plain
@@ -346,6 +347,14 @@ class ArrayOperand(Operand):
         return look_up(np.argmin)(self, axis=axis, keepdims=keepdims)
 
     # Other functions
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """The values in another precision; the gradient comes back in this tensor's."""
+        if self._requires_grad and np.dtype(dtype).kind != "f":
+            raise TypeError(
+                f"astype({np.dtype(dtype)}) would drop the gradient: use t.detach().astype(…) if you mean it"
+            )
+        return self._call(np.astype, self, np.dtype(dtype))
 
     def dot(self, other: Any) -> Self:
         return self._call(np.dot, self, other)

@@ -8,7 +8,8 @@ walks back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,30 @@ def record_of(
 
 
 _new = object.__new__
+_order = operator.attrgetter("order")
+
+
+def reached(root: Record) -> tuple[list[Record], set[Node]]:
+    """All records behind `root` and itself, oldest first, and the leaves at their ends."""
+    records, leaves = {root}, set()
+    waiting = [root]
+    while waiting:
+        for node in waiting.pop().nodes:
+            if node.__class__ is not Record:
+                leaves.add(node)
+            elif node not in records:
+                records.add(node)
+                waiting.append(node)
+    return sorted(records, key=_order, reverse=True), leaves - {None}
+
+
+def leading_to(targets: Collection[Node], root: Record) -> set[Node]:
+    """The nodes on the ways from `root` to `targets`."""
+    leading = set(targets)
+    for record in reached(root)[0]:
+        if not leading.isdisjoint(record.nodes):
+            leading.add(record)
+    return leading
 
 
 class Operand:

@@ -227,14 +227,6 @@ class Tensor(ArrayOperand):
     def tolist(self) -> Any:
         return self.data.tolist()
 
-    def astype(self, dtype: DTypeLike) -> Tensor:
-        """The values in another precision; the gradient comes back in this tensor's."""
-        if self._requires_grad and np.dtype(dtype).kind != "f":
-            raise TypeError(
-                f"astype({np.dtype(dtype)}) would drop the gradient: use t.detach().astype(…) if you mean it"
-            )
-        return self._call(np.astype, self, np.dtype(dtype))
-
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         values = interpreter().values(self, "a plain array is made of a tensor")
         released = self.record is not None and self.record.saved is None

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .engine import pullback, reached
+from .engine import pullback
 from .primitives import primitive, rule
-from .recording import Record, is_recording, plain, recording
+from .recording import Record, is_recording, plain, reached, recording
 from .tensor import Tensor, rebuilt
 
 _inside: ContextVar[bool] = ContextVar("tinygrad_edu.inside_a_transform", default=False)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..autograd.engine import reached
-from ..autograd.recording import Node, Record
+from ..autograd.recording import Node, Record, reached
 from ..autograd.tensor import Tensor
 
 if TYPE_CHECKING:

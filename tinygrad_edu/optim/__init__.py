@@ -6,8 +6,9 @@ Read in this order: `optimizers.py` (from gradient descent to Adam), `schedules.
 May import `autograd`, `rules`, `functional`, `nn`, `compiler` and `debug`; not `graph` and not `training`.
 """
 
+from .base import Optimizer
 from .minimization import minimize
-from .optimizers import SGD, Adam, Optimizer, RMSprop
+from .optimizers import SGD, Adam, RMSprop
 from .schedules import Schedule, cosine, exponential, piecewise_constant
 
 __all__ = [

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..nn.module import Module
-from ..optim.optimizers import Optimizer
+from ..optim.base import Optimizer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,7 @@ from ..autograd.tensor import Tensor
 from ..compiler.derivation import Derivation
 from ..compiler.program import Programs, Scalar, array_of
 from ..debug.anomaly import check_compiled
-from ..optim.optimizers import Optimizer
+from ..optim.base import Optimizer
 
 
 class CompiledStep:

@@ -19,8 +19,9 @@ from ..autograd.tensor import Tensor
 from ..data import Batches
 from ..nn.evaluation import Loss, Metric, measured
 from ..nn.module import Module, keeping_modes
-from ..optim.optimizers import Optimizer, Schedule
+from ..optim.base import Optimizer
 from ..optim.progress import progress_bar
+from ..optim.schedules import Schedule
 from ..random import generator
 from ..storage.files import PathLike
 from .callbacks import Callback, FunctionCallback, History, Training

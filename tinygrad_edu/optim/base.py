@@ -1,0 +1,273 @@
+"""What all optimisers have in common: groups of parameters with their settings, and the step that each one's rule is
+applied in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..autograd.call_site import warn_user
+from ..autograd.inplace import mark_changed
+from ..autograd.tensor import Tensor
+
+Group = dict[str, Any]
+State = dict[str, Any]
+Array = NDArray[Any]
+
+
+class Optimizer:
+    """Parameters in groups, each with its own settings, as in PyTorch.
+
+    `params` is the parameters, or groups: `[{"params": weights, "weight_decay": 1e-4}, {"params": biases}]`, where
+    what a group does not say is taken from the optimiser's own arguments.
+
+    Arrays are updated in place, so a model is trained by one thread at a time, and others that use it meanwhile may
+    find it half updated; different models are trained in as many threads as you like. `copy.deepcopy((model,
+    optimizer))` copies both together; a copy of the optimiser alone has parameters of its own.
+
+    >>> net = tg.Dense(2, 1)
+    >>> optimizer = tg.Adam([{"params": net.weight, "weight_decay": 1e-4}, {"params": net.bias}], lr=0.01)
+    >>> [group["weight_decay"] for group in optimizer.param_groups]
+    [0.0001, 0.0]
+    """
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[Group], defaults: Group) -> None:
+        if isinstance(params, Tensor) or hasattr(params, "parameters") or callable(params):
+            advice = "[tensor]" if isinstance(params, Tensor) else "model.parameters()"
+            raise TypeError(
+                f"{type(self).__name__} takes a list of parameters, not {type(params).__name__}; pass {advice}"
+            )
+        given = list(params)
+        if not given:
+            raise ValueError(f"{type(self).__name__} got no parameters; pass model.parameters()")
+        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        self.param_groups: list[Group] = []
+        seen: set[int] = set()
+        for group in groups:
+            if not isinstance(group, dict) or "params" not in group:
+                raise TypeError('parameter groups are dicts such as {"params": [...], "lr": 0.1}')
+            unknown = group.keys() - defaults.keys() - {"params"}
+            if unknown:
+                raise ValueError(f"{type(self).__name__}: unknown settings {sorted(unknown)}")
+            parameters = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+            for p in parameters:
+                if not isinstance(p, Tensor) or not p.requires_grad or not p.is_leaf:
+                    raise TypeError(f"{type(self).__name__}: parameters are leaf tensors that require grad, not {p!r}")
+                if id(p) in seen:
+                    raise ValueError(f"{type(self).__name__}: a parameter of shape {p.shape} was given twice")
+                seen.add(id(p))
+            self.param_groups.append(defaults | group | {"params": parameters})
+        for group in self.param_groups:
+            self._check(group)
+        _keep_freed_memory()
+        self._state: dict[Tensor, State] = {}
+        self._spare: dict[np.dtype[Any], Array] = {}
+        self._work: dict[Tensor, tuple[Array, Array, State]] = {}
+        self._made: dict[Tensor, Array] = {}  # the arrays that this optimiser made and may write over
+        self._reached = len(seen)  # how many parameters had a gradient in the last step
+        self._told: set[str] = set()  # what was warned of: once is enough
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `copy.deepcopy((model, optimizer))` and pickles: without the arrays to work in."""
+        return vars(self) | {"_spare": {}, "_work": {}, "_made": {}}
+
+    # The numbers among the settings: the bounds between which they are meant, the upper one excluded
+    _bounds: ClassVar[dict[str, tuple[float, float]]] = {"lr": (0, math.inf), "weight_decay": (0, math.inf)}
+
+    def _check(self, group: Group) -> None:
+        """Refuses settings that cannot be meant, and makes Python floats of numbers."""
+        for name, (low, high) in self._bounds.items():
+            value = group[name]
+            numbers = tuple(value) if name == "betas" and np.shape(value) == (2,) else (value,)
+            if not all(isinstance(v, int | float | np.number) and low <= float(v) < high for v in numbers):
+                wanted = f"a finite number of at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g})"
+                raise ValueError(f"{type(self).__name__}: {name} must be {wanted}, not {value!r}")
+            for p in group["params"] if name == "eps" and value else ():
+                if not p.dtype.type(value):
+                    raise ValueError(
+                        f"{type(self).__name__}: eps={value!r} is 0 in {p.dtype}, and a gradient of 0 would be divided "
+                        "by it. Use eps=1e-4, or parameters in float32"
+                    )
+            # A NumPy scalar would turn float32 parameters into float64.
+            group[name] = float(value) if numbers[0] is value else tuple(float(v) for v in numbers)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first group; setting it sets that of all groups."""
+        return self.param_groups[0]["lr"]  # type: ignore[no-any-return]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        changed = [group | {"lr": value} for group in self.param_groups]
+        for group in changed:
+            self._check(group)
+        for group, new in zip(self.param_groups, changed, strict=True):
+            group["lr"] = new["lr"]
+
+    def parameters(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def zero_grad(self) -> None:
+        for p in self.parameters():
+            p.zero_grad()
+
+    def step(self) -> None:
+        """Updates every parameter that has a gradient. Raises `RuntimeError` if none has.
+
+        Warns, once, of parameters that no gradient reached, and of gradients that were not zeroed since the last step.
+        """
+        with_gradient = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if not with_gradient:
+            raise RuntimeError(
+                f"{type(self).__name__}.step(): no parameter has a gradient; call loss.backward() first. If that was "
+                "done, the loss does not depend on these parameters: make the optimiser of those that the model has "
+                f"now, {type(self).__name__}(model.parameters(), …)"
+            )
+        if len(with_gradient) != self._reached:
+            self._reached = len(with_gradient)
+            self.report_unreached([p._grad is not None for p in self.parameters()])
+        if any([p._stale for p, _ in with_gradient]):
+            self._tell(
+                "the gradients were added to those that the last step() had used already. Call optimizer.zero_grad() "
+                "before backward() in each step; where several backward() shall be summed, before the first of them"
+            )
+        for p, group in with_gradient:
+            self.advance(p, p.grad, group)
+            p._stepped, p._stale = True, False
+
+    def report_unreached(self, reached: Sequence[bool]) -> None:
+        """Warns of the parameters that the loss does not depend on, given for each whether it has a gradient."""
+        parameters = self.parameters()
+        unreached = [
+            f"number {k}, {repr(p.name) + ' ' if p.name else ''}of shape {p.shape}"
+            for k, (p, has) in enumerate(zip(parameters, reached, strict=True))
+            if not has and p.requires_grad
+        ]
+        if unreached:
+            self._tell(
+                f"no gradient reached {len(unreached)} of {len(parameters)} parameters: {'; '.join(unreached)}. Is a "
+                "layer left out of forward(), or was one replaced after the optimiser was made? Then make it of the "
+                f"finished model: {type(self).__name__}(model.parameters(), …). What shall not learn is frozen by "
+                "requires_grad = False; what only some of the steps use may stay, this is said once"
+            )
+
+    def _tell(self, message: str) -> None:
+        kind = message.partition(" ")[0]
+        if kind not in self._told:
+            self._told.add(kind)
+            warn_user(f"{type(self).__name__}.step(): {message}")
+
+    def advance(self, p: Tensor, g: Any, group: Group, spare: Array | None = None) -> None:
+        """Updates one parameter of `group`, given its gradient. `spare` is an array of its shape to work in; it may be
+        `g` itself.
+
+        The first step binds a new array, so that what the user made is never written over. Further steps write into
+        that array, which is faster, and mark it as changed: a graph that still needs what it held raises.
+        """
+        values = p._data
+        made = self._made.get(p)
+        if made is not None and made is values and made.flags.writeable:  # `detect_anomaly` locks what records need
+            mark_changed(made)
+            self._write(p, made, g, made, group, spare)
+            return
+        new = np.empty_like(values)
+        self._write(p, np.asarray(values), np.asarray(g), new, group, spare)
+        if isinstance(values, np.ndarray):
+            p.data = self._made[p] = new
+        else:
+            p.data = new[()]
+
+    def _write(self, p: Tensor, values: Array, g: Array, out: Array, group: Group, spare: Array | None = None) -> None:
+        """Writes what becomes of `values`, given their gradient `g`, into `out` (which may be `values` itself)."""
+        work = self._work.get(p)
+        if work is None or work[0].shape != values.shape or work[0].dtype is not values.dtype:
+            work = self._work[p] = *self._spare_arrays(values), self._state.setdefault(p, {})
+        a, b, state = work
+        decay = group["weight_decay"]
+        if decay:
+            np.multiply(values, decay, out=b)
+            b += g
+            g = b
+        self._update(values, g, out, a if spare is None or self._reads_twice(group) else spare, group, state)
+
+    def _spare_arrays(self, values: Array) -> tuple[Array, Array]:
+        """Two arrays of that shape to work in: parts of what all parameters of a dtype share."""
+        spare = self._spare.get(values.dtype)
+        if spare is None or spare.shape[1] < values.size:
+            spare = self._spare[values.dtype] = np.empty((2, values.size), values.dtype)
+        a, b = (row[: values.size].reshape(values.shape) for row in spare)
+        return a, b
+
+    def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
+        """The rule itself: `g` includes weight decay and must not be changed; `spare` is of the same shape."""
+        raise NotImplementedError
+
+    def _reads_twice(self, group: Group) -> bool:
+        """Whether the rule still reads the gradient when it has begun to write into its spare memory."""
+        return True
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the settings and of what was accumulated for the parameters, as arrays: "groups.0.lr", and
+        "state.3.velocity" for the parameter numbered 3 over all groups."""
+        state = {
+            f"groups.{i}.{name}": np.array(value)
+            for i, group in enumerate(self.param_groups)
+            for name, value in group.items()
+            if name != "params"
+        }
+        for k, p in enumerate(self.parameters()):
+            state |= {f"state.{k}.{name}": np.array(value) for name, value in self._state.get(p, {}).items()}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Goes on where the optimiser that gave `state` was. Raises `ValueError` and changes nothing if it had other
+        groups, or parameters of other shapes."""
+        who = f"{type(self).__name__}.load_state_dict"
+        parameters = [(p, i) for i, group in enumerate(self.param_groups) for p in group["params"]]
+        groups = [dict(group) for group in self.param_groups]
+        found: dict[Tensor, State] = {}
+        settings = {f"groups.{i}.{s}": (i, s) for i, group in enumerate(groups) for s in group if s != "params"}
+        for name in sorted(settings.keys() - state.keys()):
+            raise ValueError(f"{who}: {name} is missing; the state is of another optimiser")
+        for name, value in state.items():
+            array = np.asarray(value)
+            if name in settings:
+                i, setting = settings[name]
+                if array.shape != np.shape(groups[i][setting]) or array.dtype.kind not in "fiub":
+                    raise ValueError(f"{who}: {name} is {array!r}, expected something like {groups[i][setting]!r}")
+                groups[i][setting] = array.item() if not array.ndim else tuple(array.tolist())
+                continue
+            kind, _, rest = name.partition(".")
+            number, _, what = rest.partition(".")
+            if kind != "state" or not number.isdecimal() or int(number) >= len(parameters) or not what:
+                raise ValueError(f"{who}: {name} is unknown; the state is of another optimiser")
+            p, i = parameters[int(number)]
+            wanted = () if what == "steps" else p.shape
+            if array.dtype.kind not in "fiu" or array.shape != wanted:
+                raise ValueError(f"{who}: {name} is {array.dtype} of shape {array.shape}, expected shape {wanted}")
+            found.setdefault(p, {})[what] = array.item() if what == "steps" else array.astype(p.dtype)
+        for group in groups:
+            self._check(group)
+        for p, i in parameters:
+            if p in found and found[p].keys() != self._entries(groups[i]):
+                raise ValueError(f"{who}: the state is of another optimiser, or of one with other settings")
+        self.param_groups, self._state = groups, found
+        self._work.clear()
+
+    def _entries(self, group: Group) -> set[str]:
+        """The names of what is accumulated for a parameter."""
+        return set()
+
+
+def _keep_freed_memory() -> None:
+    """Has the C library keep what a training step frees, for the next step.
+
+    A step frees its whole graph. GNU's C library hands that back to the system, which then has to give it again in the
+    next step, page by page and filled with zeros: up to half of the time of a step. Once a large block was freed, it
+    keeps as much as twice its size (mallopt(3), "dynamic mmap threshold"). Other libraries are not affected.
+    """
+    np.empty(31 * 2**20, np.uint8)  # of blocks larger than 32 MB, the C library learns nothing
