@@ -95,7 +95,8 @@ OPERATIONS: dict[str, Callable[[Draw], str]] = {}
 def operations(**kinds: Callable[[Draw], str]) -> None:
     for name, draw in kinds.items():
         assert name not in OPERATIONS, name
-        OPERATIONS[name] = draw
+        if hasattr(np, name) or name not in ("matvec", "vecmat"):  # NumPy 2.2 brought these
+            OPERATIONS[name] = draw
 
 
 def each(names: str, draw: Callable[[Draw, str], str]) -> None:
