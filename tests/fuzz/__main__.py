@@ -8,7 +8,7 @@ import multiprocessing
 import time
 from collections import Counter
 
-from .runs import coverage, fuzz
+from .runs import coverage, digest, fuzz
 
 
 def main() -> None:
@@ -16,7 +16,11 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0, help="of the first program; the others count on from it")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--digest", action="store_true", help="only a digest of all values and gradients")
     options = parser.parse_args()
+    if options.digest:
+        print(f"digest of {options.programs} programs: {digest(range(options.seed, options.seed + options.programs))}")
+        return
     start, counts, reports = time.perf_counter(), Counter[str](), list[str]()
     parts = [range(k, min(k + 250, options.seed + options.programs))
              for k in range(options.seed, options.seed + options.programs, 250)]  # fmt: skip
