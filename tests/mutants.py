@@ -194,8 +194,10 @@ def swap(file: Path, tree: ast.Module) -> None:
     for function in changed:
         function.__code__ = pairs[function.__code__]
     for x in objects:
-        if type(x).__name__ == "Primitive" and not changed.isdisjoint((*x.vjps, x.each)):
-            x.set_rules(x.vjps, x.each)
+        if type(x).__name__ == "Primitive":
+            vjps = tuple(rule and rule.vjp for rule in x.rules)
+            if not changed.isdisjoint((*vjps, x.each)):
+                x.set_rules(() if x.each else vjps, x.each, x._new)
 
 
 class Changed(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
