@@ -287,9 +287,20 @@ def implements(*functions: Callable[..., Any]) -> Callable[[Vjp], Vjp]:
 @overload
 def primitive(function: Callable[..., Any]) -> Primitive: ...
 @overload
-def primitive(**traits: Any) -> Callable[[Callable[..., Any]], Primitive]: ...
+def primitive(
+    *,
+    into: Callable[..., Any] | None = None,
+    overwrites: int | None = None,
+    adds: Callable[..., None] | None = None,
+    moves: bool = False,
+    elementwise: bool = False,
+    marks_origin: bool = False,
+) -> Callable[[Callable[..., Any]], Primitive]: ...
 def primitive(function: Callable[..., Any] | None = None, **traits: Any) -> Any:
     """Makes a plain function of arrays one step of the record; give it its derivative with `rule`.
+
+    What the function is besides is said here: `@primitive(elementwise=True)`, if it treats each element by itself (then
+    drawings may fold it with its like), or `into=`, the same function in given memory; see `Primitive`.
 
     >>> @tg.primitive
     ... def square(x):

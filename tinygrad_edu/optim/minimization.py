@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..autograd.recording import gradient_check
 from ..autograd.tensor import Tensor
 from ..compiler.derivation import Derivation
-from ..compiler.program import Program
+from ..compiler.program import Programs
 from ..debug.anomaly import check_compiled
 from ..nn.module import Module
 from .progress import progress_bar
@@ -94,14 +94,14 @@ class _Objective:
         self.loss = loss
         self.parameters = parameters
         self.state = state
-        self.program = Program(Derivation(loss, [], parameters)) if compiled else None
+        self.programs = Programs(parameters, "minimize", "Do not compile") if compiled else None
         self.ends = np.cumsum([p.size for p in parameters])[:-1]
         self.tried: Vector = np.concatenate([p.data.ravel() for p in parameters]).astype(np.float64)
         self.costs: dict[bytes, float] = {}  # of the points tried since the last iteration
 
     def __call__(self, x: Vector) -> tuple[float, Vector]:
         self.put_back(x)
-        cost, gradients = self.recorded() if self.program is None else self.run()
+        cost, gradients = self.recorded() if self.programs is None else self.run(self.programs)
         self.state.evaluations += 1
         if self.state.evaluations == 1:
             if not math.isfinite(cost):
@@ -126,11 +126,10 @@ class _Objective:
         J.backward()
         return float(J.item()), [p.grad for p in self.parameters]
 
-    def run(self) -> tuple[float, list[Any]]:
-        """The same by the derivation of the loss, which is made anew when it no longer fits."""
-        if self.program is None or not self.program.fits():
-            self.program = Program(Derivation(self.loss, [], self.parameters))
-        value, *gradients = self.program.run(*(p.data for p in self.parameters))
+    def run(self, programs: Programs) -> tuple[float, list[Any]]:
+        """The same by the derivation of the loss."""
+        program = programs.find([], lambda _: Derivation(self.loss, [], self.parameters))
+        value, *gradients = program.run(*(p.data for p in self.parameters))
         cost = float(np.asarray(value).item())
         if gradient_check() is not None:
             check_compiled(cost, gradients)
