@@ -70,7 +70,10 @@ def pullback(
                 held += gx
             else:
                 gradients[node] = total = held + gx
-                (owned.add if total.__class__ is ndarray else owned.discard)(node)
+                if total.__class__ is ndarray:
+                    owned.add(node)
+                elif owned:
+                    owned.discard(node)
     return _settled(gradients, owned, seen)
 
 
