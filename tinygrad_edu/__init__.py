@@ -1,125 +1,87 @@
-"""A pure-Python autograd micro-framework on NumPy. Conventionally `import tinygrad_edu as tg`."""
+"""A pure-Python autograd micro-framework on NumPy. Conventionally `import tinygrad_edu as tg`.
+
+Every public name is listed here, once. The sub-packages from the ground up: `autograd` (read it first), `rules`,
+`functional`, `nn`, then `compiler`, `debug`, `storage`, then `optim` and `graph`, then `training`.
+"""
 
 from typing import TYPE_CHECKING, Any
 
-from . import datasets, functional, nn, optim, plots
+from . import datasets as datasets
+from . import functional as functional
+from . import nn as nn
+from . import optim as optim
+from . import plots as plots
 from . import rules as rules  # fills the table of derivatives
-from .autograd.call_site import record_positions
-from .autograd.gradcheck import GradientMismatch, gradcheck, numerical_gradient
-from .autograd.primitives import primitive, rule
-from .autograd.recording import no_grad
-from .autograd.tensor import Tensor
-from .autograd.transforms import grad, hessian, hvp, jacobian, value_and_grad, vjp
-from .compiler.derive import derive
-from .data import Batches, Standardizer, one_hot
-from .debug.anomaly import AnomalyError, detect_anomaly
-from .functional import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    dropout,
-    l2_penalty,
-    leaky_relu,
-    linear,
-    log_sigmoid,
-    log_softmax,
-    logsumexp,
-    mse_loss,
-    relu,
-    sigmoid,
-    softmax,
-    softplus,
-)
-from .graph.explain import explain
-from .graph.render import draw_graph, render_graph
-from .nn.evaluation import accuracy, predict
-from .nn.layers import Dense, Dropout, Flatten, Identity, LeakyReLU, Module, ReLU, Sequential, Sigmoid, Softmax, Tanh
-from .optim.minimization import minimize
-from .optim.optimizers import SGD, Adam, RMSprop
-from .random import manual_seed
-from .storage.files import load, save
-from .storage.torch import from_torch_state_dict, to_torch_state_dict
-from .training.callbacks import Callback, EarlyStopping, History
-from .training.compiled import compile_step
-from .training.loop import fit
+from .autograd.call_site import record_positions as record_positions
+from .autograd.gradcheck import GradientMismatch as GradientMismatch
+from .autograd.gradcheck import gradcheck as gradcheck
+from .autograd.gradcheck import numerical_gradient as numerical_gradient
+from .autograd.primitives import primitive as primitive
+from .autograd.primitives import rule as rule
+from .autograd.recording import no_grad as no_grad
+from .autograd.tensor import Tensor as Tensor
+from .autograd.transforms import grad as grad
+from .autograd.transforms import hessian as hessian
+from .autograd.transforms import hvp as hvp
+from .autograd.transforms import jacobian as jacobian
+from .autograd.transforms import value_and_grad as value_and_grad
+from .autograd.transforms import vjp as vjp
+from .compiler.derive import derive as derive
+from .data import Batches as Batches
+from .data import Standardizer as Standardizer
+from .data import one_hot as one_hot
+from .debug.anomaly import AnomalyError as AnomalyError
+from .debug.anomaly import detect_anomaly as detect_anomaly
+from .functional import binary_cross_entropy as binary_cross_entropy
+from .functional import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from .functional import cross_entropy as cross_entropy
+from .functional import dropout as dropout
+from .functional import l2_penalty as l2_penalty
+from .functional import leaky_relu as leaky_relu
+from .functional import linear as linear
+from .functional import log_sigmoid as log_sigmoid
+from .functional import log_softmax as log_softmax
+from .functional import logsumexp as logsumexp
+from .functional import mse_loss as mse_loss
+from .functional import relu as relu
+from .functional import sigmoid as sigmoid
+from .functional import softmax as softmax
+from .functional import softplus as softplus
+from .graph.explain import explain as explain
+from .graph.render import draw_graph as draw_graph
+from .graph.render import render_graph as render_graph
+from .nn.evaluation import accuracy as accuracy
+from .nn.evaluation import predict as predict
+from .nn.layers import Dense as Dense
+from .nn.layers import Dropout as Dropout
+from .nn.layers import Flatten as Flatten
+from .nn.layers import Identity as Identity
+from .nn.layers import LeakyReLU as LeakyReLU
+from .nn.layers import Module as Module
+from .nn.layers import ReLU as ReLU
+from .nn.layers import Sequential as Sequential
+from .nn.layers import Sigmoid as Sigmoid
+from .nn.layers import Softmax as Softmax
+from .nn.layers import Tanh as Tanh
+from .optim.minimization import minimize as minimize
+from .optim.optimizers import SGD as SGD
+from .optim.optimizers import Adam as Adam
+from .optim.optimizers import RMSprop as RMSprop
+from .random import manual_seed as manual_seed
+from .storage.files import load as load
+from .storage.files import save as save
+from .storage.torch import from_torch_state_dict as from_torch_state_dict
+from .storage.torch import to_torch_state_dict as to_torch_state_dict
+from .training.callbacks import Callback as Callback
+from .training.callbacks import EarlyStopping as EarlyStopping
+from .training.callbacks import History as History
+from .training.compiled import compile_step as compile_step
+from .training.loop import fit as fit
 
 if TYPE_CHECKING:
-    from .training.page import TrainingPage
+    from .training.page import TrainingPage as TrainingPage
 
 __version__ = "0.1.0"
-__all__ = [
-    "SGD",
-    "Adam",
-    "AnomalyError",
-    "Batches",
-    "Callback",
-    "Dense",
-    "Dropout",
-    "EarlyStopping",
-    "Flatten",
-    "GradientMismatch",
-    "History",
-    "Identity",
-    "LeakyReLU",
-    "Module",
-    "RMSprop",
-    "ReLU",
-    "Sequential",
-    "Sigmoid",
-    "Softmax",
-    "Standardizer",
-    "Tanh",
-    "Tensor",
-    "TrainingPage",
-    "accuracy",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "compile_step",
-    "cross_entropy",
-    "datasets",
-    "derive",
-    "detect_anomaly",
-    "draw_graph",
-    "dropout",
-    "explain",
-    "fit",
-    "from_torch_state_dict",
-    "functional",
-    "grad",
-    "gradcheck",
-    "hessian",
-    "hvp",
-    "jacobian",
-    "l2_penalty",
-    "leaky_relu",
-    "linear",
-    "load",
-    "log_sigmoid",
-    "log_softmax",
-    "logsumexp",
-    "manual_seed",
-    "minimize",
-    "mse_loss",
-    "nn",
-    "no_grad",
-    "numerical_gradient",
-    "one_hot",
-    "optim",
-    "plots",
-    "predict",
-    "primitive",
-    "record_positions",
-    "relu",
-    "render_graph",
-    "rule",
-    "save",
-    "sigmoid",
-    "softmax",
-    "softplus",
-    "to_torch_state_dict",
-    "value_and_grad",
-    "vjp",
-]
 
 
 def __getattr__(name: str) -> Any:
@@ -129,3 +91,9 @@ def __getattr__(name: str) -> Any:
 
         return TrainingPage
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_ROOMS = {"autograd", "compiler", "data", "debug", "graph", "pages", "random", "rules", "storage", "training"}
+__all__ = sorted(  # the names above, without what they are imported from
+    {name for name in globals() if not name.startswith("_")} - {"Any", "TYPE_CHECKING"} - _ROOMS | {"TrainingPage"}
+)
