@@ -1,6 +1,11 @@
 """The functions that NumPy lacks: activations and losses. Conventionally `from tinygrad_edu import functional as F`.
 
 They take tensors (and record) or arrays (and give arrays), like NumPy's own.
+
+Read in this order: `activations.py` (relu to softmax, then linear and dropout), `losses.py` (a prediction and a target
+to one number).
+
+May import `autograd`, `rules` and `random`.
 """
 
 from .activations import (
