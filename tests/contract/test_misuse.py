@@ -218,8 +218,8 @@ def test_probabilities_given_to_a_loss_of_logits():
 def test_a_softmax_before_cross_entropy(compiled):
     net = network(Softmax())
     message = (
-        r"cross_entropy got the output of softmax, and would apply it a second time\. Pass the logits: leave the Softmax "
-        "layer out of the model during training$"
+        r"cross_entropy got the output of softmax, and would apply it a second time\. Pass the logits: leave the "
+        "Softmax layer out of the model during training$"
     )
     with pytest.raises(ValueError, match=message):
         tg.fit(
