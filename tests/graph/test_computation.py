@@ -32,7 +32,7 @@ from tinygrad_edu import (
 )
 from tinygrad_edu import functional as F
 from tinygrad_edu.autograd.primitives import FUNCTIONS, Primitive
-from tinygrad_edu.autograd.recording import reached
+from tinygrad_edu.autograd.record import reached
 from tinygrad_edu.graph.computation import RELEASED, computation
 from tinygrad_edu.graph.formulas import argument_names, written
 from tinygrad_edu.optim import SGD

@@ -11,7 +11,7 @@ import pytest
 from tinygrad_edu import Dense, Sequential, Sigmoid, Tanh, Tensor, explain, record_positions
 from tinygrad_edu import functional as F
 from tinygrad_edu.autograd.call_site import caller
-from tinygrad_edu.autograd.recording import reached
+from tinygrad_edu.autograd.record import reached
 
 
 def test_a_small_graph():

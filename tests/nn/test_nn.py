@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 
 import numpy as np
 import pytest
@@ -243,30 +244,39 @@ def test_a_module_with_several_outputs_trains():
     assert all(p.grad is not None and p.grad.shape == p.shape for p in net.parameters())
 
 
+def test_evaluation_touches_no_mode():
+    """Neither an error in the middle nor a thread that trains meanwhile meets another mode."""
+
+    class Looking(Module):
+        def forward(self, x):
+            seen.append(self.training)
+            elsewhere.append(contextvars.Context().run(lambda: self.training))
+            if failing:
+                raise failing[0]
+            return x
+
+    seen, elsewhere, failing, X = [], [], [], np.ones((3, 2))
+    net = Sequential(Dense(2, 2), Looking(), Dropout())
+    for mode in (True, False):
+        net.train(mode)
+        for failing[:] in ([], [KeyboardInterrupt()], [RuntimeError("in the middle")]):
+            for act in (lambda: net.summary(2), lambda: tg.predict(net, X)):
+                with contextlib.suppress(KeyboardInterrupt, RuntimeError):
+                    act()
+                assert [m.training for m in net.modules()] == [mode] * 4
+                assert seen.pop() is False and elsewhere.pop() is mode
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_modes_come_back_however_it_ends(error):
-    """Also if it ends between the first module that changes its mode and the last."""
+def test_fit_gives_every_module_its_mode_back(error):
+    class Failing(Module):
+        def forward(self, x):
+            assert self.training
+            raise error
 
-    class Last(Module):
-        armed = False
-
-        def __setattr__(self, name, value):
-            if name == "training" and self.armed:
-                self.armed = False
-                raise error
-            super().__setattr__(name, value)
-
-    net = Sequential(Dense(2, 2), Last(), Dropout())
-    X = np.ones((3, 2))
-
-    def learn():
+    net = Sequential(Dense(2, 2), Failing(), Dropout())
+    net[2].eval()
+    with contextlib.suppress(error):
+        X = np.ones((3, 2))
         tg.fit(net, X, X, loss=tg.mse_loss, optimizer=tg.SGD(net.parameters(), lr=0.1), epochs=1)
-
-    for act in (net.summary, lambda: tg.predict(net, X), learn):
-        for mode in (True, False):
-            net.train(mode)
-            net[1].armed = True
-            before = [m.training for m in net.modules()]
-            with contextlib.suppress(error):
-                act()
-            assert not net[1].armed and [m.training for m in net.modules()] == before == [mode] * 4
+    assert [m.training for m in net.modules()] == [True, True, True, False]

@@ -35,14 +35,22 @@ class Rule:
         self.vjp = vjp
         self.new = new  # whether it gives an array that nobody else holds
         parameters = list(inspect.signature(vjp).parameters.values())
-        self.options = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        self.options = _options(vjp)
         reads: list[tuple[int, str | None]] = []  # position, and the attribute where it is not the value itself
         for p in [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][1:]:
-            reads.append(_resolved(p.name, primitive, count))
+            if p.default is p.empty:  # else it is bound already (`k=k`)
+                reads.append(_resolved(p.name, primitive, count))
         self.rest = any(p.kind is p.VAR_POSITIONAL for p in parameters)  # `*arrays` are all arguments
         self.values = frozenset(k for k, attribute in reads if attribute is None)
         self.metadata = frozenset(k for k, attribute in reads if attribute is not None) - self.values
-        self.call = _caller(vjp, reads, self.rest, bool(self.options))
+        names = self.options
+        given = vjp if set(names) == primitive.options else lambda *args, **o: vjp(*args, **{n: o[n] for n in names})
+        self.call = _caller(given, reads, self.rest, bool(names))
+
+
+def _options(vjp: Vjp) -> list[str]:
+    """The options that a rule reads."""
+    return [p.name for p in inspect.signature(vjp).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def _resolved(name: str, primitive: Primitive, count: int) -> tuple[int, str | None]:
@@ -77,7 +85,10 @@ def _caller(
     a large part of the cost of a small operation."""
     if rest or any(attribute is not None for _, attribute in reads):
         getters = [operator.itemgetter(k) if attribute is None else _attribute(k, attribute) for k, attribute in reads]
-        return lambda g, s, o: vjp(g, *[get(s) for get in getters], *(s[1:] if rest else ()), **o)
+        none: Options = {}
+        return lambda g, s, o: vjp(
+            g, *[get(s) for get in getters], *(s[1:] if rest else ()), **(o if has_options else none)
+        )
     match [k for k, _ in reads]:
         case []:
             return (lambda g, s, o: vjp(g, **o)) if has_options else (lambda g, s, o: vjp(g))
@@ -87,7 +98,7 @@ def _caller(
             return (lambda g, s, o: vjp(g, s[i], s[j], **o)) if has_options else (lambda g, s, o: vjp(g, s[i], s[j]))
         case positions:
             pick = operator.itemgetter(*positions)
-            return lambda g, s, o: vjp(g, *pick(s), **o)
+            return (lambda g, s, o: vjp(g, *pick(s), **o)) if has_options else (lambda g, s, o: vjp(g, *pick(s)))
 
 
 def _attribute(k: int, attribute: str) -> Callable[[Any], Any]:
@@ -154,9 +165,9 @@ class Primitive:
     ) -> None:
         count = len(vjps)
         self.each, self._new = each, new
+        self.options = frozenset(name for vjp in (*vjps, each and each(0)) if vjp is not None for name in _options(vjp))
         self.rules = tuple(vjp and self._rule(vjp, k, count) for k, vjp in enumerate(vjps))
         rules = [rule for rule in (*self.rules, each and self._rule(each(0), 0, 1)) if rule is not None]
-        self.options = frozenset(name for rule in rules for name in rule.options)
         self.defaults = {name: value for name, value in self._own_defaults.items() if name in self.options}
         self.reads_metadata = any(rule.metadata for rule in rules)
         self.picks.clear()

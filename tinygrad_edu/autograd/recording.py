@@ -8,143 +8,23 @@ walks back.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Collection, Iterator, Sequence
+import functools
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ContextDecorator, contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .conversion import constant_value, widened
-from .inplace import next_order
 from .origin import argument_of, origin_of
+from .record import Node, Record, record_of
 
 if TYPE_CHECKING:
     from .primitives import Options, Primitive
 
-Node = Any  # a `Record`, or the leaf tensor at which the record ends
 Watcher = Callable[["Record", Any, Sequence[Any]], None]  # told of a record, its output and its arguments' values
-
-
-class Notes:
-    """What only drawings and messages want to know of a record."""
-
-    __slots__ = ("calls", "constants", "module", "name", "position")
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self.calls: tuple[Any, ...] = ()  # of modules that returned it
-        self.constants: tuple[Any, ...] | None = None  # (shape, name) of its constant arrays, by argument
-        self.module = ""  # the path of the module that asked for it
-        self.position: tuple[str, int] | None = None  # the file and the line that asked for it
-
-
-NOTHING = Notes()
-
-
-class Record:
-    """One applied function: where its inputs came from, and what its rules will read.
-
-    It points to the records of its inputs (or to leaf tensors), never to intermediate tensors and never forward, so
-    dropping the result frees the whole graph by reference counting.
-    """
-
-    __slots__ = ("kind", "nodes", "notes", "options", "order", "primitive", "saved", "shape_and_dtype")
-
-    order: int  # smaller is newer
-    primitive: Primitive
-    nodes: tuple[Node | None, ...]  # of the arguments; None where one is constant
-    saved: tuple[Any, ...] | None  # the output, then the arguments: those a rule will read; None once released
-    options: Options
-    kind: type[Any]  # the output's class: `ndarray`, or that of a NumPy scalar, which says it all
-    shape_and_dtype: tuple[tuple[int, ...], np.dtype[Any]] | None  # of an array
-    notes: Notes | None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return () if self.shape_and_dtype is None else self.shape_and_dtype[0]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.kind) if self.shape_and_dtype is None else self.shape_and_dtype[1]
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
-
-    @property
-    def name(self) -> str | None:
-        return self.noted.name
-
-    @property
-    def position(self) -> tuple[str, int] | None:
-        return self.noted.position
-
-    @property
-    def noted(self) -> Notes:
-        """The notes, to be read."""
-        return self.notes or NOTHING
-
-    @property
-    def noting(self) -> Notes:
-        """The notes, to be written."""
-        if self.notes is None:
-            self.notes = Notes()
-        return self.notes
-
-    def __repr__(self) -> str:
-        return f"Record({self.primitive.name}, shape={self.shape}, dtype={self.dtype})"
-
-
-def record_of(
-    primitive: Primitive, y: Any, nodes: tuple[Node | None, ...], saved: tuple[Any, ...], options: Options
-) -> Record:
-    """The record of one applied function that gave `y`."""
-    record = _new(Record)
-    record.order = next_order()
-    record.primitive = primitive
-    record.nodes = nodes
-    record.saved = saved
-    record.options = options
-    record.kind = kind = y.__class__
-    record.shape_and_dtype = (y.shape, y.dtype) if kind is np.ndarray else None
-    record.notes = None
-    return record
-
-
-_new = object.__new__
-_order = operator.attrgetter("order")
-
-
-def reached(root: Record) -> tuple[list[Record], set[Node]]:
-    """All records behind `root` and itself, oldest first, and the leaves at their ends."""
-    records, leaves = {root}, set()
-    waiting = [root]
-    while waiting:
-        for node in waiting.pop().nodes:
-            if node.__class__ is not Record:
-                leaves.add(node)
-            elif node not in records:
-                records.add(node)
-                waiting.append(node)
-    return sorted(records, key=_order, reverse=True), leaves - {None}
-
-
-def leading_to(targets: Collection[Node], root: Record) -> set[Node]:
-    """The nodes on the ways from `root` to `targets`."""
-    leading = set(targets)
-    for record in reached(root)[0]:
-        if not leading.isdisjoint(record.nodes):
-            leading.add(record)
-    return leading
 
 
 class Operand:
@@ -164,8 +44,17 @@ class Operand:
 class Interpreter:
     """Who is handed operations on tensors."""
 
-    records = True  # whether a gradient can flow through what it gives
-    check: Callable[[], Any] | None = None  # makes, for each backward pass, what is told every gradient of it
+    lines: Any = None  # what a trace has written
+
+    @property
+    def records(self) -> bool:
+        """Whether a gradient can flow through what it gives."""
+        return True
+
+    @property
+    def check(self) -> Callable[[], Any] | None:
+        """Makes, for each backward pass, what is told every gradient of it."""
+        return None
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         """An operation on tensors."""
@@ -231,7 +120,9 @@ class _Recorder(Interpreter):
 class _Computer(Interpreter):
     """Computes. Small integers become int64, so that arithmetic on a uint8 image does not wrap around."""
 
-    records = False
+    @property
+    def records(self) -> bool:
+        return False
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         operand = next(a for a in (*args, *options.values()) if isinstance(a, Operand))
@@ -245,12 +136,53 @@ class _Computer(Interpreter):
         return t
 
 
-class Observer(Interpreter):
-    """Another interpreter, with somebody who is told of every operation that it records."""
+class Around(Interpreter):
+    """Another interpreter, with something more about it."""
+
+    def __init__(self, inner: Interpreter) -> None:
+        self.inner = inner
+
+    @property
+    def lines(self) -> Any:
+        return self.inner.lines
+
+    @property
+    def records(self) -> bool:
+        return self.inner.records
+
+    @property
+    def check(self) -> Callable[[], Any] | None:
+        return self.inner.check
+
+    def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
+        return self.inner.apply(primitive, args, options)
+
+    def constant(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
+        return self.inner.constant(function, args, options)
+
+    def values(self, t: Operand, what: str = "the values of a tensor are asked for") -> Any:
+        return self.inner.values(t, what)
+
+    def detached(self, t: Operand) -> Any:
+        return self.inner.detached(t)
+
+    def argument_of(self, t: Operand, primitive: Primitive) -> Any:
+        return self.inner.argument_of(t, primitive)
+
+    def recording(self, wanted: bool) -> Interpreter:
+        return self.inner.recording(wanted)
+
+
+class Observer(Around):
+    """Somebody is told of every operation that is recorded, after those who were told already."""
 
     def __init__(self, inner: Interpreter, watcher: Watcher, check: Callable[[], Any] | None = None) -> None:
-        self.inner, self.watcher, self.check = inner, watcher, check or inner.check
-        self.records = inner.records
+        super().__init__(inner)
+        self.watcher, self._check = watcher, check
+
+    @property
+    def check(self) -> Callable[[], Any] | None:
+        return self._check or self.inner.check
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         bound, options = primitive.bind(args, options)
@@ -260,7 +192,7 @@ class Observer(Interpreter):
         return t
 
     def recording(self, wanted: bool) -> Interpreter:
-        return Observer(self.inner.recording(wanted), self.watcher, self.check)
+        return Observer(self.inner.recording(wanted), self.watcher, self._check)
 
 
 RECORD, COMPUTE = _Recorder(), _Computer()
@@ -328,17 +260,56 @@ class no_grad(ContextDecorator):
         """`@no_grad` decorates as `@no_grad()` does."""
         return super().__new__(cls) if function is None else cls()(function)
 
-    def __init__(self) -> None:
-        self._tokens: list[Token[Interpreter]] = []
+    def __call__(self, function: Any) -> Any:
+        @functools.wraps(function)
+        def unrecorded(*args: Any, **options: Any) -> Any:
+            return interpreted(interpreter().recording(False), function, *args, **options)
 
-    def _recreate_cm(self) -> no_grad:  # each call of a decorated function, in whatever thread, has its own
-        return no_grad()
+        return unrecorded
 
     def __enter__(self) -> None:
-        self._tokens.append(_interpreter.set(interpreter().recording(False)))
+        _interpreter.set(_Paused(interpreter(), self))
 
     def __exit__(self, *error: object) -> None:
-        _interpreter.reset(self._tokens.pop())
+        paused = interpreter()
+        while isinstance(paused, _Paused) and paused.block() is not self:  # one that was interrupted
+            paused = paused.outer
+        _interpreter.set(paused.outer if isinstance(paused, _Paused) else paused)
+
+
+class _Paused(Around):
+    """Without recording, as long as the block is there that asked for it: Ctrl-C may come before its end is noted."""
+
+    def __init__(self, outer: Interpreter, block: no_grad) -> None:
+        super().__init__(outer.recording(False))
+        self.outer, self.block = outer, weakref.ref(block)
+
+    @property
+    def records(self) -> bool:
+        return self._lasting().records
+
+    def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
+        return self._lasting().apply(primitive, args, options)
+
+    def _lasting(self) -> Interpreter:
+        if self.block() is not None:
+            return self.inner
+        if interpreter() is self:
+            _interpreter.set(self.outer)
+        return self.outer
+
+    def recording(self, wanted: bool) -> Interpreter:
+        return self.outer.recording(wanted)
+
+
+def interpreted(by: Interpreter, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What the function gives while operations on tensors are handed to `by`.
+
+    It runs in a context of its own, so that however it ends, by Ctrl-C at any moment, the caller's is as it was.
+    """
+    context = copy_context()
+    context.run(_interpreter.set, by)
+    return context.run(function, *args, **options)
 
 
 @contextmanager

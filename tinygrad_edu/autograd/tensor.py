@@ -15,7 +15,8 @@ from .engine import pullback
 from .inplace import mark_changed
 from .operators import ArrayOperand
 from .primitives import Primitive
-from .recording import RECORD, Node, Record, interpreter, is_recording, note_constants, plain, record_of
+from .record import Node, Record, record_of
+from .recording import RECORD, interpreter, is_recording, note_constants, plain
 
 _new = object.__new__
 _NO_OPTIONS: dict[str, Any] = {}

@@ -18,7 +18,8 @@ import numpy as np
 
 from .engine import pullback
 from .primitives import primitive, rule
-from .recording import Record, is_recording, plain, reached, recording
+from .record import Record, reached
+from .recording import is_recording, plain, recording
 from .tensor import Tensor, rebuilt
 
 _inside: ContextVar[bool] = ContextVar("tinygrad_edu.inside_a_transform", default=False)

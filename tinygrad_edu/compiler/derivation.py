@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.engine import pullback
-from ..autograd.recording import Record, interpreting
+from ..autograd.record import Record
+from ..autograd.recording import interpreted
 from ..autograd.tensor import Tensor
 from .tracing import Line, Symbol, Trace
 
@@ -25,41 +26,53 @@ class Derivation:
     ) -> None:
         """Traces `fun(*examples)` with `parameters`; gradients are of the parameters, then of the examples `wanted`."""
         trace = Trace(parameters)
-        with interpreting(trace):
-            arguments = [trace.input(value) for value in examples]
-            differentiated: list[Tensor] = [*parameters]
-            for i in wanted:
-                arguments[i]._requires_grad = True
-                differentiated.append(arguments[i])
-            self.inputs: list[Line] = [a.line for a in arguments]
-            self.parameters: list[Line] = [*trace.parameters.values()]
-            self.differentiated: list[Line] = [trace.line(t) for t in differentiated]
-            result = fun(*arguments)
-            if not isinstance(result, Tensor) or result.size != 1:
-                raise TypeError(
-                    f"the function must return a scalar made of its inputs, got {type(result).__name__} of shape "
-                    f"{np.shape(result)}"
-                )
-            if result.record is None and not result.requires_grad:
-                raise TypeError(
-                    "the result does not depend on any parameter: there is nothing to differentiate. Are all frozen? "
-                    "What shall learn has requires_grad = True"
-                )
-            self.captured: dict[Tensor, Line] = trace.captured
-            split = len(trace.lines)
-            self.value: Line = trace.line(result)
-            self.gradient_of: dict[Line, Line] = {}  # lines of the backward part, and whose gradient each is
+        split = interpreted(trace, self._trace, trace, fun, examples, parameters, wanted)
+        self._forget_what_is_not_needed(trace, split)
 
-            def seen(node: Any, g: Any) -> None:
-                if isinstance(g, Symbol) and isinstance(node, Record):
-                    self.gradient_of.setdefault(g.line, trace.line_of[node])
+    def _trace(
+        self,
+        trace: Trace,
+        fun: Callable[..., Any],
+        examples: list[Any],
+        parameters: list[Tensor],
+        wanted: Iterable[int],
+    ) -> int:
+        """Runs the function, then the rules; returns how many lines the function wrote."""
+        arguments = [trace.input(value) for value in examples]
+        differentiated: list[Tensor] = [*parameters]
+        for i in wanted:
+            arguments[i]._requires_grad = True
+            differentiated.append(arguments[i])
+        self.inputs: list[Line] = [a.line for a in arguments]
+        self.parameters: list[Line] = [*trace.parameters.values()]
+        self.differentiated: list[Line] = [trace.line(t) for t in differentiated]
+        result = fun(*arguments)
+        if not isinstance(result, Tensor) or result.size != 1:
+            raise TypeError(
+                f"the function must return a scalar made of its inputs, got {type(result).__name__} of shape "
+                f"{np.shape(result)}"
+            )
+        if result.record is None and not result.requires_grad:
+            raise TypeError(
+                "the result does not depend on any parameter: there is nothing to differentiate. Are all frozen? "
+                "What shall learn has requires_grad = True"
+            )
+        self.captured: dict[Tensor, Line] = trace.captured
+        split = len(trace.lines)
+        self.value: Line = trace.line(result)
+        self.gradient_of: dict[Line, Line] = {}  # lines of the backward part, and whose gradient each is
 
-            with interpreting(trace.recording(False)):
-                seed = np.ones(result.shape, result.dtype)[()]
-                found: dict[Any, Any] = (
-                    {result: seed} if result.record is None else pullback(result.record, seed, seen=seen)
-                )
-                self.gradients: list[Any] = [trace._operand(found[p]) if p in found else None for p in differentiated]
+        def seen(node: Any, g: Any) -> None:
+            if isinstance(g, Symbol) and isinstance(node, Record):
+                self.gradient_of.setdefault(g.line, trace.line_of[node])
+
+        found: dict[Any, Any] = {result: np.ones(result.shape, result.dtype)[()]}
+        if result.record is not None:
+            found = interpreted(trace.recording(False), pullback, result.record, found[result], seen=seen)
+        self.gradients: list[Any] = [trace.operand(found[p]) if p in found else None for p in differentiated]
+        return split
+
+    def _forget_what_is_not_needed(self, trace: Trace, split: int) -> None:
         needed: set[Line] = set()
         waiting = [self.value, *(g for g in self.gradients if isinstance(g, Line)), *trace.effects]
         while waiting:

@@ -10,7 +10,6 @@ elsewhere, such as parameters, stay what they are; the trace knows their lines.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import linecache
 import operator
@@ -23,7 +22,8 @@ from ..autograd.call_site import caller
 from ..autograd.conversion import constant_value, widened
 from ..autograd.operators import DIVIDE, MULTIPLY, POWER
 from ..autograd.primitives import Options, Primitive, primitive_of
-from ..autograd.recording import Interpreter, Node, Record, interpreter, interpreting, record_of
+from ..autograd.record import Node, Record, record_of
+from ..autograd.recording import Interpreter, interpreted, interpreter
 from ..autograd.tensor import Tensor
 from ..random import generator
 
@@ -71,6 +71,7 @@ class Trace(Interpreter):
     """The lines of a function that was run on symbols, in the order in which they were written."""
 
     def __init__(self, parameters: Iterable[Tensor] = ()) -> None:
+        self._records = True
         self.lines: list[Line] = []
         self.effects: list[Line] = []  # checks, which may raise
         self.line_of: dict[Record, Line] = {}
@@ -80,9 +81,13 @@ class Trace(Interpreter):
         self._constants: dict[int, tuple[Any, Any]] = {}
         self._known: dict[Any, Line] = {}  # a common subexpression is written once
 
+    @property
+    def records(self) -> bool:
+        return self._records
+
     def recording(self, wanted: bool) -> Interpreter:
         twin = copy.copy(self)  # which writes into the same lists
-        twin.records = wanted
+        twin._records = wanted
         return twin
 
     def symbol(self, line: Line) -> Symbol:
@@ -191,12 +196,12 @@ class Trace(Interpreter):
             self._constants[id(array)] = array, held
         return held
 
-    def _operand(self, value: Any) -> Any:
+    def operand(self, value: Any) -> Any:
         """An argument as a line holds it: lines in place of tensors, copies of arrays."""
         if isinstance(value, Tensor):
             return self.line(value)
         if isinstance(value, list | tuple):
-            return type(value)(self._operand(v) for v in value)
+            return type(value)(self.operand(v) for v in value)
         return self._constant(value) if isinstance(value, np.ndarray) else value
 
     def _widened(self, value: Any) -> Any:
@@ -211,8 +216,8 @@ class Trace(Interpreter):
         """Notes a call and returns its value, a symbol without a record."""
         if function in SIZES_FROM_DATA or _selects(options.get("index")):
             raise refusal("the size of a result depends on the data")
-        lines = tuple(self._operand(a) for a in args)
-        settings = {name: self._operand(value) for name, value in options.items()}
+        lines = tuple(self.operand(a) for a in args)
+        settings = {name: self.operand(value) for name, value in options.items()}
         key = (function, _key(lines), _key(tuple(sorted(settings.items()))))
         if key in self._known:
             return self.symbol(self._known[key])
@@ -252,7 +257,7 @@ class Symbol(Tensor):
     @property
     def _data(self) -> Any:
         """An example of the values: for the trace itself, and only as long as it goes on."""
-        return self.line_in(getattr(interpreter(), "lines", [])).example
+        return self.line_in(interpreter().lines).example
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -344,9 +349,8 @@ def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -
     return primitive, args, nodes
 
 
-@contextlib.contextmanager
-def writing() -> Iterator[Trace]:
-    """Inside it, operations on the symbols that the trace makes are written down, without records."""
+def written(function: Callable[[Trace], Any]) -> Any:
+    """What the function gives, which gets a trace that makes symbols; what is done to those is written down, without
+    records."""
     trace = Trace()
-    with interpreting(trace.recording(False)):
-        yield trace
+    return interpreted(trace.recording(False), function, trace)

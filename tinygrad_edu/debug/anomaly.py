@@ -14,7 +14,8 @@ import numpy as np
 from ..autograd.broadcasting import unbroadcast
 from ..autograd.call_site import caller
 from ..autograd.engine import rule_arguments
-from ..autograd.recording import Node, Record, gradient_check, plain, watching
+from ..autograd.record import Node, Record
+from ..autograd.recording import gradient_check, plain, watching
 from ..nn.layers import Module
 from .read_only import Held, Lock, note_view
 

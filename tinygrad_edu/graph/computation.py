@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from ..autograd.engine import pullback
 from ..autograd.inplace import changed_since
-from ..autograd.recording import Record
+from ..autograd.record import Record
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
 from .folding import Partition, Unit, contents, fold, listed

@@ -29,7 +29,7 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
     1     multiply   x (2,), x (2,) → (2,)  da = g * b                1.414
                                             db = g * a
     """
-    from ..autograd.recording import reached
+    from ..autograd.record import reached
     from ..pages.arrays import norm
     from .computation import computation, is_whole
 

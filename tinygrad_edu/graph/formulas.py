@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..autograd.primitives import Primitive
-from ..autograd.recording import Record
+from ..autograd.record import Record
 from ..compiler.notation import PYTHON
-from ..compiler.tracing import Line, Symbol, writing
+from ..compiler.tracing import Line, Symbol, Trace
+from ..compiler.tracing import written as traced
 from ..compiler.writer import Writer
 
 LONGEST = 160  # characters; a rule that is longer when written out is shown as its source has it
@@ -66,13 +67,14 @@ def _formulas(record: Record, arguments: list[Any], options: dict[str, Any]) -> 
     g = np.broadcast_to(np.ones((), record.dtype), record.shape)[()]
     output = g if record.saved is None or record.saved[0] is None else record.saved[0]
     forward = f"{primitive.name}({', '.join(names)})"
-    rules: list[str | None] = []
-    with writing() as trace:
+
+    def write(trace: Trace) -> Formulas:
         symbols = [a if plain else trace.input(a) for a, plain in zip(arguments, literal, strict=True)]
         gradient, result = trace.input(g), trace.input(output)
         called = {s.line: name for s, name in zip(symbols, names, strict=True) if isinstance(s, Symbol)}
         called |= {gradient.line: "g", result.line: "y"}
-        forward = _expression(Line(primitive, tuple(map(_line, symbols)), options, g), called) or forward
+        formula = _expression(Line(primitive, tuple(map(_line, symbols)), options, g), called)
+        rules: list[str | None] = []
         for rule, node, name in zip(rules_of, parents, names, strict=True):
             if rule is None or node is None:
                 rules.append(None)
@@ -84,7 +86,10 @@ def _formulas(record: Record, arguments: list[Any], options: dict[str, Any]) -> 
             except Exception:  # a rule may look at values, which a symbol refuses
                 text, fitted = None, ""
             rules.append(f"d{name} = {text or _source(rule.vjp)}{fitted}")
-    return f"y = {forward}", tuple(rules)
+        return f"y = {formula or forward}", tuple(rules)
+
+    formulas: Formulas = traced(write)
+    return formulas
 
 
 def _line(value: Any) -> Any:

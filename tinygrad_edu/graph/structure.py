@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..autograd.recording import Node, Record, reached
+from ..autograd.record import Node, Record, reached
 from ..autograd.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..autograd.conversion import numbers, widened
 from ..autograd.tensor import Tensor
 from ..data import Batches
-from .module import Module, evaluating
+from .module import Module, evaluated
 
 Loss = Callable[[Any, Any], Any]
 Metric = Callable[[NDArray[Any], NDArray[Any]], float]
@@ -62,8 +62,8 @@ def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batc
     >>> tg.predict(tg.Sequential(tg.Dense(2, 1), tg.Dropout()), np.ones((5, 2))).shape
     (5, 1)
     """
-    with evaluating(model):
-        pieces = [_array(model(widened(x))) for (x,) in Batches(X, batch_size=batch_size, shuffle=False)]
+    batches = Batches(X, batch_size=batch_size, shuffle=False)
+    pieces = evaluated(lambda: [_array(model(widened(x))) for (x,) in batches])
     if not pieces:
         raise ValueError("predict: there are no samples")
     return np.concatenate(pieces)
@@ -77,13 +77,16 @@ def measured(
     model: Module, X: NDArray[Any], y: NDArray[Any], metrics: Mapping[str, Metric], loss: Loss | None = None
 ) -> dict[str, float]:
     """The metrics, and the loss if it is given, in evaluation mode."""
-    total, outputs = 0.0, []
-    with evaluating(model):
+    totals, outputs = [], []
+
+    def measure() -> None:
         for a, b in Batches(X, y, batch_size=1000, shuffle=False):
             output = model(widened(a))
             if loss is not None:  # of the output itself, which knows the logits it was made of
-                total += float(loss(output, b)) * len(a)
+                totals.append(float(loss(output, b)) * len(a))
             outputs.append(_array(output))
+
+    evaluated(measure)
     prediction = np.concatenate(outputs)
     values = {name: metric(prediction, y) for name, metric in metrics.items()}
-    return values if loss is None else {"loss": total / len(X)} | values
+    return values if loss is None else {"loss": sum(totals) / len(X)} | values

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar, copy_context
+from typing import Any, Self, TypeVar
 from weakref import ref
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.inplace import next_order
-from ..autograd.recording import no_grad
+from ..autograd.recording import interpreted, interpreter
 from ..autograd.tensor import Tensor
 
+Result = TypeVar("Result")
+_evaluating: ContextVar[bool] = ContextVar("tinygrad_edu.evaluating", default=False)
 _CONTAINERS = list, tuple, dict  # in which a module may give several tensors
 
 
@@ -33,7 +36,14 @@ class Module:
     ['0.factor', '1.factor']
     """
 
-    training: bool = True
+    @property
+    def training(self) -> bool:
+        """Whether the module learns: `train()` and `eval()` set it. `predict` evaluates without touching it."""
+        return self.__dict__.get("_training", True) and not _evaluating.get()
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self.__dict__["_training"] = bool(mode)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         start = next_order()
@@ -151,9 +161,10 @@ class Module:
         given = (input_shape,) if isinstance(input_shape, int) else input_shape
         first = getattr(layers[0], "in_features", None) if layers else None
         shape = given or (None if first is None else (first,))
-        x: Any = None if shape is None else np.zeros((1, *shape))
         rows = [("layer", "output shape", "parameters")]
-        with evaluating(self):
+
+        def run() -> None:
+            x: Any = None if shape is None else np.zeros((1, *shape))
             for i, layer in enumerate(layers):
                 try:
                     x = None if x is None else layer(x)
@@ -164,6 +175,8 @@ class Module:
                 count = layer.num_parameters if isinstance(layer, Module) else 0
                 shown = str((None, *np.shape(x)[1:])) if isinstance(x, Tensor | np.ndarray) else "?"
                 rows.append((f"{i} {name_of(layer)}", shown, f"{count:,}"))
+
+        evaluated(run)
         rows.append(("total", "", f"{self.num_parameters:,}"))
         return _table(rows)
 
@@ -210,10 +223,12 @@ def keeping_modes(model: Any) -> Iterator[None]:
             module.training = mode
 
 
-@contextlib.contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """Evaluation mode, without recording; afterwards every module is in its own mode again."""
-    with keeping_modes(model), no_grad():
-        for module in model.modules() if isinstance(model, Module) else ():
-            module.training = False
-        yield
+def evaluated(function: Callable[..., Result], *args: Any) -> Result:
+    """What the function gives while all modules, in this thread, are in evaluation mode and nothing is recorded.
+
+    It runs in a context of its own, so that however it ends, by Ctrl-C at any moment, every mode is as it was.
+    """
+    context = copy_context()
+    context.run(_evaluating.set, True)
+    result: Result = context.run(interpreted, interpreter().recording(False), function, *args)
+    return result

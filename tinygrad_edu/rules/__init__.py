@@ -4,6 +4,6 @@ Importing the package fills the table; the files are meant to be read. `g` is th
 then come the arguments as they were.
 """
 
-from . import elementwise, linalg, movement, products, reductions, shape, statistics
+from . import elementwise, linalg, movement, norms, products, reductions, shape, statistics
 
-__all__ = ["elementwise", "linalg", "movement", "products", "reductions", "shape", "statistics"]
+__all__ = ["elementwise", "linalg", "movement", "norms", "products", "reductions", "shape", "statistics"]

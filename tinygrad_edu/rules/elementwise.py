@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import constant, on_values, refuse
-from ..autograd.primitives import FUNCTIONS, primitive, primitive_of, rule
+from ..autograd.primitives import FUNCTIONS, implements, primitive, primitive_of, rule
 
 # Arithmetic
 
@@ -166,14 +166,12 @@ rule(
 )
 
 
+@implements(np.clip)
 def clip(a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min: Any = None, max: Any = None) -> Any:
     refuse(np.clip, {"out": out}, "out")
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise TypeError("clip: give each bound once, as a_min/a_max or as min/max")
     return _clip(a, min if a_min is None else a_min, max if a_max is None else a_max)
-
-
-FUNCTIONS[np.clip] = clip
 
 
 @primitive(elementwise=True)
@@ -194,10 +192,12 @@ rule(np.heaviside, lambda g: np.zeros_like(g), lambda g, a: np.where(a == 0, g, 
 rule(np.floor_divide, lambda g: np.zeros_like(g), lambda g: np.zeros_like(g))
 
 
+@implements(np.divmod)
 def divmod_(a: Any, b: Any) -> tuple[Any, Any]:
     return np.floor_divide(a, b), np.remainder(a, b)
 
 
+@implements(np.modf)
 def modf(x: Any) -> tuple[Any, Any]:
     whole = np.trunc(x)
     return x - whole, whole
@@ -208,14 +208,12 @@ def _exponent(x: Any) -> Any:
     return np.frexp(x)[1]
 
 
+@implements(np.frexp)
 def frexp(x: Any) -> tuple[Any, Any]:
     exponent = _exponent(x)
     return np.ldexp(x, -exponent), exponent
 
 
-FUNCTIONS[np.divmod] = divmod_
-FUNCTIONS[np.modf] = modf
-FUNCTIONS[np.frexp] = frexp
 # Tensors are real.
 FUNCTIONS[np.copy] = lambda a, order="K", subok=False: +a
 FUNCTIONS[np.real] = FUNCTIONS[np.conjugate] = FUNCTIONS[np.real_if_close] = lambda x: +x
@@ -230,11 +228,10 @@ def _astype(x: Any, *, dtype: Any) -> Any:
 rule(_astype, lambda g, *, dtype: g)  # the engine gives a gradient the dtype of its argument
 
 
+@implements(np.astype)
 def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
     return _astype(x, dtype=dtype)
 
-
-FUNCTIONS[np.astype] = astype
 
 constant(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
 constant(

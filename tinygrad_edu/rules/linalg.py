@@ -14,11 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import on_values, option
-from ..autograd.primitives import FUNCTIONS, primitive, rule
+from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.recording import plain
-from .elementwise import ratio
-from .products import cross, matmul, outer, tensordot, vecdot
-from .reductions import restored
 
 # Inverses and determinants
 
@@ -40,6 +37,7 @@ rule(
 )
 
 
+@implements(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
     if hermitian:
         raise TypeError("pinv: hermitian=True is not supported on tensors; leave it out")
@@ -67,6 +65,7 @@ rule(
 )
 
 
+@implements(np.linalg.solve)
 def solve(a: Any, b: Any) -> Any:
     return _solve(a, b) if np.ndim(b) > 1 else _solve(a, np.expand_dims(b, -1))[..., 0]
 
@@ -118,6 +117,7 @@ def _sign_of_det(a: Any) -> Any:
     return np.linalg.slogdet(a)[0]
 
 
+@implements(np.linalg.slogdet)
 def slogdet(a: Any) -> Any:
     return SlogdetResult(_sign_of_det(a), _log_abs_det(a))
 
@@ -149,6 +149,7 @@ rule(
 )
 
 
+@implements(np.linalg.cholesky)
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     return _cholesky(a.mT).mT if upper else _cholesky(a)
 
@@ -203,11 +204,13 @@ def _diagonal(x: Any) -> Any:
     return x[..., None] * np.eye(x.shape[-1], dtype=x.dtype)
 
 
+@implements(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     packed = _eigh(a if UPLO.upper() == "L" else a.mT)
     return _eigh_result(packed[..., 0], packed[..., 1:])
 
 
+@implements(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     return eigh(a, UPLO)[0]
 
@@ -244,6 +247,7 @@ def _svd_rule(g: Any, y: Any, a_shape: tuple[int, ...]) -> Any:
 rule(_svd, _svd_rule)
 
 
+@implements(np.linalg.svd)
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     m, n = a.shape[-2:]
     if hermitian:
@@ -256,6 +260,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     return _svd_result(packed[..., :m].mT, packed[..., m], packed[..., m + 1 :])
 
 
+@implements(np.linalg.svdvals)
 def svdvals(x: Any, /) -> Any:
     return svd(x, compute_uv=False)
 
@@ -264,9 +269,10 @@ _eigh_result: Any = type(np.linalg.eigh(np.eye(1)))
 _svd_result: Any = type(np.linalg.svd(np.eye(1)))
 
 
-# Powers and norms
+# Powers
 
 
+@implements(np.linalg.matrix_power)
 def matrix_power(a: Any, n: int) -> Any:
     n = operator.index(n)
     if n < 0:
@@ -282,6 +288,7 @@ def matrix_power(a: Any, n: int) -> Any:
     return result
 
 
+@implements(np.linalg.multi_dot)
 def multi_dot(arrays: Any, *, out: None = None) -> Any:
     if out is not None:
         raise TypeError("multi_dot: the option out= is not supported on tensors; leave it out")
@@ -315,77 +322,6 @@ def _chained(arrays: list[Any], i: int, j: int, split: dict[tuple[int, int], int
     return np.dot(_chained(arrays, i, k, split), _chained(arrays, k + 1, j, split))
 
 
-@primitive
-def _two_norm(x: Any, *, axis: Any, keepdims: bool) -> Any:
-    return np.linalg.norm(x, None, axis, keepdims)
-
-
-rule(
-    _two_norm,  # at 0 the gradient is taken as 0
-    lambda g, y, x, *, axis, keepdims: restored(g, axis, keepdims) * ratio(x, restored(y, axis, keepdims)),
-)
-
-
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    x = x if x.dtype.kind == "f" else x.astype(np.float64)
-    if axis is None and (ord is None or (ord == 2 and x.ndim == 1) or (ord == "fro" and x.ndim == 2)):
-        return _frobenius(x, tuple(range(x.ndim)), keepdims)
-    axes = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
-    if len(axes) == 1:
-        return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
-    if len(axes) != 2:
-        raise ValueError(f"norm: a norm of order {ord} is over one or two axes, got shape {x.shape} and {axis=}")
-    if ord in (None, "fro"):
-        return _frobenius(x, axes, keepdims)
-    rows, columns = axes
-    sums: dict[Any, Any] = {
-        1: (rows, np.max),
-        -1: (rows, np.min),
-        np.inf: (columns, np.max),
-        -np.inf: (columns, np.min),
-    }
-    if ord in sums:
-        over, choose = sums[ord]
-        other = columns if over == rows else rows
-        return choose(np.sum(abs(x), axis=over, keepdims=True), axis=other, keepdims=True).sum(axes, keepdims=keepdims)
-    singular = svdvals(np.moveaxis(x, (rows, columns), (-2, -1)))
-    choices: dict[Any, Any] = {2: np.max, -2: np.min, "nuc": np.sum}
-    if ord not in choices:
-        raise ValueError(f"norm: there is no matrix norm of order {ord!r}")
-    result = choices[ord](singular, axis=-1)
-    return np.expand_dims(result, (rows, columns)) if keepdims else result
-
-
-def _frobenius(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if len(axes) == x.ndim:
-        y = _two_norm(np.ravel(x), axis=None, keepdims=False)
-        return np.reshape(y, (1,) * x.ndim) if keepdims else y
-    return _two_norm(x, axis=axes, keepdims=keepdims)
-
-
-def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
-    if ord == 2:
-        return _two_norm(x, axis=axis, keepdims=keepdims)
-    size = abs(x)
-    if ord == np.inf:
-        return np.max(size, axis=axis, keepdims=keepdims)
-    if ord == -np.inf:
-        return np.min(size, axis=axis, keepdims=keepdims)
-    if ord == 0:
-        return np.sum((x != 0).astype(x.dtype), axis=axis, keepdims=keepdims)
-    if ord == 1:
-        return np.sum(size, axis=axis, keepdims=keepdims)
-    if isinstance(ord, str):
-        raise ValueError(f"norm: there is no vector norm of order {ord!r}")
-    total = np.sum(size**ord, axis=axis, keepdims=keepdims)
-    safe = np.where(total == 0, 1, total)  # at 0 the gradient is taken as 0
-    return np.where(total == 0, 0, safe ** (1 / ord))
-
-
-_function: Any
-for _function in (pinv, solve, slogdet, cholesky, eigh, eigvalsh, svd, svdvals, matrix_power, multi_dot, norm):
-    FUNCTIONS[getattr(np.linalg, _function.__name__)] = _function
-
 # NumPy 2's names of the array standard
 
 
@@ -393,8 +329,6 @@ def _last_two_first(function: Any, **defaults: Any) -> Any:
     return lambda *args, **options: FUNCTIONS[function](*args, **(defaults | options))
 
 
-for _function in (cross, matmul, outer, tensordot, vecdot):
-    FUNCTIONS[getattr(np.linalg, _function.__name__)] = _function
 FUNCTIONS[np.linalg.trace] = _last_two_first(np.trace, axis1=-2, axis2=-1)
 FUNCTIONS[np.linalg.diagonal] = _last_two_first(np.diagonal, axis1=-2, axis2=-1)
 FUNCTIONS[np.linalg.matrix_transpose] = FUNCTIONS[np.matrix_transpose] = lambda x: x.mT

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import on_values, option, refuse
-from ..autograd.primitives import FUNCTIONS
+from ..autograd.primitives import FUNCTIONS, implements
 from ..autograd.recording import Operand, plain
 
 
@@ -76,16 +76,17 @@ FUNCTIONS[np.block] = _moving(np.block, "arrays")
 FUNCTIONS[np.select] = _moving(np.select, "choicelist", "default")
 
 
+@implements(np.flip)
 def flip(m: Any, axis: Any = None) -> Any:
     axes = range(m.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, m.ndim)
     return m[tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(m.ndim))]
 
 
-FUNCTIONS[np.flip] = flip
 FUNCTIONS[np.flipud] = lambda m: flip(m, 0)
 FUNCTIONS[np.fliplr] = lambda m: flip(m, 1)
 
 
+@implements(np.unique)
 def unique(
     ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: None = None
 ) -> Any:
@@ -97,17 +98,15 @@ def unique(
     return (values, *rest) if rest else values
 
 
-FUNCTIONS[np.unique] = unique
-
-
+@implements(np.insert)
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     return _insert(arr, obj, values if isinstance(values, Operand) else np.asarray(values, arr.dtype), axis)
 
 
 _insert = _moving(np.insert, "arr", "values")
-FUNCTIONS[np.insert] = insert
 
 
+@implements(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
     moving = ("constant", "edge", "reflect", "symmetric", "wrap", "empty")
     if mode not in moving or options.get("reflect_type", "even") != "even":
@@ -120,29 +119,24 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
 
 
 _pad = _moving(np.pad, "array")
-FUNCTIONS[np.pad] = pad
 
 
+@implements(np.meshgrid)
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> Any:
     grid = np.meshgrid(*(np.arange(np.size(x)) for x in xi), copy=copy, sparse=sparse, indexing=indexing)
     return tuple(np.ravel(x)[numbers] for x, numbers in zip(xi, grid, strict=True))
 
 
-FUNCTIONS[np.meshgrid] = meshgrid
-
-
 # Sorting is taking in the order that the values give.
 
 
+@implements(np.sort)
 def sort(a: Any, axis: int | None = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Any:
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
     return np.take_along_axis(a, np.argsort(plain(a), axis, kind=kind, order=order, stable=stable), axis)
 
 
+@implements(np.partition)
 def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
     return np.take_along_axis(a, on_values(np.argpartition)(a, kth, axis, kind=kind, order=order), axis)
-
-
-FUNCTIONS[np.sort] = sort
-FUNCTIONS[np.partition] = partition

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd.conversion import shape_of
 from ..autograd.operators import refuse
-from ..autograd.primitives import FUNCTIONS, primitive, rule
+from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 
 
 def is_tall(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
@@ -52,6 +52,7 @@ def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
 rule(product, lambda g, b: product(g, b.mT), lambda g, a: product(a.mT, g), new=True)
 
 
+@implements(np.matmul, np.linalg.matmul)
 def matmul(a: Any, b: Any) -> Any:
     """`a @ b`; a vector is a row on the left and a column on the right, and its axis vanishes from the product."""
     dims = len(shape_of(a)), len(shape_of(b))
@@ -72,6 +73,7 @@ def matmul(a: Any, b: Any) -> Any:
     return np.reshape(y, shape)
 
 
+@implements(np.tensordot, np.linalg.tensordot)
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """The sum over pairs of axes: both brought to matrices, multiplied, and the result to its shape."""
     if isinstance(axes, int | np.integer):
@@ -91,6 +93,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     return np.reshape(rows @ columns, shape_a + shape_b)
 
 
+@implements(np.dot)
 def dot(a: Any, b: Any, out: None = None) -> Any:
     """The sum over the last axis of `a` and the last but one (or only one) of `b`."""
     refuse(np.dot, {"out": out}, "out")
@@ -99,19 +102,23 @@ def dot(a: Any, b: Any, out: None = None) -> Any:
     return matmul(a, b) if np.ndim(b) <= 2 else tensordot(a, b, (-1, -2))
 
 
+@implements(np.inner)
 def inner(a: Any, b: Any) -> Any:
     return np.multiply(a, b) if 0 in (np.ndim(a), np.ndim(b)) else tensordot(a, b, (-1, -1))
 
 
+@implements(np.outer, np.linalg.outer)
 def outer(a: Any, b: Any, out: None = None) -> Any:
     refuse(np.outer, {"out": out}, "out")
     return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
 
 
+@implements(np.vdot)
 def vdot(a: Any, b: Any) -> Any:
     return np.sum(np.ravel(a) * np.ravel(b))
 
 
+@implements(np.vecdot, np.linalg.vecdot)
 def vecdot(x1: Any, x2: Any, *, axis: int = -1) -> Any:
     return np.sum(np.multiply(np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)), axis=-1)
 
@@ -124,6 +131,7 @@ def vecmat(x1: Any, x2: Any) -> Any:
     return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
 
 
+@implements(np.kron)
 def kron(a: Any, b: Any) -> Any:
     ndim = max(np.ndim(a), np.ndim(b))
     shapes = [(1,) * (ndim - np.ndim(x)) + np.shape(x) for x in (a, b)]
@@ -132,6 +140,7 @@ def kron(a: Any, b: Any) -> Any:
     return np.reshape(blocks * block, [n * m for n, m in zip(*shapes, strict=True)])
 
 
+@implements(np.cross, np.linalg.cross)
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
     if axis is not None:
         axisa = axisb = axisc = axis
@@ -142,6 +151,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return np.moveaxis(a[..., forth] * b[..., back] - a[..., back] * b[..., forth], -1, axisc)
 
 
+@implements(np.trace)
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: None = None, out: None = None) -> Any:
     refuse(np.trace, {"dtype": dtype, "out": out}, "dtype", "out")
     return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
@@ -175,6 +185,7 @@ def _einsum_rule(i: int) -> Callable[..., Any]:
 rule(_einsum, each=_einsum_rule)
 
 
+@implements(np.einsum)
 def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: Any) -> Any:
     refuse(np.einsum, {"out": out, **options}, "out", *options)
     text, arrays = _einsum_arguments(operands)
@@ -233,10 +244,12 @@ rule(
 )
 
 
+@implements(np.convolve)
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     return _part(_convolve(np.atleast_1d(a), np.atleast_1d(v)), np.size(a), np.size(v), mode)
 
 
+@implements(np.correlate)
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     a, v = np.atleast_1d(a), np.atleast_1d(v)
     if np.size(v) > np.size(a):  # NumPy exchanges them and turns the result round
@@ -255,8 +268,6 @@ def _part(full: Any, n: int, m: int, mode: Any) -> Any:
 
 
 _function: Any
-for _function in (matmul, tensordot, dot, inner, outer, vdot, vecdot, kron, cross, trace, einsum, convolve, correlate):
-    FUNCTIONS[getattr(np, _function.__name__)] = _function
 for _function in (matvec, vecmat):  # NumPy 2.2
     if hasattr(np, _function.__name__):
         FUNCTIONS[getattr(np, _function.__name__)] = _function

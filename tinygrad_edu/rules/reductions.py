@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import constant, refuse
-from ..autograd.primitives import FUNCTIONS, primitive, rule
+from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.recording import plain
 
 
@@ -107,6 +107,7 @@ rule(
 )
 
 
+@implements(np.prod)
 def prod(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
     refuse(np.prod, {"dtype": dtype, "out": out}, "dtype", "out")
     if a.ndim == 0:
@@ -121,9 +122,6 @@ def prod(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdim
         return np.reshape(y, [1 if k in axes else n for k, n in enumerate(a.shape)]) if keepdims else y
     [axis] = np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
     return _prod(a, axis=axis, keepdims=keepdims)
-
-
-FUNCTIONS[np.prod] = prod
 
 
 # Running sums and products

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import constant, refuse
-from ..autograd.primitives import FUNCTIONS, primitive, rule
+from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.recording import Operand, plain
 
 
@@ -31,6 +31,7 @@ def _reshape(x: Any, *, shape: Any, order: str) -> Any:
 rule(_reshape, lambda g, x_shape, *, shape, order: np.reshape(g, x_shape, order=order))
 
 
+@implements(np.reshape)
 def reshape(a: Any, shape: Any = None, order: Any = "C", *, copy: bool | None = None) -> Any:
     refuse(np.reshape, {"copy": copy}, "copy")
     if order == "A":  # Fortran's order where the values lie in it
@@ -41,6 +42,7 @@ def reshape(a: Any, shape: Any = None, order: Any = "C", *, copy: bool | None = 
     return _reshape(a, shape=shape, order=order)
 
 
+@implements(np.ravel)
 def ravel(a: Any, order: Any = "C") -> Any:
     if order == "K":  # in the order of memory
         strides = np.asarray(plain(a)).strides
@@ -48,10 +50,12 @@ def ravel(a: Any, order: Any = "C") -> Any:
     return reshape(a, -1, order)
 
 
+@implements(np.expand_dims)
 def expand_dims(a: Any, axis: Any) -> Any:
     return reshape(a, _shape_after(np.expand_dims, a, axis))
 
 
+@implements(np.squeeze)
 def squeeze(a: Any, axis: Any = None) -> Any:
     return reshape(a, _shape_after(np.squeeze, a, axis))
 
@@ -67,10 +71,6 @@ def _widening(function: Callable[..., Any]) -> Callable[..., Any]:
 _function: Any
 for _function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
     FUNCTIONS[_function] = _widening(_function)
-FUNCTIONS[np.reshape] = reshape
-FUNCTIONS[np.ravel] = ravel
-FUNCTIONS[np.expand_dims] = expand_dims
-FUNCTIONS[np.squeeze] = squeeze
 
 
 @primitive(moves=True)
@@ -81,25 +81,24 @@ def _broadcast_to(x: Any, *, shape: Any) -> Any:
 rule(_broadcast_to, lambda g, *, shape: g)  # the engine undoes broadcasting, here as everywhere
 
 
+@implements(np.broadcast_to)
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     return _broadcast_to(array, shape=shape)
 
 
+@implements(np.broadcast_arrays)
 def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     shape = np.broadcast_shapes(*map(np.shape, args))
     return tuple(np.broadcast_to(a, shape) for a in args)
 
 
+@implements(np.full_like)
 def full_like(
     a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None
 ) -> Any:
     shape = np.shape(a) if shape is None else shape
     return np.astype(np.broadcast_to(fill_value, shape), dtype or a.dtype)
 
-
-FUNCTIONS[np.broadcast_to] = broadcast_to
-FUNCTIONS[np.broadcast_arrays] = broadcast_arrays
-FUNCTIONS[np.full_like] = full_like
 
 # The axes in another order
 
@@ -163,6 +162,7 @@ rule(_getitem, lambda g, x_shape, *, index: _scatter(g, index=index, shape=x_sha
 rule(_scatter, lambda g, *, index, shape: g[index])
 
 
+@implements(operator.getitem)
 def getitem(a: Any, index: Any) -> Any:
     return _getitem(a, index=_frozen(plain(index)))
 
@@ -173,8 +173,6 @@ def _frozen(index: Any) -> Any:
         return tuple(_frozen(i) for i in index)
     return index.copy() if isinstance(index, np.ndarray) else copy.deepcopy(index) if isinstance(index, list) else index
 
-
-FUNCTIONS[operator.getitem] = getitem
 
 # Joining
 
@@ -190,6 +188,7 @@ rule(
 )
 
 
+@implements(np.concatenate)
 def concatenate(
     arrays: Sequence[Any], /, axis: Any = 0, out: None = None, *, dtype: None = None, casting: None = None
 ) -> Any:
@@ -205,6 +204,7 @@ def concatenate(
     return _concatenate(*arrays, axis=axis, starts=starts)
 
 
+@implements(np.stack)
 def stack(arrays: Sequence[Any], axis: int = 0, out: None = None, **options: Any) -> Any:
     arrays = list(arrays)
     shapes = {np.shape(a) for a in arrays}
@@ -217,33 +217,30 @@ def _at_least(ndim: int, a: Any) -> Any:
     return a if np.ndim(a) >= ndim else np.reshape(a, (1,) * (ndim - np.ndim(a)) + np.shape(a))
 
 
+@implements(np.hstack)
 def hstack(tup: Sequence[Any], **options: Any) -> Any:
     arrays = [_at_least(1, a) for a in tup]
     return concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1, **options)
 
 
+@implements(np.vstack)
 def vstack(tup: Sequence[Any], **options: Any) -> Any:
     return concatenate([_at_least(2, a) for a in tup], 0, **options)
 
 
+@implements(np.column_stack)
 def column_stack(tup: Sequence[Any]) -> Any:
     return concatenate([a if np.ndim(a) > 1 else np.reshape(a, (-1, 1)) for a in tup], 1)
 
 
+@implements(np.dstack)
 def dstack(tup: Sequence[Any]) -> Any:
     return concatenate([np.atleast_3d(a) for a in tup], 2)
 
 
+@implements(np.append)
 def append(arr: Any, values: Any, axis: int | None = None) -> Any:
     return concatenate((arr, values), axis)
 
-
-FUNCTIONS[np.append] = append
-FUNCTIONS[np.dstack] = dstack
-FUNCTIONS[np.concatenate] = concatenate
-FUNCTIONS[np.stack] = stack
-FUNCTIONS[np.hstack] = hstack
-FUNCTIONS[np.vstack] = vstack
-FUNCTIONS[np.column_stack] = column_stack
 
 constant(np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj)

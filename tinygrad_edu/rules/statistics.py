@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import on_values, option, refuse
-from ..autograd.primitives import FUNCTIONS
+from ..autograd.primitives import FUNCTIONS, implements
 from ..autograd.recording import plain
 
 _GIVEN = np._NoValue
@@ -19,6 +19,7 @@ def _keep(keepdims: Any) -> bool:
     return keepdims is not _GIVEN and bool(keepdims)
 
 
+@implements(np.average)
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
     keepdims = _keep(keepdims)
     if weights is None:
@@ -38,6 +39,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     return (mean, total) if returned else mean
 
 
+@implements(np.ptp)
 def ptp(a: Any, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
     refuse(np.ptp, {"out": out}, "out")
     return np.max(a, axis=axis, keepdims=_keep(keepdims)) - np.min(a, axis=axis, keepdims=_keep(keepdims))
@@ -65,24 +67,23 @@ def _extreme(function: Callable[..., Any], reduce: Callable[..., Any], neutral: 
     return ignore
 
 
+@implements(np.nanmean)
 def nanmean(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
     refuse(np.nanmean, {"dtype": dtype, "out": out}, "dtype", "out")
     count = np.sum(~np.isnan(a), axis=axis, keepdims=_keep(keepdims)).astype(a.dtype)
     return np.nansum(a, axis=axis, keepdims=_keep(keepdims)) / count
 
 
-FUNCTIONS[np.average] = average
-FUNCTIONS[np.ptp] = ptp
 FUNCTIONS[np.nansum] = _ignoring(np.nansum, np.sum, 0)
 FUNCTIONS[np.nanprod] = _ignoring(np.nanprod, np.prod, 1)
 FUNCTIONS[np.nanmax] = _extreme(np.nanmax, np.max, -np.inf)
 FUNCTIONS[np.nanmin] = _extreme(np.nanmin, np.min, np.inf)
-FUNCTIONS[np.nanmean] = nanmean
 
 
 # Order statistics: between two neighbours in sorted order, at a place that depends on their number only
 
 
+@implements(np.quantile)
 def quantile(
     a: Any,
     q: Any,
@@ -117,19 +118,16 @@ def quantile(
     return np.reshape(result, (*place.shape, *shape)) if _keep(keepdims) else result
 
 
+@implements(np.percentile)
 def percentile(a: Any, q: Any, *args: Any, **options: Any) -> Any:
     return quantile(a, np.true_divide(option(q), 100), *args, **options)
 
 
+@implements(np.median)
 def median(a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
     if not np.size(a):
         return on_values(np.median)(a, axis, keepdims=_keep(keepdims))
     return quantile(a, 0.5, axis, out, overwrite_input, keepdims=keepdims)
-
-
-FUNCTIONS[np.quantile] = quantile
-FUNCTIONS[np.percentile] = percentile
-FUNCTIONS[np.median] = median
 
 
 # Differences and integrals along an axis
@@ -142,6 +140,7 @@ def _along(axis: int, ndim: int, chosen: Any) -> tuple[Any, ...]:
     return tuple(index)
 
 
+@implements(np.diff)
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _GIVEN, append: Any = _GIVEN) -> Any:
     if n < 0:
         raise ValueError(f"diff: n must not be negative, got {n}")
@@ -159,6 +158,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _GIVEN, append: Any 
     return a
 
 
+@implements(np.trapezoid)
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     if x is not None:
         dx = np.diff(x) if np.ndim(x) == 1 else np.diff(x, axis=axis)
@@ -170,6 +170,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     return np.sum(dx * (y[later] + y[earlier]) / 2, axis=axis)
 
 
+@implements(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
     axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
     spacings = [option(v) for v in varargs or (1.0,)]
@@ -201,8 +202,3 @@ def _slopes(f: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
         weights = np.reshape(coefficients, shape)
         total = total + np.where(weights == 0, 0, weights * neighbours)  # a NaN next door but one is no neighbour
     return total
-
-
-FUNCTIONS[np.diff] = diff
-FUNCTIONS[np.trapezoid] = trapezoid
-FUNCTIONS[np.gradient] = gradient

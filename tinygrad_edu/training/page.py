@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..autograd.engine import pullback
 from ..autograd.recording import recording, watching
-from ..nn.module import evaluating
+from ..nn.module import evaluated
 from ..pages.arrays import encoded, number, pixels
 from ..plots import Order
 from ..storage.atomic import replacing
@@ -88,8 +88,12 @@ class TrainingPage(Callback):
                 dead.append(float(np.mean(np.all(output == 0, axis=0))))
 
         X, y = training.batch
-        with watching(watch), evaluating(training.model), recording():
-            J = training.loss(training.model(X), y)
+
+        def run() -> Any:
+            with watching(watch), recording():
+                return training.loss(training.model(X), y)
+
+        J = evaluated(run)
         found = pullback(J.record, np.ones(J.shape, J.dtype)[()]) if J.record is not None else {}
         with np.errstate(over="ignore"):
             for name, parameter in training.model.named_parameters():

@@ -1,0 +1,136 @@
+"""What is recorded of an applied function, and which records lie behind one."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .inplace import next_order
+
+if TYPE_CHECKING:
+    from .primitives import Options, Primitive
+
+Node = Any  # a `Record`, or the leaf tensor at which the record ends
+
+
+class Notes:
+    """What only drawings and messages want to know of a record."""
+
+    __slots__ = ("calls", "constants", "module", "name", "position")
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.calls: tuple[Any, ...] = ()  # of modules that returned it
+        self.constants: tuple[Any, ...] | None = None  # (shape, name) of its constant arrays, by argument
+        self.module = ""  # the path of the module that asked for it
+        self.position: tuple[str, int] | None = None  # the file and the line that asked for it
+
+
+NOTHING = Notes()
+
+
+class Record:
+    """One applied function: where its inputs came from, and what its rules will read.
+
+    It points to the records of its inputs (or to leaf tensors), never to intermediate tensors and never forward, so
+    dropping the result frees the whole graph by reference counting.
+    """
+
+    __slots__ = ("kind", "nodes", "notes", "options", "order", "primitive", "saved", "shape_and_dtype")
+
+    order: int  # smaller is newer
+    primitive: Primitive
+    nodes: tuple[Node | None, ...]  # of the arguments; None where one is constant
+    saved: tuple[Any, ...] | None  # the output, then the arguments: those a rule will read; None once released
+    options: Options
+    kind: type[Any]  # the output's class: `ndarray`, or that of a NumPy scalar, which says it all
+    shape_and_dtype: tuple[tuple[int, ...], np.dtype[Any]] | None  # of an array
+    notes: Notes | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return () if self.shape_and_dtype is None else self.shape_and_dtype[0]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.kind) if self.shape_and_dtype is None else self.shape_and_dtype[1]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    @property
+    def name(self) -> str | None:
+        return self.noted.name
+
+    @property
+    def position(self) -> tuple[str, int] | None:
+        return self.noted.position
+
+    @property
+    def noted(self) -> Notes:
+        """The notes, to be read."""
+        return self.notes or NOTHING
+
+    @property
+    def noting(self) -> Notes:
+        """The notes, to be written."""
+        if self.notes is None:
+            self.notes = Notes()
+        return self.notes
+
+    def __repr__(self) -> str:
+        return f"Record({self.primitive.name}, shape={self.shape}, dtype={self.dtype})"
+
+
+def record_of(
+    primitive: Primitive, y: Any, nodes: tuple[Node | None, ...], saved: tuple[Any, ...], options: Options
+) -> Record:
+    """The record of one applied function that gave `y`."""
+    record = _new(Record)
+    record.order = next_order()
+    record.primitive = primitive
+    record.nodes = nodes
+    record.saved = saved
+    record.options = options
+    record.kind = kind = y.__class__
+    record.shape_and_dtype = (y.shape, y.dtype) if kind is np.ndarray else None
+    record.notes = None
+    return record
+
+
+_new = object.__new__
+_order = operator.attrgetter("order")
+
+
+def reached(root: Record) -> tuple[list[Record], set[Node]]:
+    """All records behind `root` and itself, oldest first, and the leaves at their ends."""
+    records, leaves = {root}, set()
+    waiting = [root]
+    while waiting:
+        for node in waiting.pop().nodes:
+            if node.__class__ is not Record:
+                leaves.add(node)
+            elif node not in records:
+                records.add(node)
+                waiting.append(node)
+    return sorted(records, key=_order, reverse=True), leaves - {None}
+
+
+def leading_to(targets: Collection[Node], root: Record) -> set[Node]:
+    """The nodes on the ways from `root` to `targets`."""
+    leading = set(targets)
+    for record in reached(root)[0]:
+        if not leading.isdisjoint(record.nodes):
+            leading.add(record)
+    return leading

@@ -1,0 +1,83 @@
+"""Rules of the norms of vectors and matrices.
+
+At 0 the gradient of a norm is taken as 0, one of its subgradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd.primitives import implements, primitive, rule
+from .elementwise import ratio
+from .linalg import svdvals
+from .reductions import restored
+
+
+@primitive
+def _two_norm(x: Any, *, axis: Any, keepdims: bool) -> Any:
+    return np.linalg.norm(x, None, axis, keepdims)
+
+
+rule(
+    _two_norm,  # at 0 the gradient is taken as 0
+    lambda g, y, x, *, axis, keepdims: restored(g, axis, keepdims) * ratio(x, restored(y, axis, keepdims)),
+)
+
+
+@implements(np.linalg.norm)
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    if axis is None and (ord is None or (ord == 2 and x.ndim == 1) or (ord == "fro" and x.ndim == 2)):
+        return _frobenius(x, tuple(range(x.ndim)), keepdims)
+    axes = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    if len(axes) == 1:
+        return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
+    if len(axes) != 2:
+        raise ValueError(f"norm: a norm of order {ord} is over one or two axes, got shape {x.shape} and {axis=}")
+    if ord in (None, "fro"):
+        return _frobenius(x, axes, keepdims)
+    rows, columns = axes
+    sums: dict[Any, Any] = {
+        1: (rows, np.max),
+        -1: (rows, np.min),
+        np.inf: (columns, np.max),
+        -np.inf: (columns, np.min),
+    }
+    if ord in sums:
+        over, choose = sums[ord]
+        other = columns if over == rows else rows
+        return choose(np.sum(abs(x), axis=over, keepdims=True), axis=other, keepdims=True).sum(axes, keepdims=keepdims)
+    singular = svdvals(np.moveaxis(x, (rows, columns), (-2, -1)))
+    choices: dict[Any, Any] = {2: np.max, -2: np.min, "nuc": np.sum}
+    if ord not in choices:
+        raise ValueError(f"norm: there is no matrix norm of order {ord!r}")
+    result = choices[ord](singular, axis=-1)
+    return np.expand_dims(result, (rows, columns)) if keepdims else result
+
+
+def _frobenius(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if len(axes) == x.ndim:
+        y = _two_norm(np.ravel(x), axis=None, keepdims=False)
+        return np.reshape(y, (1,) * x.ndim) if keepdims else y
+    return _two_norm(x, axis=axes, keepdims=keepdims)
+
+
+def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
+    if ord == 2:
+        return _two_norm(x, axis=axis, keepdims=keepdims)
+    size = abs(x)
+    if ord == np.inf:
+        return np.max(size, axis=axis, keepdims=keepdims)
+    if ord == -np.inf:
+        return np.min(size, axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return np.sum((x != 0).astype(x.dtype), axis=axis, keepdims=keepdims)
+    if ord == 1:
+        return np.sum(size, axis=axis, keepdims=keepdims)
+    if isinstance(ord, str):
+        raise ValueError(f"norm: there is no vector norm of order {ord!r}")
+    total = np.sum(size**ord, axis=axis, keepdims=keepdims)
+    safe = np.where(total == 0, 1, total)  # at 0 the gradient is taken as 0
+    return np.where(total == 0, 0, safe ** (1 / ord))
