@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .record import Operand
+
 # What to do with arrays that are not of real numbers, by the kind of their dtype
 _ADVICE = {
     "O": "convert objects with .astype(float), a sparse matrix with .toarray()",
@@ -43,6 +45,14 @@ def numbers(who: str, values: Any, dtype: DTypeLike | None = None) -> NDArray[An
         advice = _ADVICE.get(array.dtype.kind, "convert them to floats")
         raise TypeError(f"{who} real numbers; got {type(values).__name__} of dtype {array.dtype}: {advice}")
     return array
+
+
+def array_of(value: Any, who: str | None = None, dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """The plain array of a tensor, whose values are read, or of anything else that makes one. With `who`, which begins
+    the message, what is not real numbers is refused."""
+    if isinstance(value, Operand):
+        value = value.data
+    return as_array(value, dtype) if who is None else numbers(who, value, dtype)
 
 
 def numeric(data: Any, dtype: DTypeLike | None) -> Any:

@@ -18,8 +18,8 @@ from . import inplace
 from .broadcasting import unbroadcast
 from .inplace import changed_since
 from .primitives import Rule
-from .record import Node, Record, leading_to
-from .recording import Operand, interpreter
+from .record import Node, Operand, Record, leading_to
+from .recording import interpreter
 
 Reader = Callable[[Any, Node], Any] | None  # makes a tensor of a value and its node
 Seen = Callable[[Node, Any], None] | None  # is told each node's gradient

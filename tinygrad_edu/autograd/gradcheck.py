@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .conversion import array_of
 from .engine import pullback
 from .recording import no_grad, recording
 from .tensor import Tensor, rebuilt
@@ -137,7 +138,7 @@ def _float64_leaves(inputs: tuple[Any, ...]) -> Iterator[tuple[list[Any], list[T
             restore.append((value, value._data, value._grad))
             leaves.append(value)
         elif isinstance(value, float) or (isinstance(value, Tensor) and value.requires_grad):
-            leaves.append(Tensor(value.detach().numpy() if isinstance(value, Tensor) else value, True))
+            leaves.append(Tensor(value.data if isinstance(value, Tensor) else value, True))
         elif isinstance(value, np.ndarray | list) and np.asarray(value).dtype.kind == "f":
             leaves.append(Tensor(np.asarray(value), True))
         else:
@@ -194,7 +195,8 @@ class _Value:
 def _values(result: Any) -> Array:
     if not isinstance(result, Tensor | np.ndarray | np.generic | float | int):
         raise TypeError(f"the function must give one tensor, array or number, not {type(result).__name__}")
-    return np.asarray(result.numpy() if isinstance(result, Tensor) else result, dtype=np.float64)
+    values: Array = array_of(result, dtype=np.float64)
+    return values
 
 
 def _weights(shape: tuple[int, ...]) -> Any:

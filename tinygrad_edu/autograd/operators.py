@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .primitives import FUNCTIONS, NAMED, Primitive, primitive_of
-from .recording import Operand, interpreter, is_recording, plain
+from .record import Operand
+from .recording import interpreter, is_recording, plain
 
 Axis = int | tuple[int, ...] | None
 

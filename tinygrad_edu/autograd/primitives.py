@@ -14,7 +14,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from .recording import Operand, interpreter
+from .record import Operand
+from .recording import interpreter
 
 Vjp = Callable[..., Any]
 Options = dict[str, Any]

@@ -93,6 +93,21 @@ class Record:
         return f"Record({self.primitive.name}, shape={self.shape}, dtype={self.dtype})"
 
 
+class Operand:
+    """Base of tensors: what a function does not compute with, but hands to the interpreter."""
+
+    __slots__ = ()
+    requires_grad: bool
+    record: Record | None
+    data: Any
+    _data: Any
+    _requires_grad: bool
+
+    def _made(self, value: Any, record: Record | None) -> Any:
+        """A new tensor of that value, computed as recorded."""
+        raise NotImplementedError
+
+
 def record_of(
     primitive: Primitive, y: Any, nodes: tuple[Node | None, ...], saved: tuple[Any, ...], options: Options
 ) -> Record:

@@ -13,32 +13,19 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import numpy as np
 
 from .conversion import constant_value, widened
 from .origin import argument_of, origin_of
-from .record import Node, Record, record_of
+from .record import Node, Operand, Record, record_of
 
 if TYPE_CHECKING:
     from .primitives import Options, Primitive
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Watcher = Callable[["Record", Any, Sequence[Any]], None]  # told of a record, its output and its arguments' values
-
-
-class Operand:
-    """Base of tensors: what a function does not compute with, but hands to the interpreter."""
-
-    __slots__ = ()
-    requires_grad: bool
-    record: Record | None
-    _data: Any
-    _requires_grad: bool
-
-    def _made(self, value: Any, record: Record | None) -> Any:
-        """A new tensor of that value, computed as recorded."""
-        raise NotImplementedError
 
 
 class Interpreter:
@@ -256,16 +243,20 @@ class no_grad(ContextDecorator):
     False
     """
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+    @overload
+    def __new__(cls) -> Self: ...
+    @overload
+    def __new__(cls, function: Function) -> Function: ...  # type: ignore[misc]
+    def __new__(cls, function: Any = None) -> Any:
         """`@no_grad` decorates as `@no_grad()` does."""
         return super().__new__(cls) if function is None else cls()(function)
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: Function) -> Function:
         @functools.wraps(function)
         def unrecorded(*args: Any, **options: Any) -> Any:
             return interpreted(interpreter().recording(False), function, *args, **options)
 
-        return unrecorded
+        return unrecorded  # type: ignore[return-value]
 
     def __enter__(self) -> None:
         _interpreter.set(_Paused(interpreter(), self))

@@ -58,14 +58,14 @@ def value_and_grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bo
     def value_and_gradient(*args: Any, **options: Any) -> Any:
         call = _Call(fun, argnums, args, options)
         result, aux = call.result if has_aux else (call.result, None)
-        if isinstance(result, list | tuple | dict) or np.asarray(_array_of(result)).dtype.kind not in "fiu":
+        if isinstance(result, list | tuple | dict) or np.asarray(plain(result)).dtype.kind not in "fiu":
             raise TypeError(f"{_name(fun)} must give a real number to have a gradient, got {result!r}")
-        if np.size(_array_of(result)) != 1:
+        if np.size(plain(result)) != 1:
             raise ValueError(
-                f"{_name(fun)} gave shape {np.shape(_array_of(result))}, but only a single number has a gradient. "
+                f"{_name(fun)} gave shape {np.shape(plain(result))}, but only a single number has a gradient. "
                 "Reduce it with .sum() or .mean(), or use jacobian"
             )
-        gradients = call.pull(result, np.ones(np.shape(_array_of(result))))
+        gradients = call.pull(result, np.ones(np.shape(plain(result))))
         value = call.plain(result)
         return ((value, _map(call.plain, aux)) if has_aux else value), gradients
 
@@ -85,12 +85,12 @@ def jacobian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any
         call = _Call(fun, argnums, args, options)
 
         def of_output(output: Any) -> Any:
-            shape = np.shape(_array_of(output))
-            if np.asarray(_array_of(output)).dtype.kind not in "fiu":
+            shape = np.shape(plain(output))
+            if np.asarray(plain(output)).dtype.kind not in "fiu":
                 raise TypeError(f"{_name(fun)} must give real numbers to have derivatives, got {output!r}")
             rows = [call.pull(output, _unit(k, shape)) for k in range(math.prod(shape))]
             if not rows:
-                return _map(lambda x: np.zeros((*shape, *np.shape(_array_of(x)))), call.chosen)
+                return _map(lambda x: np.zeros((*shape, *np.shape(plain(x)))), call.chosen)
             return _map(lambda *parts: np.reshape(np.stack(parts), (*shape, *np.shape(parts[0]))), *rows)
 
         return _map(of_output, call.result)
@@ -127,7 +127,7 @@ def vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple
     call = _Call(fun, tuple(range(len(args))), kept, {})
 
     def pull(gradient: Any) -> tuple[Any, ...]:
-        shapes = np.shape(_array_of(call.result)), np.shape(_array_of(gradient))
+        shapes = np.shape(plain(call.result)), np.shape(plain(gradient))
         if shapes[0] != shapes[1]:
             raise ValueError(f"vjp: the gradient has shape {shapes[1]}, the output of {_name(fun)} {shapes[0]}")
         gradients: tuple[Any, ...] = call.pull(call.result, gradient)
@@ -144,8 +144,8 @@ def hvp(fun: Callable[..., Any], x: Any, vector: Any) -> Any:
     """
 
     def product(g: Any, v: Any) -> Any:
-        if np.shape(_array_of(g)) != np.shape(_array_of(v)):
-            raise ValueError(f"hvp: the vector has shape {np.shape(_array_of(v))}, x {np.shape(_array_of(g))}")
+        if np.shape(plain(g)) != np.shape(plain(v)):
+            raise ValueError(f"hvp: the vector has shape {np.shape(plain(v))}, x {np.shape(plain(g))}")
         return np.sum(g * v)
 
     def slope(x: Any) -> Any:
@@ -244,10 +244,6 @@ class _Call:
     def plain(self, x: Any) -> Any:
         """A result as the caller gets it: an array, unless it stays recorded."""
         return x if not isinstance(x, Tensor) or self._stays_recorded(x) else plain(x)
-
-
-def _array_of(x: Any) -> Any:
-    return plain(x) if isinstance(x, Tensor) else x
 
 
 def _map(function: Callable[..., Any], *trees: Any) -> Any:

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..autograd.conversion import array_of
 from ..autograd.tensor import Tensor
 from ..nn.layers import Dense, Module
 from . import source as writing
 from .derivation import Derivation
 from .helpers import log_softmax, one_hot, sigmoid, softmax
-from .program import Programs, Scalar, array_of
+from .program import Programs, Scalar
 from .tracing import Line
 
 Parameters = Module | Tensor | Iterable[Tensor] | Mapping[str, Tensor]
@@ -38,7 +39,7 @@ class Derived:
         self._parameters = list(named.values())
         if len(set(map(id, self._parameters))) < len(self._parameters):
             raise ValueError("derive: a parameter was given twice")
-        arrays = [array_of("derive: an input holds", e) for e in examples]
+        arrays = [array_of(e, "derive: an input holds") for e in examples]
         self._derivation = self._derive(arrays)
         taken: set[str] = set(RESERVED)
         parameter_names = [_free(name, taken) for name in named]
@@ -73,7 +74,7 @@ class Derived:
         return writing.latex(self._derivation, self._lines)
 
     def __call__(self, *inputs: Tensor | ArrayLike) -> tuple[np.floating[Any], list[NDArray[Any] | None]]:
-        arrays = [array_of("derive: an input holds", a) for a in inputs]
+        arrays = [array_of(a, "derive: an input holds") for a in inputs]
         if len(arrays) != len(self._names):
             raise TypeError(
                 f"this derivation takes {len(self._names)} inputs ({', '.join(self._names)}), got {len(arrays)}"

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ..autograd.conversion import numbers
 from ..autograd.tensor import Tensor
 from .derivation import Derivation
 from .emission import Code
@@ -89,8 +88,3 @@ class Programs:
             *[p.dtype.char for p in self._parameters],
             *[p.requires_grad for p in self._parameters],
         )
-
-
-def array_of(who: str, value: Tensor | ArrayLike) -> NDArray[Any]:
-    """The array of an input: a tensor's, or one made of numbers. `who` begins the message about what holds none."""
-    return value.data if isinstance(value, Tensor) else numbers(who, value)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import numbers, widened
+from ..autograd.conversion import array_of, widened
 from ..autograd.tensor import Tensor
 from ..data import Batches
 from .module import Module, evaluated
@@ -27,7 +27,7 @@ def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> floa
     >>> tg.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
     0.5
     """
-    p, t = numbers("accuracy: predictions are", prediction), numbers("accuracy: targets are", target)
+    p, t = array_of(prediction, "accuracy: predictions are"), array_of(target, "accuracy: targets are")
     if not p.size:
         raise ValueError("accuracy: there are no samples")
     if p.ndim == 2 and p.shape[1] > 1:
@@ -63,14 +63,10 @@ def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batc
     (5, 1)
     """
     batches = Batches(X, batch_size=batch_size, shuffle=False)
-    pieces = evaluated(lambda: [_array(model(widened(x))) for (x,) in batches])
+    pieces = evaluated(lambda: [array_of(model(widened(x))) for (x,) in batches])
     if not pieces:
         raise ValueError("predict: there are no samples")
     return np.concatenate(pieces)
-
-
-def _array(output: Any) -> NDArray[Any]:
-    return output.numpy() if isinstance(output, Tensor) else np.asarray(output)
 
 
 def measured(
@@ -84,7 +80,7 @@ def measured(
             output = model(widened(a))
             if loss is not None:  # of the output itself, which knows the logits it was made of
                 totals.append(float(loss(output, b)) * len(a))
-            outputs.append(_array(output))
+            outputs.append(array_of(output))
 
     evaluated(measure)
     prediction = np.concatenate(outputs)

@@ -11,6 +11,7 @@ from weakref import ref
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..autograd.conversion import array_of
 from ..autograd.inplace import next_order
 from ..autograd.recording import interpreted, interpreter
 from ..autograd.tensor import Tensor
@@ -129,7 +130,7 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Tensor | ArrayLike]) -> None:
         """Sets every parameter from `state`. Raises `ValueError` and changes nothing if a name or shape is wrong."""
         own = self.named_tensors()
-        arrays = {n: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for n, v in state.items()}
+        arrays = {name: array_of(value) for name, value in state.items()}
         missing, unknown = own.keys() - arrays.keys(), arrays.keys() - own.keys()
         problems = [f"missing: {', '.join(sorted(missing))}"] if missing else []
         problems += [f"unknown: {', '.join(sorted(unknown))}"] if unknown else []

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..autograd.operators import on_values, option, refuse
 from ..autograd.primitives import FUNCTIONS, implements
-from ..autograd.recording import Operand, plain
+from ..autograd.record import Operand
+from ..autograd.recording import plain
 
 
 def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:

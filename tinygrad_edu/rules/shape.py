@@ -12,7 +12,8 @@ import numpy as np
 
 from ..autograd.operators import constant, refuse
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
-from ..autograd.recording import Operand, plain
+from ..autograd.record import Operand
+from ..autograd.recording import plain
 
 
 def _shape_after(function: Callable[..., Any], a: Any, *args: Any) -> tuple[int, ...]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from ..autograd.conversion import array_of
 from ..autograd.recording import gradient_check
 from ..autograd.tensor import Tensor
 from ..compiler.derivation import Derivation
-from ..compiler.program import Programs, Scalar, array_of
+from ..compiler.program import Programs, Scalar
 from ..debug.anomaly import check_compiled
 from ..optim.base import Optimizer
 
@@ -79,7 +80,7 @@ def _array(batch: Tensor | ArrayLike) -> NDArray[Any]:
             f"compile_step: a batch of shape {batch.shape} requires grad, but a step gives gradients to the "
             "optimiser's parameters only; pass .detach()"
         )
-    return array_of("compile_step: a batch holds", batch)
+    return array_of(batch, "compile_step: a batch holds")
 
 
 def compile_step(loss: Callable[..., Scalar], optimizer: Optimizer) -> CompiledStep:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import as_array, widened
+from ..autograd.conversion import array_of, widened
 from ..autograd.tensor import Tensor
 from ..data import Batches
 from ..nn.evaluation import Loss, Metric, measured
@@ -314,7 +314,7 @@ def _samples(model: Module, X: Any, y: Any, validation: Any) -> tuple[Samples, S
     dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float64))
 
     def given(what: str, values: Any) -> NDArray[Any]:
-        array = values.numpy() if isinstance(values, Tensor) else as_array(values)
+        array = array_of(values)
         if not array.shape:
             raise TypeError(f"fit: {what} must be an array with a row for each sample, got {array!r}")
         return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
