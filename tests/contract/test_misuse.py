@@ -612,7 +612,7 @@ def test_single_numbers_where_rows_are_expected():
         tg.Batches(X, 1.0, batch_size=2)
     for p in net.parameters():
         p.requires_grad = False
-    with pytest.raises(TypeError, match=r"nothing to differentiate\. Are all frozen\?"):
+    with pytest.raises(TypeError, match=r"nothing to differentiate\. Are all of them frozen\?"):
         fit(X, Y, compiled=True)
 
 
