@@ -1,4 +1,5 @@
-"""Arrays changed in place after they were recorded: noticed, so that no gradient is computed from what they hold now.
+"""Notices arrays that were changed in place after they were recorded, so that no gradient is computed from what they
+hold now.
 
 A change is noted for the owner of the memory, so that it is seen through every view; PyTorch's version counters do the
 same. Changes through an array that the user kept aside (`a = t.data; a[0] = 1`) are not seen here, only by
