@@ -8,6 +8,7 @@ same. Changes through an array that the user kept aside (`a = t.data; a[0] = 1`)
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import threading
@@ -31,18 +32,20 @@ def _owner(array: Any) -> Any:
     return array
 
 
-def mark_changed(array: Any) -> None:
-    """Notes that `array` is changed in place: records that hold it from before can no longer be differentiated."""
+def mark_changed(*arrays: Any) -> None:
+    """Notes that the arrays are changed in place: records that hold them from before can no more be differentiated."""
     global newest_change
-    owner = array if array.base is None else _owner(array)
-    key = id(owner)
     with _noting:
-        if key not in _moments:
-            _owners[key] = weakref.ref(owner, lambda _: _forget(key))
-        newest_change = _moments[key] = next_order()
+        moment = next_order()
+        for array in arrays:
+            owner = array if array.base is None else _owner(array)
+            key = id(owner)
+            if key not in _moments:
+                _owners[key] = weakref.ref(owner, functools.partial(_forget, key))
+            _moments[key] = newest_change = moment
 
 
-def _forget(key: int) -> None:
+def _forget(key: int, reference: object) -> None:
     del _moments[key], _owners[key]
 
 

@@ -136,8 +136,8 @@ class Optimizer:
                 "the gradients were added to those that the last step() had used already. Call optimizer.zero_grad() "
                 "before backward() in each step; to sum several backward(), call it before the first of them"
             )
-        for p, group in with_gradient:
-            self.advance(p, p.grad, group)
+        self.advance([(p, p._grad, group, None) for p, group in with_gradient])
+        for p, _ in with_gradient:
             p._stepped, p._stale = True, False
 
     def report_unreached(self, reached: Sequence[bool]) -> None:
@@ -162,19 +162,24 @@ class Optimizer:
             self._told.add(kind)
             warn_user(f"{type(self).__name__}.step(): {message}")
 
-    def advance(self, p: Tensor, g: Any, group: Group, spare: Array | None = None) -> None:
-        """Updates one parameter of `group`, given its gradient. `spare` is an array of its shape to work in; it may be
-        `g` itself.
+    def advance(self, updates: Sequence[tuple[Tensor, Any, Group, Array | None]]) -> None:
+        """Updates parameters: for each, it is given the gradient, the group, and an array of its shape to work in, or
+        None; that may be the gradient itself.
 
         The first step binds a new array, so that what the user made is never written over. Further steps write into
         that array, which is faster, and mark it as changed: a graph that still needs what it held raises.
         """
+        mark_changed(*[p._data for p, *_ in updates if p._data is self._made.get(p)])
+        for p, g, group, spare in updates:
+            made = self._made.get(p)
+            if made is not None and made is p._data and made.flags.writeable:  # `detect_anomaly` locks what it needs
+                self._write(p, made, g, made, group, spare)
+            else:
+                self._bind(p, g, group, spare)
+
+    def _bind(self, p: Tensor, g: Any, group: Group, spare: Array | None) -> None:
+        """Updates a parameter in a new array."""
         values = p._data
-        made = self._made.get(p)
-        if made is not None and made is values and made.flags.writeable:  # `detect_anomaly` locks what records need
-            mark_changed(made)
-            self._write(p, made, g, made, group, spare)
-            return
         new = np.empty_like(values)
         self._write(p, np.asarray(values), np.asarray(g), new, group, spare)
         if isinstance(values, np.ndarray):
