@@ -223,3 +223,118 @@ def test_ctrl_c_at_any_moment_leaves_every_mode_as_it_was():
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert not broken
+
+
+# What a reviewer found
+
+
+def test_what_a_rule_does_not_name_comes_after_what_it_names():
+    f = primitive(lambda a, b: a * b)
+    rule(f, lambda g, y, a, *rest: g * rest[0], lambda g, y, a, *rest: g * a)
+    assert tg.grad(f, argnums=(0, 1))(2.0, 3.0) == (3, 2)
+    rule(f, lambda g, *both: g * both[1], lambda g, b, *rest: g * rest[0])
+    assert tg.grad(f, argnums=(0, 1))(2.0, 3.0) == (3, 2)
+    many = Primitive(lambda *arrays: arrays[0] * arrays[1] * arrays[2])
+    rule(many, each=lambda i: lambda g, *xs, i=i: g * np.prod([xs[k] for k in range(3) if k != i]))
+    assert tg.grad(many, argnums=(0, 1, 2))(1.0, 3.0, 5.0) == (15, 5, 3)
+
+
+def test_a_default_that_bears_an_argument_s_name_is_filled_in():
+    f = primitive(lambda x, w: x * w)
+    rule(f, lambda g, w=1.0: g * w, lambda g, x=1.0: g * x)
+    assert tg.grad(f, argnums=(0, 1))(2.0, 3.0) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: 1.0, "the first parameter of a rule is the arriving gradient"),
+        (lambda *everything: 1.0, "the first parameter of a rule is the arriving gradient"),
+        (lambda x, w: w, "but x is an argument of f, too"),
+        (lambda g, **o: g, "options are named one by one"),
+        (lambda g, *, w: g * w, "an argument stands before the"),
+        (lambda g, k=2: g, "k is an option of f; options are keyword-only"),
+        (lambda g, scale=3.0, *rest: g * scale, "scale= is bound already; put it after a"),
+        (lambda g, scale=3.0, w=1.0: g * scale * w, "scale= is bound already; put it after a"),
+    ],
+)
+def test_rules_that_cannot_be_meant_are_refused_when_they_are_entered(wrong, said):
+    @primitive
+    def f(x, w, k=5):
+        return x * w * k
+
+    with pytest.raises(TypeError, match=said):
+        rule(f, wrong, None)
+
+
+def test_names_that_only_begin_like_the_output():
+    loss = primitive(lambda y, y_true: y * y_true)
+    rule(loss, lambda g, y_true: g * y_true, None)
+    assert tg.grad(loss)(2.0, 3.0) == 3
+
+
+def test_the_shape_of_a_number():
+    f = primitive(lambda a, b: a * b)
+    rule(f, lambda g, b, b_shape, b_ndim, b_size: g * b if (b_shape, b_ndim, b_size) == ((), 0, 1) else g, None)
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    f(x, 3.0).sum().backward()
+    assert x.grad.tolist() == [3, 3]
+
+
+def test_changes_are_seen_through_windows_and_strides():
+    for make in (
+        lambda a: np.lib.stride_tricks.sliding_window_view(a, 2),
+        lambda a: np.lib.stride_tricks.as_strided(a, (2, 2), (8, 8)),
+    ):
+        x = Tensor(np.arange(4.0), requires_grad=True)
+        u = Tensor(make(x.data), requires_grad=True)
+        y = (u * u).sum()
+        x.data -= 1
+        with pytest.raises(RuntimeError, match="changed in place"):
+            y.backward()
+
+
+def test_what_comes_back_belongs_to_nobody_else():
+    v = np.ones(2)
+    _, pull = tg.vjp(lambda x: x, np.zeros(2))
+    assert not np.shares_memory(pull(v)[0], v)
+    same = primitive(lambda x: x + 0.0)
+    rule(same, lambda g: g.view(np.ndarray))
+    x = Tensor(np.zeros(2), requires_grad=True)
+    same(x).backward(v)
+    assert type(x.grad) is np.ndarray and not np.shares_memory(x.grad, v)
+
+
+def test_generators_and_coroutines_may_be_decorated():
+    import asyncio
+
+    w = Tensor([1.0, 2.0], requires_grad=True)
+
+    @tg.no_grad()
+    def steps():
+        received = yield (w * 2).requires_grad
+        try:
+            yield received, (w * 2).requires_grad
+        except KeyError:
+            yield (w * 3).requires_grad
+
+    made = steps()
+    assert next(made) is False and (w * 2).requires_grad  # between the steps it is as it was
+    assert made.send("this") == ("this", False) and made.throw(KeyError) is False and (w * 2).requires_grad
+    made.close()
+    assert list(made) == []
+
+    @tg.no_grad
+    async def later():
+        await asyncio.sleep(0)
+        return (w * 2).requires_grad
+
+    async def both():
+        return await asyncio.gather(later(), asyncio.sleep(0), later())
+
+    assert asyncio.run(both()) == [False, None, False] and (w * 2).requires_grad
+    with pytest.raises(TypeError, match="asynchronous generator"):
+
+        @tg.no_grad()
+        async def stream():
+            yield 1

@@ -525,6 +525,26 @@ def test_an_optimiser_of_a_model_instead_of_its_parameters():
         tg.SGD(layer.weight, lr=0.1)
 
 
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda p: p.grad.__setitem__(slice(None), 0),
+        lambda p: setattr(p, "grad", np.zeros_like(p.data)),
+        lambda p: setattr(p, "grad", np.full_like(p.data, 0.5)),
+        lambda p: setattr(p, "data", p.data.astype(np.float32 if p.dtype == np.float64 else np.float64)),
+    ],
+)
+def test_gradients_that_begin_anew_in_another_way(begin):
+    """Nothing is said, though two backward() are summed."""
+    p = parameter(1, 2)
+    optimizer = SGD([p], lr=0.1)
+    for _ in range(3):
+        (p * p).sum().backward()
+        (p * p).sum().backward()
+        optimizer.step()
+        begin(p)
+
+
 def test_two_optimisers_of_the_same_gradients():
     p, q = parameter(1, 2), parameter(3, 4)
     both, one = SGD([p, q], lr=0.1), Adam([q])

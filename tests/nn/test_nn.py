@@ -280,3 +280,33 @@ def test_fit_gives_every_module_its_mode_back(error):
         X = np.ones((3, 2))
         tg.fit(net, X, X, loss=tg.mse_loss, optimizer=tg.SGD(net.parameters(), lr=0.1), epochs=1)
     assert [m.training for m in net.modules()] == [True, True, True, False]
+
+
+def test_a_mode_that_is_set_on_the_class_or_by_a_forward():
+    class Always(Module):
+        training = True
+
+        def forward(self, x):
+            return x * 2 if self.training else x
+
+    class Never(Always):
+        training = False
+
+    X = np.ones((4, 3))
+    assert Always.training is True and Never.training is False and Always().training and not Never().training
+    assert np.array_equal(tg.predict(Always(), X), X) and np.array_equal(tg.predict(Never().train(), X), X)
+    assert np.array_equal(Never()(X), X) and np.array_equal(Never().train()(X), 2 * X)
+
+    class Sampling(Module):
+        def __init__(self):
+            self.drop = Dropout(0.5, rng=0)
+
+        def forward(self, x):
+            self.drop.train()
+            return self.drop(x)
+
+    net = Sampling().eval()
+    with pytest.warns(UserWarning, match="although nothing is recorded"):
+        sampled = tg.predict(net, np.ones((50, 3)))
+    assert 40 < np.count_nonzero(sampled == 0) < 110
+    assert not net.training and not net.drop.training

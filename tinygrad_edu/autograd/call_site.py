@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import warnings
@@ -17,6 +18,7 @@ _INSIDE = (
     os.path.dirname(os.path.dirname(__file__)) + os.sep,
     os.path.dirname(np.__file__) + os.sep,
     "<__array_function__",  # NumPy's own dispatcher
+    copy.__file__,
 )
 
 

@@ -86,7 +86,7 @@ def _settled(gradients: dict[Node, Any], owned: set[Node], seen: Seen) -> dict[N
     for node, g in gradients.items():
         if seen is not None:
             seen(node, g)
-        gradients[node] = g if node in owned or g.__class__ is not ndarray else g.copy(order="K")
+        gradients[node] = g if node in owned or not isinstance(g, ndarray) else np.array(g)
     return gradients
 
 

@@ -27,9 +27,13 @@ _noting = threading.Lock()
 
 
 def _owner(array: Any) -> Any:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+    """The array whose memory it is, also through what NumPy puts between (`as_strided`, `sliding_window_view`)."""
+    owner = array
+    while array is not None:
+        if isinstance(array, np.ndarray):
+            owner = array
+        array = getattr(array, "base", None)
+    return owner
 
 
 def mark_changed(*arrays: Any) -> None:

@@ -35,18 +35,14 @@ class Rule:
     def __init__(self, vjp: Vjp, primitive: Primitive, count: int, new: bool) -> None:
         self.vjp = vjp
         self.new = new  # whether it gives an array that nobody else holds
-        parameters = list(inspect.signature(vjp).parameters.values())
         self.options = _options(vjp)
-        reads: list[tuple[int, str | None]] = []  # position, and the attribute where it is not the value itself
-        for p in [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][1:]:
-            if p.default is p.empty:  # else it is bound already (`k=k`)
-                reads.append(_resolved(p.name, primitive, count))
-        self.rest = any(p.kind is p.VAR_POSITIONAL for p in parameters)  # `*arrays` are all arguments
+        reads = _reads(vjp, primitive, count)
+        self.rest = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(vjp).parameters.values())
         self.values = frozenset(k for k, attribute in reads if attribute is None)
         self.metadata = frozenset(k for k, attribute in reads if attribute is not None) - self.values
         names = self.options
-        given = vjp if set(names) == primitive.options else lambda *args, **o: vjp(*args, **{n: o[n] for n in names})
-        self.call = _caller(given, reads, self.rest, bool(names))
+        own = lambda *args, **o: vjp(*args, **{name: o[name] for name in names if name in o})
+        self.call = _caller(vjp if set(names) == primitive.options else own, reads, self.rest, bool(names))
 
 
 def _options(vjp: Vjp) -> list[str]:
@@ -54,22 +50,50 @@ def _options(vjp: Vjp) -> list[str]:
     return [p.name for p in inspect.signature(vjp).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
-def _resolved(name: str, primitive: Primitive, count: int) -> tuple[int, str | None]:
-    """What a parameter name of a rule stands for."""
+def _reads(vjp: Vjp, primitive: Primitive, count: int) -> list[tuple[int, str | None]]:
+    """What the parameters of a rule stand for, behind the arriving gradient: positions, each with an attribute where
+    not the value itself is read. What is bound already (`k=k`) stands for itself."""
     known = dict(zip(primitive.arguments, range(1, count + 1), strict=False))
-    if "y" in known:
-        if name.partition("_")[0] == "y":
-            raise TypeError(
-                f"rule({primitive.name}): an argument of {primitive.name} is called y, which in rules is the output; "
-                "rename the argument"
-            )
-    else:
-        known["y"] = 0
-    if count == 1:
-        known.setdefault("x", 1)
+    who = f"rule({primitive.name})"
+    given = list(inspect.signature(vjp).parameters.values())
+    if not given or given[0].kind not in (given[0].POSITIONAL_ONLY, given[0].POSITIONAL_OR_KEYWORD):
+        raise TypeError(f"{who}: the first parameter of a rule is the arriving gradient, lambda g, …")
+    if given[0].name in known:
+        raise TypeError(
+            f"{who}: the first parameter of a rule is the arriving gradient, but {given[0].name} is an argument of "
+            f"{primitive.name}, too; give one of them another name"
+        )
+    reads: list[tuple[int, str | None]] = []
+    bound = ""
+    for p in given[1:]:
+        if p.kind is p.VAR_KEYWORD or (p.kind is p.KEYWORD_ONLY and p.name in known):
+            what = "options are named one by one" if p.kind is p.VAR_KEYWORD else "an argument stands before the *"
+            raise TypeError(f"{who}: {what}, so that a rule says what it reads (got {p})")
+        if p.kind is p.KEYWORD_ONLY:
+            continue
+        if p.kind is not p.VAR_POSITIONAL and (p.default is p.empty or p.name in known):
+            reads.append(_resolved(p.name, known, primitive, count))
+        elif p.name in primitive.defaults_of_its_own:
+            raise TypeError(f"{who}: {p.name} is an option of {primitive.name}; options are keyword-only, after a *")
+        elif p.kind is not p.VAR_POSITIONAL:
+            bound = bound or p.name
+            continue
+        if bound:
+            raise TypeError(f"{who}: {bound}= is bound already; put it after a *, behind what is to be filled in")
+    return reads
+
+
+def _resolved(name: str, known: dict[str, int], primitive: Primitive, count: int) -> tuple[int, str | None]:
+    """What a parameter name of a rule stands for."""
+    of, _, attribute = name.rpartition("_")
+    if "y" in known and (name == "y" or (of == "y" and attribute in METADATA and name not in known)):
+        raise TypeError(
+            f"rule({primitive.name}): an argument of {primitive.name} is called y, which in rules is the output; "
+            "rename the argument"
+        )
+    known = {**known, **({"x": 1} if count == 1 and "x" not in known else {}), **({} if "y" in known else {"y": 0})}
     if name in known:
         return known[name], None
-    of, _, attribute = name.rpartition("_")
     if of in known and attribute in METADATA:
         return known[of], attribute
     raise TypeError(
@@ -85,10 +109,14 @@ def _caller(
     a large part of the cost of a small operation."""
     if rest or any(attribute is not None for _, attribute in reads):
         getters = [operator.itemgetter(k) if attribute is None else _attribute(k, attribute) for k, attribute in reads]
+        named = {k for k, _ in reads}
         none: Options = {}
-        return lambda g, s, o: vjp(
-            g, *[get(s) for get in getters], *(s[1:] if rest else ()), **(o if has_options else none)
-        )
+
+        def call(g: Any, s: Any, o: Options) -> Any:
+            others = [s[k] for k in range(1, len(s)) if k not in named] if rest else ()
+            return vjp(g, *[get(s) for get in getters], *others, **(o if has_options else none))
+
+        return call
     match [k for k, _ in reads]:
         case []:
             return (lambda g, s, o: vjp(g, **o)) if has_options else (lambda g, s, o: vjp(g))
@@ -102,8 +130,11 @@ def _caller(
 
 
 def _attribute(k: int, attribute: str) -> Callable[[Any], Any]:
-    get = operator.attrgetter(attribute)
-    return lambda saved: get(saved[k])
+    def get(saved: Any) -> Any:
+        value = saved[k]
+        return getattr(value if hasattr(value, attribute) else np.asarray(value), attribute)  # of a Python number, too
+
+    return get
 
 
 class Primitive:
@@ -136,7 +167,7 @@ class Primitive:
         self.rules: tuple[Rule | None, ...] = ()
         self.each: Callable[[int], Vjp] | None = None
         self.options: frozenset[str] = frozenset()  # those that the rules honour
-        self.arguments, self.positional, self._own_defaults = _parameters(function)
+        self.arguments, self.positional, self.defaults_of_its_own = _parameters(function)
         self.defaults: Options = {}  # the function's own, of the options that the rules honour
         self.reads_metadata = False
         self.picks = _Picks(self)
@@ -168,7 +199,7 @@ class Primitive:
         self.options = frozenset(name for vjp in (*vjps, each and each(0)) if vjp is not None for name in _options(vjp))
         self.rules = tuple(vjp and self._rule(vjp, k, count) for k, vjp in enumerate(vjps))
         rules = [rule for rule in (*self.rules, each and self._rule(each(0), 0, 1)) if rule is not None]
-        self.defaults = {name: value for name, value in self._own_defaults.items() if name in self.options}
+        self.defaults = {name: value for name, value in self.defaults_of_its_own.items() if name in self.options}
         self.reads_metadata = any(rule.metadata for rule in rules)
         self.picks.clear()
 
@@ -323,10 +354,11 @@ def rule(
     Each is a function `(g, …, *, options)`. `g` is the gradient arriving at the output; what else the rule reads, it
     names, and what a rule names is what a record keeps: `y`, the output; the function's own arguments by their names
     (`x` for a single one; `x`, or `a` and `b`, for a ufunc), or only their shape (`x_shape`, also `_size`, `_ndim`,
-    `_dtype`). It returns the gradient of its argument, before broadcasting is undone (the engine does that). Options
-    are keyword-only parameters; one that no rule names is refused. None stands for an argument in which the function is
-    piecewise constant. `each` makes the rule for argument i, for functions that take any number of arrays. `new` says
-    that the rules (or those of these arguments) give arrays that nobody else holds, which saves a copy.
+    `_dtype`); `*rest` are the arguments that it does not name, in their order. It returns the gradient of its argument,
+    before broadcasting is undone (the engine does that). Options are keyword-only parameters; one that no rule names is
+    refused. None stands for an argument in which the function is piecewise constant. `each` makes the rule for argument
+    i, for functions that take any number of arrays. `new` says that the rules (or those of these arguments) give arrays
+    that nobody else holds, which saves a copy.
 
     Rules are written with NumPy functions and operators that have rules themselves, so they hold for tensors too.
     Raises `TypeError` for a rule that names something else.

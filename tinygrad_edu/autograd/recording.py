@@ -9,9 +9,11 @@ walks back.
 from __future__ import annotations
 
 import functools
+import inspect
+import types
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ContextDecorator, contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -232,8 +234,11 @@ def _differentiable(primitive: Primitive, y: Any) -> Any:
     return y
 
 
-class no_grad(ContextDecorator):
+class no_grad:
     """Inside it, or in a function decorated with it, nothing is recorded, in this thread.
+
+    A decorated function runs in a context of its own (`contextvars`), so what it sets there, for example by
+    `np.seterr`, ends with it. Generators and coroutines may be decorated, too.
 
     >>> x = tg.Tensor([1.0], requires_grad=True)
     >>> with tg.no_grad():
@@ -252,11 +257,25 @@ class no_grad(ContextDecorator):
         return super().__new__(cls) if function is None else cls()(function)
 
     def __call__(self, function: Function) -> Function:
+        if inspect.isasyncgenfunction(function):
+            raise TypeError(
+                "no_grad cannot decorate an asynchronous generator; write `with no_grad():` around its steps"
+            )
+
         @functools.wraps(function)
         def unrecorded(*args: Any, **options: Any) -> Any:
             return interpreted(interpreter().recording(False), function, *args, **options)
 
-        return unrecorded  # type: ignore[return-value]
+        @functools.wraps(function)
+        def generator(*args: Any, **options: Any) -> Any:
+            return _unrecorded_steps(function(*args, **options))
+
+        @functools.wraps(function)
+        async def coroutine(*args: Any, **options: Any) -> Any:
+            return await types.coroutine(_unrecorded_steps)(function(*args, **options))
+
+        kinds = {inspect.isgeneratorfunction: generator, inspect.iscoroutinefunction: coroutine}
+        return next((made for is_one, made in kinds.items() if is_one(function)), unrecorded)  # type: ignore[return-value]
 
     def __enter__(self) -> None:
         _interpreter.set(_Paused(interpreter(), self))
@@ -266,6 +285,23 @@ class no_grad(ContextDecorator):
         while isinstance(paused, _Paused) and paused.block() is not self:  # one that was interrupted
             paused = paused.outer
         _interpreter.set(paused.outer if isinstance(paused, _Paused) else paused)
+
+
+def _unrecorded_steps(steps: Any) -> Generator[Any, Any, Any]:
+    """The steps of a generator or a coroutine, none of them recorded; what happens between them is not its business."""
+    go, given = steps.send, None
+    while True:
+        try:
+            made = interpreted(interpreter().recording(False), go, given)
+        except StopIteration as end:
+            return end.value
+        try:
+            go, given = steps.send, (yield made)
+        except GeneratorExit:
+            steps.close()
+            raise
+        except BaseException as error:
+            go, given = steps.throw, error
 
 
 class _Paused(Around):
@@ -306,11 +342,12 @@ def interpreted(by: Interpreter, function: Callable[..., Any], *args: Any, **opt
 @contextmanager
 def interpreting(by: Interpreter) -> Iterator[None]:
     """Inside it, operations on tensors are handed to `by`, in this thread."""
-    token = _interpreter.set(by)
+    before = interpreter()
+    _interpreter.set(by)
     try:
         yield
     finally:
-        _interpreter.reset(token)
+        _interpreter.set(before)  # and not by a token, which another context (of a task, say) does not take
 
 
 def recording() -> Any:

@@ -95,7 +95,7 @@ class Tensor(ArrayOperand):
         if self.requires_grad and array.dtype.kind != "f":
             raise TypeError(f"data of dtype {array.dtype} assigned to a tensor that requires grad; assign floats")
         if array.dtype != self._data.dtype:
-            self._grad = None  # it had the old dtype
+            self.grad = None  # it had the old dtype
         self._data = array
 
     @property
@@ -108,8 +108,8 @@ class Tensor(ArrayOperand):
         if value is not None and (not isinstance(value, np.ndarray) or value.shape != self.shape):
             raise ValueError(f"grad of a tensor of shape {self.shape} must be an array of that shape or None")
         self._grad = None if value is None else value.astype(self.dtype, copy=False)
-        if value is None:
-            self._stepped = self._stale = False
+        self._stale = self._stale and value is not None  # `p.grad = p.grad * scale` is the same sum
+        self._stepped = self._stale
 
     @property
     def requires_grad(self) -> bool:
@@ -184,7 +184,9 @@ class Tensor(ArrayOperand):
             if leaf._grad is None:
                 leaf._grad = np.asarray(g)
             else:
-                leaf._stale = leaf._stale or (leaf._stepped and bool(leaf._grad.any()))
+                if leaf._stepped and not leaf._grad.any():
+                    leaf._stepped = False  # set to 0 in place
+                leaf._stale = leaf._stale or leaf._stepped
                 leaf._grad = np.asarray(leaf._grad + g)
 
     def _seed(self, gradient: ArrayConvertible | None) -> Any:

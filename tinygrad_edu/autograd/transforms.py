@@ -213,7 +213,7 @@ class _Call:
             if not isinstance(gradient, Tensor):
                 seed = np.asarray(gradient, dtype=output.dtype)[()]
             if node in set(nodes):  # the function gave an argument back
-                found = {node: seed}
+                found = {node: seed if isinstance(seed, Tensor) else np.array(seed)}
             elif isinstance(node, Record):
                 nested = self._stays_recorded(output)
                 with recording():

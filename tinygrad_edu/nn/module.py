@@ -17,8 +17,33 @@ from ..autograd.recording import interpreted, interpreter
 from ..autograd.tensor import Tensor
 
 Result = TypeVar("Result")
-_evaluating: ContextVar[bool] = ContextVar("tinygrad_edu.evaluating", default=False)
+# Inside `evaluated`, the modes that modules were set to there, by identity; None outside.
+_evaluating: ContextVar[dict[int, bool] | None] = ContextVar("tinygrad_edu.evaluating", default=None)
 _CONTAINERS = list, tuple, dict  # in which a module may give several tensors
+
+
+class _Mode:
+    """Whether a module is in training mode. `train()` and `eval()` set it; `predict` evaluates without touching it: in
+    its context modules are in evaluation mode, unless one is set to training there (by a `forward` that samples)."""
+
+    def __init__(self, default: bool) -> None:
+        self.default = default
+
+    def __get__(self, module: Module | None, owner: type[Any]) -> bool:
+        if module is None:
+            return self.default
+        modes = _evaluating.get()
+        if modes is None:
+            mode: bool = module.__dict__.get("training", self.default)
+            return mode
+        return modes.get(id(module), False)
+
+    def __set__(self, module: Module, mode: bool) -> None:
+        modes = _evaluating.get()
+        if modes is None:
+            module.__dict__["training"] = bool(mode)
+        else:
+            modes[id(module)] = bool(mode)
 
 
 class Module:
@@ -37,15 +62,12 @@ class Module:
     ['0.factor', '1.factor']
     """
 
-    @property
-    def training(self) -> bool:
-        """Whether the module is in training mode. `train()` and `eval()` set it; `predict` evaluates without touching
-        it."""
-        return self.__dict__.get("_training", True) and not _evaluating.get()
+    training: Any = _Mode(True)
 
-    @training.setter
-    def training(self, mode: bool) -> None:
-        self.__dict__["_training"] = bool(mode)
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if isinstance(mode := cls.__dict__.get("training"), bool):
+            cls.training = _Mode(mode)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         start = next_order()
@@ -231,6 +253,6 @@ def evaluated(function: Callable[..., Result], *args: Any) -> Result:
     It runs in a context of its own, so that however it ends, by Ctrl-C at any moment, every mode is as it was.
     """
     context = copy_context()
-    context.run(_evaluating.set, True)
+    context.run(_evaluating.set, {})
     result: Result = context.run(interpreted, interpreter().recording(False), function, *args)
     return result

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +93,7 @@ def fit(
     books = _Bookkeeping(training, data, held_out, named, hooks, checkpoint, generators_of(model, rng))
     bar = progress_bar(progress, epochs * len(batches), training.epoch * len(batches))
     step = CompiledStep(lambda a, b: loss(model(a), b), optimizer) if compiled else None
-    with books.kept(bar):
-        _learn(training, batches, epochs, schedule, step, books)
+    books.keep(bar, lambda: _learn(training, batches, epochs, schedule, step, books))
     return training.history
 
 
@@ -179,14 +177,13 @@ class _Bookkeeping:
         training.epoch = self.history.epochs
         self.started = time.perf_counter() - self.history.seconds
 
-    @contextlib.contextmanager
-    def kept(self, bar: Any) -> Iterator[None]:
-        """Around the loop: says in the history why it ended, and cleans up."""
+    def keep(self, bar: Any, learn: Callable[[], None]) -> None:
+        """Runs the loop, says in the history why it ended, and cleans up."""
         self.bar = bar
         self.interrupt = _Interrupt()
         try:
             with keeping_modes(self.training.model):
-                yield
+                learn()
             self.history.stopped = "all epochs done"
         except StopIteration as reason:
             self.history.stopped = str(reason) or "a callback ended it"
