@@ -32,6 +32,7 @@ class Interpreter:
     """Who is handed operations on tensors."""
 
     lines: Any = None  # what a trace has written
+    quick = False  # whether what it does with two tensors is what the unrolled way of operators does
 
     @property
     def records(self) -> bool:
@@ -55,6 +56,10 @@ class Interpreter:
         """The values of a tensor, for somebody who looks at them; `what` says who."""
         return t._data
 
+    def number(self, t: Operand, what: str) -> Any:
+        """The values of a tensor, for somebody who makes a number or a plain array of them without a word."""
+        return self.values(t, what)
+
     def detached(self, t: Operand) -> Any:
         """What stands for a tensor where no gradient flows: its values, as far as they are known."""
         return t._data
@@ -70,6 +75,8 @@ class Interpreter:
 
 class _Recorder(Interpreter):
     """Computes, and records what a gradient can flow through."""
+
+    quick = True
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         operand = None
@@ -149,6 +156,9 @@ class Around(Interpreter):
 
     def values(self, t: Operand, what: str = "the values of a tensor are asked for") -> Any:
         return self.inner.values(t, what)
+
+    def number(self, t: Operand, what: str) -> Any:
+        return self.inner.number(t, what)
 
     def detached(self, t: Operand) -> Any:
         return self.inner.detached(t)
