@@ -158,15 +158,15 @@ def test_the_digit_0_as_10():
 
 def test_labels_of_the_wrong_kind():
     scores = network()(X)
-    with pytest.raises(ValueError, match=r"labels contain 0\.5, .* Labels are whole numbers"):
+    with pytest.raises(ValueError, match=r"labels contain 0\.5, .* Labels must be whole numbers"):
         F.cross_entropy(scores, [0, 0.5, 1, 1])
-    with pytest.raises(ValueError, match=r"labels contain nan, .* Labels are whole numbers"):
+    with pytest.raises(ValueError, match=r"labels contain nan, .* Labels must be whole numbers"):
         F.cross_entropy(scores, [0, np.nan, 1, 1])
     with pytest.raises(TypeError, match=r"targets must be real numbers; got list of dtype <U3: .*np\.unique\(names"):
         F.cross_entropy(scores, ["cat", "dog", "dog", "cat"])
-    with pytest.raises(ValueError, match=r"\[0, 1\], got -1 to 1; labels -1 and 1 become \(y \+ 1\) / 2"):
+    with pytest.raises(ValueError, match=r"\[0, 1\], got -1 to 1; turn labels -1 and 1 into \(y \+ 1\) / 2"):
         F.binary_cross_entropy_with_logits(scores[:, 0], [-1, 1, 1, -1])
-    with pytest.raises(ValueError, match=r"\[0, 1\], got 0 to 2; labels of classes go to cross_entropy"):
+    with pytest.raises(ValueError, match=r"\[0, 1\], got 0 to 2; use cross_entropy for class labels"):
         F.binary_cross_entropy_with_logits(scores[:, 0], [0, 1, 2, 1])
     with pytest.raises(ValueError, match=r"got \(1, 4\); use labels\.reshape\(4\)"):
         F.cross_entropy(scores, [LABELS])
@@ -182,11 +182,10 @@ def test_one_hot_where_integers_are_expected_and_the_reverse():
     rows = tg.one_hot(LABELS, 2)
     assert F.cross_entropy(scores, rows).item() == F.cross_entropy(scores, LABELS).item()
     assert tg.accuracy(scores.numpy(), rows) == tg.accuracy(scores.numpy(), LABELS)
-    with pytest.raises(
-        ValueError, match=r"got \(4, 2\); rows that are one-hot already have labels rows\.argmax\(axis=1"
-    ):
+    message = r"got \(4, 2\); if these rows are one-hot already, their labels are rows\.argmax\(axis=1"
+    with pytest.raises(ValueError, match=message):
         tg.one_hot(rows, 2)
-    with pytest.raises(ValueError, match=r"got \(4, 3\); one-hot rows have a column for each of the model's 2 outputs"):
+    with pytest.raises(ValueError, match=r"got \(4, 3\); one-hot rows need one column for each of the model's 2 o"):
         F.cross_entropy(scores, tg.one_hot(LABELS, 3))
     with pytest.raises(ValueError, match=r"accuracy: one-hot rows of shape \(4, 3\) for predictions of shape \(4, 2\)"):
         tg.accuracy(scores.numpy(), tg.one_hot(LABELS, 3))
@@ -198,8 +197,8 @@ def test_one_hot_where_integers_are_expected_and_the_reverse():
 def test_probabilities_given_to_a_loss_of_logits():
     z = network()(X)
     message = (
-        r"binary_cross_entropy_with_logits got the output of sigmoid, and would squash it once more\. Pass the logits: "
-        r"take the Sigmoid layer out of the model while it learns, or use binary_cross_entropy$"
+        r"binary_cross_entropy_with_logits got the output of sigmoid, and would apply it a second time\. Pass "
+        r"the logits: leave the Sigmoid layer out of the model during training, or use binary_cross_entropy$"
     )
     h = F.sigmoid(z)
     with pytest.raises(ValueError, match=message):
@@ -219,8 +218,8 @@ def test_probabilities_given_to_a_loss_of_logits():
 def test_a_softmax_before_cross_entropy(compiled):
     net = network(Softmax())
     message = (
-        r"cross_entropy got the output of softmax, and would squash it once more\. Pass the logits: take the Softmax "
-        "layer out of the model while it learns$"
+        r"cross_entropy got the output of softmax, and would apply it a second time\. Pass the logits: leave the "
+        "Softmax layer out of the model during training$"
     )
     with pytest.raises(ValueError, match=message):
         tg.fit(
@@ -396,9 +395,7 @@ def test_batches_of_no_samples():
     empty, none = np.zeros((0, 2)), np.zeros(0, int)
     net = network()
     for loss, target in [(F.mse_loss, empty), (F.binary_cross_entropy_with_logits, empty), (F.cross_entropy, none)]:
-        with pytest.raises(
-            ValueError, match=rf"{loss.__name__}: the batch is empty \(shape .*\); its mean is not a num"
-        ):
+        with pytest.raises(ValueError, match=rf"{loss.__name__}: the batch is empty \(shape .*\), so it has no mean"):
             loss(net(empty), target)
     with pytest.raises(ValueError, match="accuracy: there are no samples"):
         tg.accuracy(empty, none)

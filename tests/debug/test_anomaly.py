@@ -78,7 +78,7 @@ def test_data_that_are_bad_already_are_said_to_be():
     X = np.array([[1.0, np.nan], [np.nan, np.inf]])
     with detect_anomaly(), pytest.raises(AnomalyError) as error:
         Dense(2, 3)(X)
-    assert "gave 6 NaN, because its argument 0 already holds 2 NaN and 1 infinity: look at where" in str(error.value)
+    assert "gave 6 NaN, because its argument 0 already holds 2 NaN and 1 infinity: find out" in str(error.value)
     assert "argument 0: shape (2, 2), float64, min 1, mean 1, max 1, 2 NaN and 1 infinity\n" in str(error.value)
 
 
@@ -197,9 +197,7 @@ def test_sums_and_seeds():
             AnomalyError, match=r"of a leaf of shape \(1,\) holds 1 infinity: the sum of 2 gradients overf"
         ):
             (x * np.float16(6e4) - np.float16(6e4) + x * np.float16(6e4)).sum().backward()
-        with pytest.raises(
-            AnomalyError, match=r"gradient of 'multiply' at .* holds 1 NaN: it was given so to backward"
-        ):
+        with pytest.raises(AnomalyError, match=r"gradient of 'multiply' at .* holds 1 NaN: backward\(\) was given it"):
             (x * 2).backward([np.nan])
 
 

@@ -43,6 +43,29 @@ def predicted(x: NDArray[np.float64]) -> Any:
     return net(x)
 
 
+# Activations and losses: a tensor gives a tensor, an array gives an array
+
+y: tg.Tensor = tg.relu(t)
+array: NDArray[Any] = tg.relu(a)
+assert_type(tg.sigmoid(t), tg.Tensor)
+assert_type(F.softplus(a), NDArray[Any])
+assert_type(F.log_sigmoid([0.0, 1.0]), NDArray[Any])
+assert_type(F.leaky_relu(t, 0.1), tg.Tensor)
+assert_type(F.softmax(t), tg.Tensor)
+assert_type(F.log_softmax(a, axis=0), NDArray[Any])
+assert_type(F.logsumexp(t, axis=(0,), keepdims=True), tg.Tensor)
+assert_type(F.dropout(t, 0.5, rng=0), tg.Tensor)
+assert_type(F.dropout(a, training=False), NDArray[Any])
+assert_type(F.linear(np.ones((2, 3)), t.reshape(3, 1)), tg.Tensor)
+assert_type(F.linear(np.ones((2, 3)), np.ones((3, 1)), np.ones(1)), NDArray[Any])
+assert_type(F.mse_loss(t, a), tg.Tensor)
+assert_type(F.binary_cross_entropy(F.sigmoid(t), [0, 1, 1], "sum"), tg.Tensor)
+assert_type(F.binary_cross_entropy_with_logits(t, a > 1), tg.Tensor)
+assert_type(tg.l2_penalty([t], 0.1, 8), tg.Tensor)
+of_arrays: np.floating[Any] = F.mse_loss(a, [1.0, 2.0, 4.0])
+F.mse_loss(np.tanh(a * t), a).backward()  # which NumPy calls an array
+assert_type(tg.one_hot([0, 2], 3, np.float32), NDArray[Any])
+
 # Modules
 
 
@@ -156,6 +179,17 @@ def softsign(x: Any) -> Any:
     return x / (1 + abs(x))
 
 
-tg.rule(softsign, lambda g, y, x: g / (1 + abs(x)) ** 2)
+tg.rule(softsign, lambda g, x: g / (1 + abs(x)) ** 2)
 signed: tg.Tensor = softsign(t)
 plain: NDArray[np.float64] = softsign(a)
+
+# Drawings
+
+
+def drawn(loss: tg.Tensor, folder: str) -> Path:
+    print(tg.explain(loss, model=net, max_rows=10), tg.draw_graph(loss, model=net, show=("values",), depth=0))
+    return tg.render_graph(loss, f"{folder}/loss.svg", model=net, show=["order"], direction="down", max_nodes=None)
+
+
+with tg.detect_anomaly():
+    F.cross_entropy(net(X), labels).backward()

@@ -1,1 +1,19 @@
-"""The engine: tensors that record what is done to them, and the walk back through the record."""
+"""The engine: tensors that record what is done to them, and the walk back through the record.
+
+READ THIS FIRST, in this order:
+
+1. `record.py`: what is recorded of an applied function, and which records lie behind one.
+2. `recording.py`: who is handed an operation: the recorder, nobody (`no_grad`), an observer, or a trace.
+3. `primitives.py`: the table: a function with its derivative rules, each of which names what it reads.
+4. `engine.py`: the walk back, which is the chain rule.
+5. `tensor.py`: `Tensor`, an array with its record and its gradient.
+6. `operators.py`: Python's operators, the methods of `ndarray`, and NumPy's protocols.
+7. `conversion.py`: which data tensors take. `broadcasting.py`: how broadcasting is undone. `inplace.py`: how changes in
+   place are noticed. `origin.py`: what a tensor was made of, for losses that compute from it instead. `call_site.py`:
+   the user's file and line.
+8. `transforms.py`: `grad`, `jacobian`, `hessian`, `vjp`, `hvp`. `gradcheck.py`: autograd against numerical gradients.
+
+It imports nothing else of the package. This is the ground on which the rest stands, from the ground up: `pages` and
+`random`; `autograd`; `rules`; `functional`; `nn`, `data` and `datasets`; `compiler`, `debug`, `storage` and `plots`;
+`optim` and `graph`; `training`. Nothing imports upwards.
+"""

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..autograd.broadcasting import sum_rows
 from ..functional.activations import _leaky_relu, _linear, _log_softmax, _mask, _softmax, _where_positive, relu, sigmoid
-from ..functional.losses import _binary_cross_entropy, _checked, _cross_entropy, _mse_loss, _rows_of_labels
+from ..functional.losses import _binary_cross_entropy, _cross_entropy, _mse_loss
+from ..functional.targets import _checked, _rows_of_labels
 from ..rules.elementwise import _astype, _clip, _where
 from ..rules.products import product
 from ..rules.shape import _broadcast_to, _getitem, _reshape, _transpose

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..functional.activations import _leaky_relu, _linear, _log_softmax, _softmax, relu, sigmoid, softplus
-from ..functional.losses import _checked, _rows_of_labels
+from ..functional.targets import _checked, _rows_of_labels
 from ..rules.products import product
 from ..rules.shape import _transpose
 from .derivation import Derivation

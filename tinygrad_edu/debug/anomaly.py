@@ -30,19 +30,20 @@ class AnomalyError(FloatingPointError):
 
 @contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Inside it, or in a function decorated with `@detect_anomaly()`, trouble is located, in this thread.
+    """Inside it, or in a function decorated with `@detect_anomaly()`, NaN and infinity are traced to where they came
+    from, in this thread.
 
     The first recorded operation that gives NaN, or infinity from finite inputs, raises `AnomalyError` (a
     `FloatingPointError`), and so does the first rule that gives such a gradient in a backward pass. The message names
-    the operation, the line that asked for it, the module, and what its inputs were like. Infinities that were given
-    (a mask of −inf) may pass as long as no NaN comes of them.
+    the operation, the line that asked for it, the module, and what its inputs were like. Infinities in the
+    inputs (a mask of −inf) are allowed as long as no NaN results from them.
 
-    Arrays that a record needs are read-only until it is released, so that a change in place raises NumPy's
-    `ValueError` where it happens; a change through a view from before raises `AnomalyError` in `backward()`. Views that
-    you take of such an array in the meantime stay read-only.
+    Arrays that a record needs are read-only until the record is released, so that a change in place raises NumPy's
+    `ValueError` where it happens. A change through a view that was taken earlier raises `AnomalyError` in `backward()`.
+    Views that you take of such an array in the meantime stay read-only.
 
-    A compiled step does not record: of it the loss and the gradients are checked, without the place. Outside, nothing
-    of this costs anything; inside, a step takes several times as long.
+    A compiled step does not record, so only its loss and its gradients are checked, and the error cannot name the
+    place. Inside, a step takes several times as long; outside, none of this costs anything.
 
     >>> x = tg.Tensor([1.0, 0.0], requires_grad=True)
     >>> with np.errstate(divide="ignore"), tg.detect_anomaly():  # doctest: +ELLIPSIS
@@ -97,13 +98,13 @@ def _check_output(record: Record, y: Any, values: Sequence[Any]) -> None:
     if bad:
         k = bad[0]
         raise AnomalyError(
-            f"{found}, because its argument {k}{_named(record, k)} already holds {_counted(*given[k])}: look at where "
-            f"that comes from, the data or what was computed without being checked{inputs}"
+            f"{found}, because its argument {k}{_named(record, k)} already holds {_counted(*given[k])}: find out "
+            f"where that comes from, the data or something that was computed without being checked{inputs}"
         )
     raise AnomalyError(
         f"{found} from finite inputs{inputs}\n"
-        f"Keep its inputs where '{record.primitive.name}' is finite: with losses of logits, log_softmax or np.where "
-        "before it, or with a smaller learning rate if it went well for some steps"
+        f"Keep its inputs where '{record.primitive.name}' is finite: use a loss that takes logits, log_softmax, or "
+        "np.where before it; or, if the first steps went well, a smaller learning rate"
     )
 
 
@@ -119,7 +120,7 @@ def _named(record: Record, k: int) -> str:
 
 
 def _module_path() -> str:
-    """The modules being called, as "Sequential.2.Dense": the outermost, the way to the innermost, and that."""
+    """The modules being called, as "Sequential.2.Dense": the outermost one, the path to the innermost, and that one."""
     modules: list[Module] = []
     frame: Any = sys._getframe(1)
     while frame is not None:
@@ -139,7 +140,7 @@ def _module_path() -> str:
 
 
 class _GradientCheck:
-    """One backward pass: told the gradient of each record and leaf, it knows which rules gave it."""
+    """Checks one backward pass: it is told the gradient of each record and leaf, and knows which rules gave it."""
 
     def __init__(self) -> None:
         self._sources: dict[Node, list[tuple[Record, tuple[Any, ...], Any]]] = {}
@@ -166,11 +167,13 @@ class _GradientCheck:
                             f"the backward of {_who(source)} gave {_counted(*counts)} for its argument "
                             f"{k}{_named(source, k)}\n  gradient that arrived: {describe(arrived)}"
                             + _kept(source, saved)
-                            + f"\nKeep its inputs where '{source.primitive.name}' has a finite derivative: np.where "
-                            "before it (after it is too late), or a small number added"
+                            + f"\nKeep its inputs where '{source.primitive.name}' has a finite derivative: use "
+                            "np.where before it (after it is too late), or add a small number"
                         )
         who = f"a leaf of shape {node.shape}" if node.__class__ is not Record else _who(node)
-        came = f"the sum of {len(sources)} gradients overflows there" if sources else "it was given so to backward()"
+        came = (
+            f"the sum of {len(sources)} gradients overflows there" if sources else "backward() was given it like that"
+        )
         return AnomalyError(f"the gradient of {who} holds {_counted(*_non_finite(g))}: {came}")
 
 
@@ -231,11 +234,11 @@ def describe(value: Any) -> str:
 
 
 def check_compiled(value: Any, gradients: Sequence[Any]) -> None:
-    """Raises if a compiled step, which has no operations to be told of, gave NaN or infinity."""
+    """Raises if a compiled step gave NaN or infinity; it records nothing, so there is no place to name."""
     for k, result in enumerate((value, *gradients)):
         if result is not None and any(counts := _non_finite(result)):
             what = "the loss" if k == 0 else f"the gradient of parameter {k - 1}, of shape {np.shape(result)},"
             raise AnomalyError(
-                f"{what} of a compiled step holds {_counted(*counts)}. Where that came from can be told only of "
-                "recorded operations: run this step without compiling"
+                f"{what} of a compiled step holds {_counted(*counts)}. To find out where that came from, "
+                "run this step without compiling: only recorded operations can be located"
             )

@@ -1,4 +1,4 @@
-"""Arrays that cannot be changed in place for as long as a record needs them: what `detect_anomaly` does to them."""
+"""Locks, with which `detect_anomaly` keeps arrays from being changed in place for as long as a record needs them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 class _Memory:
-    """One piece of memory: how many locks hold it, and the arrays over it that are writeable without those."""
+    """One piece of memory: how many locks hold it, and the arrays over it that would be writeable without them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -33,7 +33,7 @@ def _chain(array: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def _can_be_restored(owner: NDArray[Any]) -> bool:
-    """Whether NumPy will make `owner` writeable again: not where the memory is that of some foreign object."""
+    """Whether NumPy will make `owner` writeable again: not where the memory belongs to a read-only foreign object."""
     base: Any = owner.base
     if base is None:
         return True
@@ -81,7 +81,7 @@ def _unlock(array: NDArray[Any]) -> None:
 
 
 def note_view(array: Any) -> None:
-    """To be told of a new array, which may be a view of locked memory."""
+    """Is told of each new array: a view of locked memory becomes writeable with the rest."""
     if isinstance(array, np.ndarray) and array.base is not None and not array.flags.writeable:
         with _changing:
             memory = _locked.get(id(_chain(array)[0]))
@@ -100,7 +100,7 @@ class Lock:
         self._seen = [_fingerprint(a) for a in self._arrays]
 
     def changed(self) -> NDArray[Any] | None:
-        """One that was changed all the same: through a view from before the lock, or by a foreign owner."""
+        """An array that was changed in spite of the lock: through an earlier view, or by the memory's foreign owner."""
         return next((a for a, seen in zip(self._arrays, self._seen, strict=True) if _fingerprint(a) != seen), None)
 
     def release(self) -> None:

@@ -1,6 +1,11 @@
 """The functions that NumPy lacks: activations and losses. Conventionally `from tinygrad_edu import functional as F`.
 
 They take tensors (and record) or arrays (and give arrays), like NumPy's own.
+
+Read in this order: `activations.py` (relu to softmax, then linear and dropout), `targets.py` (the checks of targets
+and labels), `losses.py` (a prediction and a target to one number).
+
+May import `autograd`, `rules` and `random`.
 """
 
 from .activations import (
@@ -21,8 +26,8 @@ from .losses import (
     cross_entropy,
     l2_penalty,
     mse_loss,
-    one_hot,
 )
+from .targets import one_hot
 
 __all__ = [
     "binary_cross_entropy",

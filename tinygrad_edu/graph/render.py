@@ -9,9 +9,9 @@ edges. The frames around them are the modules that recorded them.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from ..autograd.tensor import Tensor, drawings
 from ..storage.atomic import replacing
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from ..nn.layers import Module
 
 FORMATS = ("svg", "png", "pdf", "dot", "html")
+
+
+class Options(TypedDict, total=False):
+    """What `draw_graph` can be told."""
+
+    model: Module | None
+    show: Collection[str]
+    direction: str
+    depth: int | None
+    max_nodes: int | None
 
 
 def draw_graph(
@@ -71,7 +81,7 @@ def draw_graph(
     return drawing.draw(found, names, direction)
 
 
-def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -> Path:
+def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Unpack[Options]) -> Path:
     """Writes the drawing that `draw_graph` makes with the same options to `path`, as svg, png, pdf, dot or html by the
     file's ending; returns the path.
 
@@ -97,7 +107,7 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Any) -
     return path
 
 
-def _content(output: Tensor, form: str, options: dict[str, Any]) -> bytes:
+def _content(output: Tensor, form: str, options: Mapping[str, Any]) -> bytes:
     from .dot import lay_out
 
     if form == "html":

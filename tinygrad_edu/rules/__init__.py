@@ -1,7 +1,14 @@
-"""The derivative table of NumPy's functions: one line of NumPy for each argument.
+"""The derivative table of NumPy's functions: for each argument one rule, a line of NumPy.
 
-Importing the package fills the table; the files are meant to be read. `g` is the gradient arriving at the output `y`;
-then come the arguments as they were.
+A rule is a vector–Jacobian product. It names what it reads: `g` is the gradient arriving at the output, `y` the output,
+and `x` (or `a` and `b`, or the function's own names) the arguments as they were. What a rule names is what a record
+keeps. Importing the package fills the table; the files are meant to be read.
+
+Read in this order: `elementwise.py` (arithmetic, exponentials, kinks), `shape.py` (reshape, join, index),
+`reductions.py` (sum, mean, max), `products.py` (matrix products, einsum), `movement.py` (functions that only move or
+repeat elements), `statistics.py` (made of the others), `linalg.py` (inverses and decompositions), `norms.py`.
+
+May import `autograd`.
 """
 
 from . import elementwise, linalg, movement, norms, products, reductions, shape, statistics

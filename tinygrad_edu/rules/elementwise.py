@@ -1,4 +1,4 @@
-"""Rules of functions that treat each element by itself. Broadcasting is undone by the engine.
+"""Rules of elementwise functions. Broadcasting is undone by the engine.
 
 Where a function has a kink, the rule gives PyTorch's subgradient: 0 for `abs` at 0, halves for a tie of two arguments,
 1 on both ends of `clip`'s interval.
@@ -29,11 +29,11 @@ rule(np.ldexp, lambda g, b: g * 2.0**b, None)
 
 
 def _one_less(a: Any, b: Any) -> Any:
-    """The exponent of the derivative of a ** b. At 0⁰ it is 0 instead of −1: b · a⁰ is 0, as it is all around."""
+    """The exponent b − 1 in the derivative of a ** b. At 0⁰ it is 0, not −1, so that b · a⁰ is 0, as all around."""
     if isinstance(b, int | float):
         return b - 1 if b else b
     if b.dtype.kind == "u":
-        b = b.astype(np.int64)  # in which 0 − 1 is not the largest number
+        b = b.astype(np.int64)  # as an unsigned number, 0 − 1 would be the largest one
     return np.where((a == 0) & (b == 0), 0, b - 1)
 
 
@@ -51,7 +51,7 @@ rule(np.hypot, lambda g, y, a: g * ratio(a, y), lambda g, y, b: g * ratio(b, y))
 
 
 def ratio(a: Any, y: Any) -> Any:
-    """a / y where |a| ≤ y, and 0 at y = 0 (the subgradient of a norm at its tip)."""
+    """a / y for |a| ≤ y, and 0 where y = 0 (a subgradient of a norm at 0)."""
     return a / np.where(y == 0, 1, y)
 
 
@@ -95,7 +95,7 @@ rule(np.degrees, lambda g: g * (180 / np.pi))
 
 @primitive
 def _sinc_derivative(x: Any, *, order: int) -> Any:
-    """The derivative of that order of sin(πx)/(πx): around 0 by its power series, elsewhere by Leibniz's rule."""
+    """The derivative of order `order` of sin(πx)/(πx): near 0 by its power series, elsewhere by Leibniz's rule."""
     u = np.pi * np.asarray(x, dtype=np.float64)
     near = np.abs(u) < 2
     n = np.arange(0, 60, 2)
@@ -121,7 +121,7 @@ rule(np.sinc, lambda g, x: g * _sinc_derivative(x, order=1))
 rule(np.absolute, lambda g, x: g * np.sign(x))
 rule(np.fabs, lambda g, x: g * np.sign(x))
 rule(np.copysign, lambda g, y, a: g * np.sign(a) * np.sign(y), lambda g: np.zeros_like(g))
-# As maximum and minimum, but a NaN loses against a number.
+# Like maximum and minimum, but of a number and a NaN the number is taken.
 rule(
     np.fmax,
     lambda g, a, b: np.where((a > b) | np.isnan(b), g, np.where(a == b, g / 2, 0)),
@@ -182,7 +182,7 @@ def _where(c: Any, a: Any, b: Any) -> Any:
 rule(_where, None, lambda g, c: np.where(c, g, 0), lambda g, c: np.where(c, 0, g))
 FUNCTIONS[np.where] = lambda condition, *branches: _where(condition, *branches) if branches else np.nonzero(condition)
 
-# Steps: the derivative is 0 wherever there is one.
+# Step functions: the derivative is 0 wherever it exists.
 
 for _step in (np.sign, np.floor, np.ceil, np.trunc, np.rint, np.fix):
     rule(_step, lambda g: np.zeros_like(g))

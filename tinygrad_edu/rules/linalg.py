@@ -2,8 +2,8 @@
 
 Formulas: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation"
 (2008); for the Cholesky factor I. Murray, "Differentiation of the Cholesky decomposition" (2016); for the
-pseudo-inverse Golub and Pereyra (1973). Decompositions of several factors are one primitive each, with the factors
-side by side in one array.
+pseudo-inverse Golub and Pereyra (1973). A decomposition into several factors is one primitive, which
+gives the factors side by side in one array.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
     largest = np.max(values, axis=-1, keepdims=True, initial=0)
     dropped = (values <= np.asarray(option(cutoff))[..., None] * largest) & (values > 1e-13 * largest)
     if np.any(dropped):
-        raise ValueError("pinv: there is no rule for tensors where rcond cuts off singular values that are not 0")
+        raise ValueError("pinv: there is no derivative rule where rcond cuts off singular values that are not 0")
     return _pinv(a, options={"rcond": cutoff})
 
 
 @primitive
 def _solve(a: Any, b: Any) -> Any:
-    """For matrices b."""
+    """The x with a x = b, for matrices b."""
     return np.linalg.solve(a, b)
 
 
@@ -72,7 +72,7 @@ def solve(a: Any, b: Any) -> Any:
 
 @primitive
 def _cofactors(a: Any) -> Any:
-    """det(a) a⁻ᵀ, which exists for singular matrices too: by the singular values, each the product of the others."""
+    """det(a) a⁻ᵀ, which exists for singular matrices too: each singular value becomes the product of the others."""
     u, s, vt = np.linalg.svd(a)
     n = s.shape[-1]
     others = np.prod(np.where(np.eye(n, dtype=bool), 1, s[..., None, :]), axis=-1)
@@ -82,9 +82,9 @@ def _cofactors(a: Any) -> Any:
 
 @primitive
 def _cofactors_slope(a: Any, direction: Any) -> Any:
-    """The derivative of the cofactors of `a` in a direction: the second derivative of the determinant, which is
-    a polynomial, also at singular matrices. In the bases of the singular vectors it needs products of all singular
-    values but two."""
+    """The derivative of the cofactors of `a` in a direction, so the second derivative of the determinant. As the
+    determinant is a polynomial, it exists for singular matrices too. In the bases of the singular vectors it needs the
+    products of all singular values but two."""
     u, s, vt = np.linalg.svd(a)
     n = s.shape[-1]
     own = np.eye(n, dtype=bool)
@@ -129,7 +129,7 @@ SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
 
 def _lower_part(x: Any) -> Any:
-    """NumPy reads the lower triangle only: the gradient of its symmetric reading, gathered there."""
+    """The gradient of a symmetric matrix of which NumPy reads only the lower triangle, gathered in that triangle."""
     return np.tril(x + x.mT) - np.tril(np.triu(x))
 
 
@@ -170,14 +170,14 @@ def _equal_values(values: Any, used: Any, function: str) -> Any:
     off = ~np.eye(values.shape[-1], dtype=bool)
     if np.any(equal & off & _arrives(used)):
         raise ValueError(
-            f"{function}: two values are equal (to rounding), and the gradient depends on their vectors, which then "
-            "have no derivative. The values alone can be differentiated once"
+            f"{function}: two values are equal (up to rounding), and the gradient depends on their vectors, which "
+            "have no derivative there. The values alone can be differentiated once"
         )
     return equal
 
 
 def _arrives(used: Any) -> Any:
-    """Where a gradient is more than the rounding of its other entries."""
+    """Where a gradient is larger than the rounding errors of its largest entries."""
     return abs(used) > 1e-12 * np.max(abs(used), initial=0)
 
 
@@ -224,10 +224,12 @@ def _svd(a: Any) -> Any:
 
 @on_values
 def _no_values(s: Any, gu: Any, gv: Any) -> Any:
-    """Which singular values are 0; those have no vectors, so no gradient must arrive at them."""
+    """Which singular values are 0; those have no vectors, so no gradient may arrive at them."""
     tiny = s <= 1e-13 * np.max(s, axis=-1, keepdims=True, initial=0)
     if np.any(tiny & (np.any(_arrives(gu), axis=-2) | np.any(_arrives(gv), axis=-2))):
-        raise ValueError("svd: a singular value is 0, and the gradient depends on its vectors, which then have none")
+        raise ValueError(
+            "svd: a singular value is 0, and the gradient depends on its vectors, which have no derivative"
+        )
     return tiny
 
 
@@ -253,7 +255,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     if hermitian:
         raise TypeError("svd: hermitian=True is not supported on tensors; use numpy.linalg.eigh")
     if compute_uv and full_matrices and m != n:
-        raise TypeError(f"svd: of shape {(m, n)} only full_matrices=False has a derivative")
+        raise TypeError(f"svd: a matrix of shape {(m, n)} has a derivative only with full_matrices=False")
     packed = _svd(a)
     if not compute_uv:
         return packed[..., m]
@@ -322,7 +324,7 @@ def _chained(arrays: list[Any], i: int, j: int, split: dict[tuple[int, int], int
     return np.dot(_chained(arrays, i, k, split), _chained(arrays, k + 1, j, split))
 
 
-# NumPy 2's names of the array standard
+# The names that NumPy 2 has from the array API standard
 
 
 def _last_two_first(function: Any, **defaults: Any) -> Any:

@@ -1,7 +1,7 @@
 """Functions that only move, repeat or drop elements.
 
-For all of them one mechanism: NumPy itself is asked, on the elements' numbers instead of their values, where each one
-goes, and the result is that selection of the elements. Its derivative is indexing's.
+One mechanism serves all of them: NumPy itself is called on the numbers of the elements instead of their values, which
+tells where each element goes. The result is that selection of the elements, so its derivative is that of indexing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
         bound = signature.bind(*args, **options)
         refuse(function, bound.arguments, "out", "order")
         sources: list[Any] = []
-        total = 1  # 0 is the number of what the function fills in by itself: zeros
+        total = 1  # 0 is the number of the zeros that the function fills in
 
         def numbered(x: Any) -> Any:
             nonlocal total
@@ -43,7 +43,7 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
         def selected(numbers: Any) -> Any:
             if isinstance(numbers, list):
                 return [selected(n) for n in numbers]
-            if not isinstance(numbers, Operand) and np.all(numbers):  # a symbol is not looked at
+            if not isinstance(numbers, Operand) and np.all(numbers):  # the values of a symbol cannot be looked at
                 return elements[numbers - 1]
             return np.concatenate([np.zeros(1, elements.dtype), elements])[numbers]
 
@@ -53,7 +53,7 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
 
 
 def _joined(sources: list[Any]) -> Any:
-    """All elements in one row, in the precision that NumPy gives them together."""
+    """All elements in one row, in the dtype that NumPy gives them together."""
     if len(sources) == 1:
         return np.ravel(sources[0])
     dtype = np.result_type(*(x.dtype if hasattr(x, "dtype") else x for x in sources))
@@ -93,7 +93,7 @@ def unique(
 ) -> Any:
     refuse(np.unique, {"axis": axis}, "axis")
     flags: Any = (True, return_inverse, return_counts)
-    _, first, *others = np.unique(np.asarray(plain(ar)), *flags)  # a symbol has no values, and says so
+    _, first, *others = np.unique(np.asarray(plain(ar)), *flags)  # raises for a symbol, which has no values
     values = np.ravel(ar)[first]
     rest = [first] * return_index + others
     return (values, *rest) if rest else values
@@ -128,7 +128,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = 
     return tuple(np.ravel(x)[numbers] for x, numbers in zip(xi, grid, strict=True))
 
 
-# Sorting is taking in the order that the values give.
+# Sorting takes the elements in the order of their values.
 
 
 @implements(np.sort)

@@ -35,7 +35,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     if len(axes) == 1:
         return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
     if len(axes) != 2:
-        raise ValueError(f"norm: a norm of order {ord} is over one or two axes, got shape {x.shape} and {axis=}")
+        raise ValueError(f"norm: a norm of order {ord} takes one or two axes, got shape {x.shape} and {axis=}")
     if ord in (None, "fro"):
         return _frobenius(x, axes, keepdims)
     rows, columns = axes

@@ -16,8 +16,9 @@ from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 
 
 def is_tall(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    """Whether BLAS is faster with (bᵀ aᵀ)ᵀ, for matrices of these shapes: where the product has many rows and few
-    columns. It is then laid out column by column, and so is what is computed from it element by element."""
+    """Whether BLAS computes (bᵀ aᵀ)ᵀ faster than a b for matrices of these shapes, as it does if the product has many
+    rows and few columns. The product is then laid out column by column, and so is what is computed from it element by
+    element."""
     return len(a) == len(b) == 2 and b[1] <= 64 and a[0] >= 4 * b[1] > 4
 
 
@@ -31,7 +32,7 @@ def product_into(out: Any, scratch: Any, a: Any, b: Any) -> None:
 
 @primitive(into=product_into)
 def product(a: Any, b: Any) -> Any:
-    """The product of (stacks of) matrices: both arguments have two axes at least."""
+    """The product of matrices, or of stacks of matrices: both arguments have at least two axes."""
     try:
         if is_tall(a.shape, b.shape):
             multiply = np.multiply if a.shape[1] == 1 else operator.matmul
@@ -75,7 +76,7 @@ def matmul(a: Any, b: Any) -> Any:
 
 @implements(np.tensordot, np.linalg.tensordot)
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
-    """The sum over pairs of axes: both brought to matrices, multiplied, and the result to its shape."""
+    """The sum over pairs of axes: both are reshaped to matrices and multiplied, and the product is reshaped."""
     if isinstance(axes, int | np.integer):
         chosen: Any = (range(-axes, 0), range(axes))
     else:
@@ -169,8 +170,8 @@ def _einsum(*operands: Any, subscripts: tuple[str, ...], output: str) -> Any:
 
 
 def _einsum_rule(i: int) -> Callable[..., Any]:
-    """The gradient of operand i: a sum of the same kind, of the arriving gradient and the other operands. Letters that
-    only operand i has were summed away there; along those its gradient is constant, and comes back at size 1."""
+    """The gradient of operand i: again an einsum, of the arriving gradient and the other operands. The axes of letters
+    that only operand i has were summed away; along those the gradient is constant, and comes back at size 1."""
 
     def vjp(g: Any, *operands: Any, subscripts: tuple[str, ...], output: str) -> Any:
         others = [k for k in range(len(operands)) if k != i]
@@ -204,10 +205,10 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
     letters = "".join(subscripts)
     single = sorted(c for c in set(letters) if letters.count(c) == 1 and c not in ellipsis)
     if arrow and dots and "..." not in output:
-        raise ValueError("einsum: the operands have dots for which the output says nothing")
+        raise ValueError("einsum: the operands have an ellipsis (...), so the output needs one, too")
     output = output.replace("...", ellipsis) if arrow else ellipsis + "".join(single)
     for k, s in enumerate(subscripts):
-        for c in dict.fromkeys(s):  # a letter twice in one operand is its diagonal
+        for c in dict.fromkeys(s):  # a letter that an operand has twice means its diagonal
             while s.count(c) > 1:
                 first, second = s.index(c), s.rindex(c)
                 if np.shape(arrays[k])[first] != np.shape(arrays[k])[second]:
@@ -219,7 +220,7 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
 
 
 def _einsum_arguments(operands: tuple[Any, ...]) -> tuple[str, list[Any]]:
-    """Subscripts as text; NumPy also takes them as lists of numbers behind each operand."""
+    """Subscripts as text; NumPy also takes them as lists of numbers after each operand."""
     if isinstance(operands[0], str):
         return operands[0], list(operands[1:])
     lists = [list(x) for x in operands[1::2]] + ([list(operands[-1])] if len(operands) % 2 else [])
@@ -252,13 +253,13 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
 @implements(np.correlate)
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     a, v = np.atleast_1d(a), np.atleast_1d(v)
-    if np.size(v) > np.size(a):  # NumPy exchanges them and turns the result round
+    if np.size(v) > np.size(a):  # NumPy exchanges the two and reverses the result
         return correlate(v, a, mode)[::-1]
     return _part(_convolve(a, v[::-1]), np.size(a), np.size(v), mode)
 
 
 def _part(full: Any, n: int, m: int, mode: Any) -> Any:
-    """What `mode` asks for of the full convolution of n and m numbers."""
+    """The part of the full convolution of n and m numbers that `mode` asks for."""
     n, m = max(n, m), min(n, m)
     parts = {"full": (0, n + m - 1), "same": ((m - 1) // 2, n), "valid": (m - 1, n - m + 1)}
     if mode not in parts:

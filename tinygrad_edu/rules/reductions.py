@@ -1,6 +1,6 @@
 """Rules of functions that reduce axes.
 
-A gradient comes back along the reduced axes at size 1; the engine repeats it.
+A rule gives the gradient with the reduced axes at size 1; the engine repeats it along those.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _unless_flat(y: Any, x: Any, axis: Any, keepdims: Any) -> Any:
 
 
 def _shares(x: Any, y: Any, axis: Any) -> Any:
-    """For each element its share of the extremum `y`: elements that tie share evenly, and so do NaNs."""
+    """The share of each element in the extremum `y`: tied elements share evenly, and so do NaNs."""
     chosen = (x == y) | (x != x)
     return (chosen / np.sum(chosen, axis=axis, keepdims=True)).astype(y.dtype)
 
@@ -76,9 +76,10 @@ for _extremum in (np.max, np.min):
 
 
 def _products_of_others(x: Any, axis: int) -> Any:
-    """For each element the product of all others along `axis`: by multiplication only, so zeros do no harm.
+    """For each element the product of all others along `axis`, without a division, so zeros do no harm.
 
-    Pairs are multiplied, the problem of half the size is solved, and each half of a pair takes its sibling's factor.
+    Elements are multiplied in pairs, the problem of half the size is solved, and each element of a pair takes the other
+    one as a further factor.
     """
     x = np.moveaxis(x, axis, -1)
     levels = []

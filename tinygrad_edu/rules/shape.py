@@ -1,4 +1,4 @@
-"""Rules of functions that move elements about: shapes, joining, indexing."""
+"""Rules of functions that rearrange elements: reshaping, joining, indexing."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ rule(_reshape, lambda g, x_shape, *, shape, order: np.reshape(g, x_shape, order=
 @implements(np.reshape)
 def reshape(a: Any, shape: Any = None, order: Any = "C", *, copy: bool | None = None) -> Any:
     refuse(np.reshape, {"copy": copy}, "copy")
-    if order == "A":  # Fortran's order where the values lie in it
-        values = np.asarray(plain(a))  # a symbol has no layout, and says so
+    if order == "A":  # Fortran's order if the values are stored in it
+        values = np.asarray(plain(a))  # raises for a symbol, which has no layout
         order = "F" if values.flags.fnc else "C"
     if order not in ("C", "F"):
         raise ValueError(f"reshape: order must be 'C', 'F' or 'A', not {order!r}")
@@ -114,7 +114,7 @@ rule(_transpose, lambda g, *, axes: np.transpose(g, tuple(map(axes.index, range(
 
 def _permuting(function: Callable[..., Any]) -> Callable[..., Any]:
     def permute(a: Any, *args: Any, **options: Any) -> Any:
-        # Axis k of the stand-in has size k, so the shape of what NumPy makes of it is the permutation.
+        # Axis k of the stand-in has size k, so the shape that NumPy gives it is the permutation.
         return _transpose(a, axes=function(np.empty(range(a.ndim)), *args, **options).shape)
 
     return permute
@@ -127,7 +127,7 @@ for _function in (np.transpose, np.swapaxes, np.moveaxis, np.rollaxis):
 
 
 def _add_at(array: Any, g: Any, *, index: Any) -> None:
-    """What `_scatter` would add to `array`, added in place: a loop over samples stays linear in their number."""
+    """Adds to `array` in place what `_scatter` would give, so that a loop over samples takes linear time."""
     if _is_basic(index):
         array[index] += g
     else:
@@ -169,7 +169,7 @@ def getitem(a: Any, index: Any) -> Any:
 
 
 def _frozen(index: Any) -> Any:
-    """The index with its arrays copied: what they hold later is not what was selected."""
+    """The index with its arrays copied, since the user may change them before the rule reads them."""
     if isinstance(index, tuple):
         return tuple(_frozen(i) for i in index)
     return index.copy() if isinstance(index, np.ndarray) else copy.deepcopy(index) if isinstance(index, list) else index

@@ -107,12 +107,12 @@ def quantile(
     ordered = np.sort(rows, axis=-1)
     low, high = ordered[..., below], ordered[..., np.minimum(below + 1, rows.shape[-1] - 1)]
     part = (place - below).astype(a.dtype)
-    start, end = np.where(part == 0, 0, low), np.where(part == 0, 0, high)  # where the place is a number's own, that
+    start, end = np.where(part == 0, 0, low), np.where(part == 0, 0, high)  # exactly at a number, that number
     result = np.where(part == 0, low, start + (end - start) * part)
     broken = np.any(np.isnan(rows), axis=-1)
     if np.any(broken):
         result = np.where(broken.reshape(broken.shape + (1,) * place.ndim), np.nan, result)
-    if place.ndim:  # the places come first
+    if place.ndim:  # the axes of q come first
         result = np.moveaxis(result, range(-place.ndim, 0), range(place.ndim))
     shape = [1 if k in axes else n for k, n in enumerate(a.shape)]
     return np.reshape(result, (*place.shape, *shape)) if _keep(keepdims) else result
@@ -184,8 +184,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
 
 
 def _slopes(f: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
-    """NumPy's finite differences along an axis: a sum of up to five neighbours, for whose coefficients NumPy is asked
-    by giving it combs of ones so wide apart that no two fall into one sum."""
+    """NumPy's finite differences along an axis. Each is a weighted sum of up to five neighbours; the weights are found
+    by giving NumPy combs of ones, so far apart that no two ones fall into the same sum."""
     n, width = f.shape[axis], 5
     here = np.arange(n)
     total: Any = 0
@@ -198,7 +198,7 @@ def _slopes(f: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
             coefficients[hits] = np.gradient(comb, spacing, edge_order=edge_order)[hits]
         shape = [1] * f.ndim
         shape[axis] = n
-        neighbours = f[_along(axis, f.ndim, np.clip(here + offset, 0, n - 1))]  # those out of range weigh nothing
+        neighbours = f[_along(axis, f.ndim, np.clip(here + offset, 0, n - 1))]  # those out of range have weight 0
         weights = np.reshape(coefficients, shape)
-        total = total + np.where(weights == 0, 0, weights * neighbours)  # a NaN next door but one is no neighbour
+        total = total + np.where(weights == 0, 0, weights * neighbours)  # 0 · NaN is NaN
     return total

@@ -1,0 +1,163 @@
+"""The checks of what a prediction is compared with (targets and labels), and the count that a loss is divided by."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from ..autograd.conversion import numbers, shape_of
+from ..autograd.operators import on_values
+from ..autograd.tensor import Tensor
+from .activations import Scratch, new_array
+
+# Targets of the prediction's shape
+
+
+def _values_of(loss: str, target: Any) -> Any:
+    return numbers(f"{loss}: targets must be", target)
+
+
+def _target(loss: str, prediction: Any, target: Any, low: float = -np.inf, high: float = np.inf) -> Any:
+    """The target in the prediction's precision; refuses one of another shape."""
+    if not (isinstance(target, Tensor) and target.requires_grad):
+        checked = _checked(target, loss=loss, low=low, high=high, dtype=prediction.dtype)
+        # A tensor stays itself, so that it keeps its name, unless a trace has written down the check.
+        if isinstance(checked, Tensor) or not (isinstance(target, Tensor) and target.dtype == prediction.dtype):
+            target = checked
+    shapes = shape_of(prediction), shape_of(target)
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"{loss}: prediction {shapes[0]} and target {shapes[1]} must have the same shape"
+            + _advice_on_shapes(*shapes)
+        )
+    return target
+
+
+def _advice_on_shapes(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+    if math.prod(prediction) == math.prod(target):
+        return f"; use target.reshape{prediction}"
+    if len(prediction) == 2 and target in ((prediction[0],), (prediction[0], 1)):
+        return f"; if these are labels, use one_hot(target, {prediction[1]}) or cross_entropy"
+    return ""
+
+
+@on_values
+def _checked(target: Any, *, loss: str, low: float, high: float, dtype: Any) -> Any:
+    """The target's values as `dtype`; refuses values that are not numbers from `low` to `high`."""
+    values = _values_of(loss, target)
+    if values.size and not (np.min(values) >= low and np.max(values) <= high):
+        if np.isfinite(low):
+            span = f"{np.min(values):.4g} to {np.max(values):.4g}"
+            advice = (
+                "turn labels -1 and 1 into (y + 1) / 2" if np.min(values) < 0 else "use cross_entropy for class labels"
+            )
+            raise ValueError(f"{loss}: targets must lie in [{low:g}, {high:g}], got {span}; {advice}")
+        raise ValueError(f"{loss}: the target contains NaN")
+    return values.astype(dtype, copy=False)
+
+
+def _count(loss: str, reduction: str, shape: tuple[int, ...]) -> int:
+    """What a loss over an array of `shape` is divided by."""
+    if reduction not in ("mean", "sum", "batchmean"):
+        raise ValueError(f"{loss}: reduction must be 'mean', 'sum' or 'batchmean', not {reduction!r}")
+    if reduction == "sum":
+        return 1
+    count = math.prod(shape if reduction == "mean" else shape[:1])
+    if not count:
+        raise ValueError(f"{loss}: the batch is empty (shape {shape}), so it has no mean")
+    return count
+
+
+# Labels of classes
+
+
+def _rows_of_labels(labels: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Labels as rows of probabilities; refuses labels that are not possible."""
+    rows = np.empty(shape, dtype)
+    rows_into(rows, new_array, labels, shape=shape, dtype=dtype)
+    return rows
+
+
+def rows_into(out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...], dtype: Any) -> None:
+    m, k = shape
+    given = _values_of("cross_entropy", labels)
+    if given.shape == shape and k > 1:
+        sums = np.sum(given, axis=1)
+        bad = np.flatnonzero((np.abs(sums - 1) > 1e-5) | np.any(given < 0, axis=1) | np.isnan(sums))
+        if len(bad):
+            raise ValueError(
+                "cross_entropy: labels of the same shape as the logits must be rows of probabilities, but row "
+                f"{bad[0]} is {given[bad[0]]}, which sums to {sums[bad[0]]:.6g}"
+            )
+        np.copyto(out, given)
+        return
+    if given.shape not in ((m,), (m, 1)):
+        advice = f"; use labels.reshape({m})" if given.size == m else ""
+        if given.shape[:1] == (m,) and given.ndim == 2:
+            advice = f"; one-hot rows need one column for each of the model's {k} outputs"
+        raise ValueError(
+            f"cross_entropy: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
+            f"got {given.shape}{advice}"
+        )
+    is_class = np.equal(given.reshape(m, 1), np.arange(k), out=scratch(0, out, bool))
+    if np.count_nonzero(is_class) != m:
+        _classes(given, k)  # says which label is not a class
+    np.copyto(out, is_class)
+
+
+_rows_of_labels.into = rows_into  # type: ignore[attr-defined]
+_rows_of = on_values(_rows_of_labels)
+
+
+def one_hot(labels: Tensor | ArrayLike, num_classes: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    """The array (m, num_classes) with a 1 at each label, 0 elsewhere, for integer labels of shape (m,) or (m, 1).
+
+    Raises `ValueError` for labels of another shape, or that are not whole numbers from 0 to num_classes − 1.
+
+    >>> tg.one_hot([2, 0], 3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
+    """
+    rows: NDArray[Any] = one_hot_rows(labels, num_classes, dtype)
+    return rows
+
+
+@on_values
+def one_hot_rows(labels: Any, num_classes: int, dtype: Any) -> Any:
+    given = _values_of("one_hot", labels)
+    if given.ndim != 1 and given.shape[1:] != (1,):
+        advice = "; if these rows are one-hot already, their labels are rows.argmax(axis=1)" if given.ndim == 2 else ""
+        raise ValueError(f"one_hot: labels must have shape (m,) or (m, 1), got {given.shape}{advice}")
+    classes = _classes(given, num_classes)
+    rows = np.zeros((len(classes), num_classes), dtype)
+    rows[np.arange(len(classes)), classes] = 1
+    return rows
+
+
+def _classes(labels: Any, num_classes: int) -> Any:
+    """Labels as a row of indices; refuses labels that are not classes."""
+    classes = labels.reshape(-1)
+    unsigned = classes.view(classes.dtype.str.replace("i", "u"))  # read so, −1 is larger than every class
+    if classes.dtype.kind == "f" or np.maximum.reduce(unsigned, initial=0) >= num_classes:
+        wrong = classes[~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes)))]
+        if len(wrong):
+            raise ValueError(
+                f"labels contain {wrong[0]}, but there are {num_classes} classes (0 to {num_classes - 1})."
+                + _advice_on(wrong, num_classes)
+            )
+    return classes if classes.dtype.kind in "iu" else classes.astype(np.intp)
+
+
+def _advice_on(wrong: Any, num_classes: int) -> str:
+    if num_classes == 10 and wrong[0] == 10:
+        return " ex4's files store the digit 0 as 10: use y % 10."
+    if num_classes == 1:
+        return " For two classes and one score use binary_cross_entropy_with_logits."
+    if not np.array_equal(wrong, np.floor(wrong)):
+        return " Labels must be whole numbers."
+    if np.all(wrong == num_classes):
+        return f" If they count from 1, use labels - 1. For {num_classes + 1} classes, give the model as many outputs."
+    return " Number the classes from 0: np.unique(labels, return_inverse=True)[1]."
