@@ -184,7 +184,7 @@ FUNCTIONS[np.where] = lambda condition, *branches: _where(condition, *branches) 
 
 # Step functions: the derivative is 0 wherever it exists.
 
-for _step in (np.sign, np.floor, np.ceil, np.trunc, np.rint, np.fix):
+for _step in (np.sign, np.floor, np.ceil, np.trunc, np.rint, *filter(None, [getattr(np, "fix", None)])):  # fix goes
     rule(_step, lambda g: np.zeros_like(g))
 rule(np.round, lambda g, *, decimals=0: np.zeros_like(g))
 FUNCTIONS[np.around] = FUNCTIONS[np.round]
