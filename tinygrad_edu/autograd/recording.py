@@ -111,8 +111,12 @@ class _Recorder(Interpreter):
         return t
 
 
+_FLOATS = {float, *(np.dtype(c) for c in np.typecodes["Float"])}
+
+
 class _Computer(Interpreter):
-    """Computes. Small integers become int64, so that arithmetic on a uint8 image does not wrap around."""
+    """Computes. Small integers among themselves become int64, so that arithmetic on a uint8 image does not wrap
+    around; beside floats they are what they are for NumPy."""
 
     @property
     def records(self) -> bool:
@@ -122,7 +126,7 @@ class _Computer(Interpreter):
         operand = next(a for a in (*args, *options.values()) if isinstance(a, Operand))
         args, options = primitive.bind(args, options)
         values = [a._data if isinstance(a, Operand) else constant_value(a) for a in args]
-        if not primitive.moves:
+        if not primitive.moves and not any(getattr(v, "dtype", v.__class__) in _FLOATS for v in values):
             values = [widened(v) for v in values]
         t = operand._made(primitive.forward(*values, **options), None)
         if primitive.marks_origin or primitive.moves:
