@@ -159,7 +159,7 @@ def test_what_a_rule_may_name():
     assert x.grad.tolist() == [3, 4] and f.grad.tolist() == [1, 2]
     assert scaled(x, 2.0, shift=0.0).record.saved == (None, None, 2.0)  # the rule for x reads the factor alone
     for wrong, said in [
-        (lambda g, z: g, "nothing is called 'z'. A rule reads, beside the arriving gradient"),
+        (lambda g, z: g, "nothing is called 'z'. After the arriving gradient, a rule may name x, factor"),
         (lambda g, shift: g, "options are keyword-only"),
         (lambda g, x_mean: g, "nothing is called 'x_mean'"),
     ]:

@@ -133,7 +133,7 @@ class TestUsersPrimitives:
             return x * 2
 
         rule(forgetful, lambda g, y, x: None)
-        with pytest.raises(TypeError, match=r"rule gave .*None.*, which is no gradient"):
+        with pytest.raises(TypeError, match=r"rule gave .*None.*, which is not a gradient"):
             forgetful(Tensor([1.0], True)).backward()
 
         @primitive

@@ -84,7 +84,7 @@ def test_the_edge_of_the_domain():
 
 
 def test_functions_that_cannot_be_checked():
-    with pytest.raises(ValueError, match=r"another value each time.*dropout"):
+    with pytest.raises(ValueError, match=r"a different value each time.*dropout"):
         gradcheck(lambda x: F.dropout(x, 0.5), np.ones(20))
     with pytest.raises(TypeError, match="must give one tensor, array or number, not tuple"):
         gradcheck(lambda x: (x, x), np.ones(2))

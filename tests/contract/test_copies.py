@@ -143,7 +143,7 @@ def test_what_belongs_to_one_model_is_refused(duplicate):
     step(X, Y)
     for thing, said in [
         (step, r"a compiled step is not copied or pickled.*copy\.deepcopy\(\(model, optimizer\)\).*compile_step"),
-        (derived, r"a derivation is not copied or pickled.*\.source"),
+        (derived, r"a derivation cannot be copied or pickled.*\.source"),
     ]:
         with pytest.raises(TypeError, match=said):
             duplicate(thing)

@@ -89,7 +89,7 @@ def test_parameters_that_no_gradient_reached():
     frozen.requires_grad = False
     message = (
         r"SGD\.step\(\): no gradient reached 2 of 4 parameters: number 1, 'u' of shape \(3,\); number 3, of shape "
-        r"\(1, 1\)\. Is a layer left out of forward\(\), .*What shall not learn is frozen by requires_grad = False"
+        r"\(1, 1\)\. Is a layer left out of forward\(\), .*Freeze parameters that should not be trained \(p\.req"
     )
     (w * 2).sum().backward()
     with pytest.warns(UserWarning, match=message) as caught:
@@ -125,7 +125,7 @@ def test_a_forgotten_zero_grad(backwards):
     backward()
     message = (
         r"SGD\.step\(\): the gradients were added to those that the last step\(\) had used already\. Call "
-        r"optimizer\.zero_grad\(\) before backward\(\) in each step; where several backward\(\) shall be summed, "
+        r"optimizer\.zero_grad\(\) before backward\(\) in each step; to sum several backward\(\), call it "
         "before the first"
     )
     with pytest.warns(UserWarning, match=message) as caught:
@@ -300,7 +300,7 @@ def test_an_optimiser_made_before_a_layer_was_replaced():
     net.layers[0] = Dense(2, 3)
     optimizer.zero_grad()
     F.cross_entropy(net(X), LABELS).backward()
-    message = "does not depend on these parameters: make the optimiser of those that the model has now"
+    message = "does not depend on these parameters: make the optimiser from the model's current parameters"
     with pytest.raises(RuntimeError, match=message):
         optimizer.step()
 
@@ -612,7 +612,7 @@ def test_single_numbers_where_rows_are_expected():
         tg.Batches(X, 1.0, batch_size=2)
     for p in net.parameters():
         p.requires_grad = False
-    with pytest.raises(TypeError, match=r"nothing to differentiate\. Are all frozen\?"):
+    with pytest.raises(TypeError, match=r"nothing to differentiate\. Are all of them frozen\?"):
         fit(X, Y, compiled=True)
 
 

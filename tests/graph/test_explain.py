@@ -41,7 +41,7 @@ def test_how_many_rows():
     assert len(explain(x, max_rows=None).splitlines()) == 122
     assert len(explain(x).splitlines()) < 102
     for rows in (0, -3, "a", 2.5):
-        with pytest.raises(ValueError, match=f"explain: max_rows={rows!r}: a whole number of at least 1, or None"):
+        with pytest.raises(ValueError, match=f"explain: max_rows={rows!r} must be a whole number of at least 1, or N"):
             explain(x, max_rows=rows)
 
 

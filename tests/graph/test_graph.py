@@ -214,24 +214,24 @@ def test_what_is_shown():
         assert text in draw_graph(loss, model=net, show={name}).source and text not in plain, name
         assert text in draw_graph(loss, model=net, show=name).source
     assert "rankdir=LR" in plain and "rankdir=TB" in draw_graph(loss, direction="down").source
-    with pytest.raises(ValueError, match=r"show=\['shapes'\]; known are dtypes, values, gradients, formulas, order"):
+    with pytest.raises(ValueError, match=r"show=\['shapes'\]; choose from dtypes, values, gradients, formulas, order"):
         draw_graph(loss, show=["shapes", "values"])
     with pytest.raises(TypeError, match="draw_graph: show=3; pass a tuple of some of dtypes, values"):
         draw_graph(loss, show=3)
-    with pytest.raises(TypeError, match=r"model=3 is no module, .* pass the Module that computed this"):
+    with pytest.raises(TypeError, match=r"model=3 is not a module: pass the Module that computed this"):
         draw_graph(loss, model=3)
-    with pytest.raises(TypeError, match=r"model=<class .*Dense'> is no module"):
+    with pytest.raises(TypeError, match=r"model=<class .*Dense'> is not a module"):
         draw_graph(loss, model=Dense)
-    with pytest.raises(ValueError, match=r"show=\[\['values'\]\]; known are dtypes"):
+    with pytest.raises(ValueError, match=r"show=\[\['values'\]\]; choose from dtypes"):
         draw_graph(loss, show=[["values"]])
-    with pytest.raises(ValueError, match=r"direction=\[\]; known are right, down"):
+    with pytest.raises(ValueError, match=r"direction=\[\]; choose from right, down"):
         draw_graph(loss, direction=[])
     assert draw_graph(loss, depth=np.int64(0), max_nodes=np.int64(3)).source == draw_graph(
         loss, depth=0, max_nodes=3).source  # fmt: skip
     for depth in (-1, "all", 0.5, True):
-        with pytest.raises(ValueError, match=f"depth={depth!r}: modules are counted from the outermost, 0, in whole"):
+        with pytest.raises(ValueError, match=f"depth={depth!r} must be a whole number: 0 is the depth of the o"):
             draw_graph(loss, depth=depth)
-    with pytest.raises(ValueError, match="direction='up'; known are right, down"):
+    with pytest.raises(ValueError, match="direction='up'; choose from right, down"):
         draw_graph(loss, direction="up")
 
 
@@ -403,16 +403,16 @@ def test_other_endings(tmp_path):
 def test_values_that_are_not_those_of_the_computation_are_said_to_be():
     net = Sequential(Dense(2, 1, init="zeros"))
     loss = (net(np.ones((1, 2))) ** 2.0).sum()
-    said = "values of now, which may be newer than the computation: 0.weight, 0.bias"  # no rule reads them
+    said = "current values, which may be newer than the computation: 0.weight, 0.bias"  # no rule reads them
     assert said in draw_graph(loss, model=net, show="values").source
     assert said not in draw_graph(loss, model=net).source
     assert "of shape" not in draw_graph(Tensor([1.0]), show="values").source  # nothing was computed with it
     x = Tensor([3.0], requires_grad=True, name="x")
     square = x * x
-    assert "values of now" not in draw_graph(square, show="values").source
+    assert "current values" not in draw_graph(square, show="values").source
     x.data = x.data + 1  # the record keeps what it saw
     source = draw_graph(square, show="values").source
-    assert "[3.]" in source and "values of now" not in source
+    assert "[3.]" in source and "current values" not in source
     y = Tensor([3.0], requires_grad=True, name="y")
     square = y * y
     y.data -= 1
@@ -444,5 +444,5 @@ def test_what_cannot_be_written_and_what_a_page_has_no_choice_of(tmp_path):
     with pytest.raises(IsADirectoryError, match=r"render_graph: '.*folder.dot' cannot be written: .*irectory"):
         render_graph(loss, tmp_path / "folder.dot")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.dot"]
-    with pytest.raises(TypeError, match="the page shows all that there is; leave out show="):
+    with pytest.raises(TypeError, match="the page shows everything; leave out show="):
         render_graph(loss, tmp_path / "page.html", show="values")

@@ -146,7 +146,7 @@ def test_numbers_that_json_has_no_word_for():
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(ValueError, match="direction='up'; known are right, down"):
+    with pytest.raises(ValueError, match="direction='up'; choose from right, down"):
         page.render(scalar(), direction="up")
     with pytest.raises(TypeError, match="got ndarray"):
         page.render(np.ones(2))

@@ -119,7 +119,7 @@ def test_initialisers():
     assert not Dense(3, 2, init="zeros").weight.data.any()
     np.testing.assert_array_equal(Dense(3, 2, init=lambda shape, rng: np.full(shape, 7.0)).weight.data, 7)
     assert set(INITIALIZERS) == {"glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "zeros"}
-    with pytest.raises(ValueError, match=r"no initialiser 'xavier'; there are glorot_uniform"):
+    with pytest.raises(ValueError, match=r"unknown initialiser 'xavier'; choose from glorot_uniform"):
         Dense(3, 2, init="xavier")
     with pytest.raises(ValueError, match=r"gave shape \(2,\), expected \(3, 2\)"):
         Dense(3, 2, init=lambda shape, rng: np.ones(2))

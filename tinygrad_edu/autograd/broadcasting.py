@@ -27,8 +27,8 @@ rule(sum_rows, lambda g, x_shape: np.broadcast_to(g, x_shape))
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
-    """`g` brought to `shape`: summed over the axes that broadcasting added or stretched, repeated along those that a
-    reduction left at size 1."""
+    """Sums `g` over the axes that broadcasting added or stretched, and repeats it along those that a reduction left at
+    size 1, so that it has `shape`."""
     added = g.ndim - len(shape)
     if added == 1 and g.ndim == 2 and g.shape[1:] == shape and g.dtype.char in "fd":
         return sum_rows(g)  # a bias

@@ -47,7 +47,7 @@ def warn_user(message: str) -> None:
 
 @contextmanager
 def record_positions() -> Iterator[None]:
-    """Inside it, every operation that is recorded in this thread keeps the file and the line that asked for it, for
+    """Inside it, each operation recorded in this thread keeps the file and the line of the code that called it, for
     drawings and for `explain`.
 
     >>> with tg.record_positions():

@@ -1,4 +1,4 @@
-"""Which data tensors take, and as what."""
+"""Which data a tensor accepts, and how it is converted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ADVICE["S"] = _ADVICE["U"]
 
 
 def as_array(values: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """`np.asarray(values)`, without the kinds of arrays that mean something else by it."""
+    """`np.asarray(values)`, but refuses array types with another meaning (masked arrays, matrices)."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(
             "a masked array would lose its mask here; fill it first (.filled(value)), or leave out the rows with holes"
@@ -62,7 +62,7 @@ def numeric(data: Any, dtype: DTypeLike | None) -> Any:
 
 
 def constant_value(value: Any) -> Any:
-    """An operand that is no tensor, checked; Python numbers stay as they are, since they leave float32 alone."""
+    """Checks an operand that is not a tensor; Python numbers stay as they are, because they leave float32 alone."""
     if value.__class__ is float or value.__class__ is int or value is None:
         return value
     if value.__class__ is np.ndarray or isinstance(value, np.generic):

@@ -78,11 +78,11 @@ def pullback(
 
 
 def _nobody() -> None:
-    """Nobody looks on."""
+    """The default: nobody watches the gradients."""
 
 
 def _settled(gradients: dict[Node, Any], owned: set[Node], seen: Seen) -> dict[Node, Any]:
-    """What has arrived at the ends of the walk, each array copied unless it belongs to nobody else."""
+    """The gradients at the ends of the walk; an array is copied unless nobody else holds it."""
     for node, g in gradients.items():
         if seen is not None:
             seen(node, g)
@@ -124,10 +124,10 @@ def _refuse_changed(record: Record, saved: tuple[Any, ...]) -> None:
 
 
 def _fitted(g: Any, node: Node, new: bool) -> tuple[Any, bool]:
-    """`g` in the shape and precision of the node whose gradient it is, and whether that is an array of nobody else."""
+    """`g` in the shape and precision of the node whose gradient it is, and whether nobody else holds that array."""
     fitted = g if hasattr(g, "shape") else np.asarray(g)
     if fitted.dtype.kind not in "fiub":
-        raise TypeError(f"a derivative rule gave {g!r}, which is no gradient")
+        raise TypeError(f"a derivative rule gave {g!r}, which is not a gradient")
     if fitted.shape != node.shape:
         fitted = unbroadcast(fitted, node.shape)
     if fitted.dtype != node.dtype:

@@ -166,8 +166,8 @@ class _Value:
             first, second = _values(function()), _values(function())
         if not np.array_equal(first, second, equal_nan=True):
             raise ValueError(
-                "the function gives another value each time it is called (dropout? random numbers?), so it cannot be "
-                "compared with differences. Call eval() on the model, or make the generator anew in each call"
+                "the function gives a different value each time it is called (dropout? random numbers?), so it cannot "
+                "be compared with differences. Call eval() on the model, or make the generator anew in each call"
             )
         self.shape = shape = first.shape
         self.weights = _weights(shape)

@@ -1,4 +1,5 @@
-"""Arrays changed in place after they were recorded: noticed, so that no gradient is computed from what they hold now.
+"""Notices arrays that were changed in place after they were recorded, so that no gradient is computed from what they
+hold now.
 
 A change is noted for the owner of the memory, so that it is seen through every view; PyTorch's version counters do the
 same. Changes through an array that the user kept aside (`a = t.data; a[0] = 1`) are not seen here, only by
@@ -7,6 +8,7 @@ same. Changes through an array that the user kept aside (`a = t.data; a[0] = 1`)
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import threading
@@ -30,18 +32,20 @@ def _owner(array: Any) -> Any:
     return array
 
 
-def mark_changed(array: Any) -> None:
-    """Notes that `array` is changed in place: records that hold it from before can no longer be differentiated."""
+def mark_changed(*arrays: Any) -> None:
+    """Notes that the arrays are changed in place: records that hold them from before can no more be differentiated."""
     global newest_change
-    owner = array if array.base is None else _owner(array)
-    key = id(owner)
     with _noting:
-        if key not in _moments:
-            _owners[key] = weakref.ref(owner, lambda _: _forget(key))
-        newest_change = _moments[key] = next_order()
+        moment = next_order()
+        for array in arrays:
+            owner = array if array.base is None else _owner(array)
+            key = id(owner)
+            if key not in _moments:
+                _owners[key] = weakref.ref(owner, functools.partial(_forget, key))
+            _moments[key] = newest_change = moment
 
 
-def _forget(key: int) -> None:
+def _forget(key: int, reference: object) -> None:
     del _moments[key], _owners[key]
 
 

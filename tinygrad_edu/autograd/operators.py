@@ -216,12 +216,12 @@ class ArrayOperand(Operand):
         return self * other
 
     def _refuse_rebinding(self, operator: str) -> None:
-        """Under `no_grad`, `t -= step` would leave a parameter unchanged and bind the name to one that does not
-        learn."""
+        """Under `no_grad`, `t -= step` would leave a parameter unchanged and bind the name to a new tensor that is not
+        trained."""
         if self._requires_grad and self.record is None and not is_recording():
             raise TypeError(
-                f"t {operator} … under no_grad() would not change the parameter (of shape {self.shape}), but make a "
-                f"new tensor that does not require grad. Write t.data {operator} …, or use an optimiser"
+                f"t {operator} … under no_grad() would not change the parameter (of shape {self.shape}); it would make "
+                f"a new tensor that does not require grad. Write t.data {operator} …, or use an optimiser"
             )
 
     # Comparisons give plain boolean arrays.
@@ -350,7 +350,7 @@ class ArrayOperand(Operand):
     # Other functions
 
     def astype(self, dtype: DTypeLike) -> Self:
-        """The values in another precision; the gradient comes back in this tensor's."""
+        """The values in another precision; the gradient is converted back to this tensor's dtype."""
         if self._requires_grad and np.dtype(dtype).kind != "f":
             raise TypeError(
                 f"astype({np.dtype(dtype)}) would drop the gradient: use t.detach().astype(…) if you mean it"

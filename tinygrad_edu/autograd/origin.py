@@ -23,8 +23,8 @@ class Origin(NamedTuple):
 
 
 def origin_of(primitive: Primitive, options: Options, argument: Any, value: Any, node: Any) -> Origin | None:
-    """What to remember of an applied primitive: all, if it is one to be remembered, or, if it only moved elements, what
-    those were made of."""
+    """What to remember of an applied primitive: everything if it marks origins; if it only moves elements, the origin
+    of those."""
     if primitive.marks_origin:
         return Origin(primitive, options, value, node, next_order())
     earlier = getattr(argument, "_origin", None)

@@ -55,7 +55,7 @@ def _options(vjp: Vjp) -> list[str]:
 
 
 def _resolved(name: str, primitive: Primitive, count: int) -> tuple[int, str | None]:
-    """What a rule's parameter stands for."""
+    """What a parameter name of a rule stands for."""
     known = dict(zip(primitive.arguments, range(1, count + 1), strict=False))
     if "y" in known:
         if name.partition("_")[0] == "y":
@@ -73,9 +73,8 @@ def _resolved(name: str, primitive: Primitive, count: int) -> tuple[int, str | N
     if of in known and attribute in METADATA:
         return known[of], attribute
     raise TypeError(
-        f"rule({primitive.name}): nothing is called {name!r}. A rule reads, beside the arriving gradient, which comes "
-        f"first, any of {', '.join(known)} (of each also {', '.join(f'…_{m}' for m in METADATA)}); options are "
-        "keyword-only, behind a *"
+        f"rule({primitive.name}): nothing is called {name!r}. After the arriving gradient, a rule may name "
+        f"{', '.join(known)} (and of each {', '.join(f'…_{m}' for m in METADATA)}); options are keyword-only, after a *"
     )
 
 
@@ -158,7 +157,7 @@ class Primitive:
         return f"<primitive {self.name}>"
 
     def __reduce__(self) -> str:
-        """Copied and pickled as what it is, a name in its module: rules are found by identity."""
+        """Copied and pickled by name, as rules are found by identity."""
         return getattr(self.function, "__qualname__", self.function.__name__)
 
     def set_rules(
@@ -273,8 +272,8 @@ def primitive_of(function: Callable[..., Any], forward: Callable[..., Any] | Non
 
 
 def implements(*functions: Callable[..., Any]) -> Callable[[Vjp], Vjp]:
-    """Enters what is called in place of NumPy's functions when a tensor is among their arguments: a function made of
-    others that have rules."""
+    """Registers the function to call in place of NumPy's when a tensor is among the arguments: one made of functions
+    that have rules."""
 
     def enter(function: Vjp) -> Vjp:
         for replaced in functions:

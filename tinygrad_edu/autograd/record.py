@@ -17,7 +17,7 @@ Node = Any  # a `Record`, or the leaf tensor at which the record ends
 
 
 class Notes:
-    """What only drawings and messages want to know of a record."""
+    """What only drawings and messages need to know about a record."""
 
     __slots__ = ("calls", "constants", "module", "name", "position")
 
@@ -79,12 +79,12 @@ class Record:
 
     @property
     def noted(self) -> Notes:
-        """The notes, to be read."""
+        """The notes, for reading."""
         return self.notes or NOTHING
 
     @property
     def noting(self) -> Notes:
-        """The notes, to be written."""
+        """The notes, for writing."""
         if self.notes is None:
             self.notes = Notes()
         return self.notes
@@ -143,7 +143,7 @@ def reached(root: Record) -> tuple[list[Record], set[Node]]:
 
 
 def leading_to(targets: Collection[Node], root: Record) -> set[Node]:
-    """The nodes on the ways from `root` to `targets`."""
+    """The nodes on the paths from `root` to `targets`."""
     leading = set(targets)
     for record in reached(root)[0]:
         if not leading.isdisjoint(record.nodes):

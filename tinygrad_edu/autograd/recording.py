@@ -1,4 +1,4 @@
-"""Who is handed an operation on tensors: in each thread by itself.
+"""Who is handed an operation on tensors, in each thread separately.
 
 "Transform means interpret differently" (JAX's autodidax): an operation on tensors goes to the interpreter of the
 moment. `RECORD` computes and records, `COMPUTE` only computes (`no_grad`), an `Observer` looks on while another one
@@ -41,7 +41,7 @@ class Interpreter:
 
     @property
     def check(self) -> Callable[[], Any] | None:
-        """Makes, for each backward pass, what is told every gradient of it."""
+        """Makes, for each backward pass, the function that is told every gradient."""
         return None
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
@@ -135,7 +135,7 @@ class _Computer(Interpreter):
 
 
 class Around(Interpreter):
-    """Another interpreter, with something more about it."""
+    """Wraps another interpreter and adds something."""
 
     def __init__(self, inner: Interpreter) -> None:
         self.inner = inner
@@ -175,7 +175,7 @@ class Around(Interpreter):
 
 
 class Observer(Around):
-    """Somebody is told of every operation that is recorded, after those who were told already."""
+    """Tells a watcher of every recorded operation, after the watchers outside."""
 
     def __init__(self, inner: Interpreter, watcher: Watcher, check: Callable[[], Any] | None = None) -> None:
         super().__init__(inner)
@@ -206,7 +206,7 @@ def is_recording() -> bool:
 
 
 def gradient_check() -> Callable[[], Any] | None:
-    """What makes the one who checks a backward pass, inside `detect_anomaly()`."""
+    """Makes the checker of a backward pass, inside `detect_anomaly()`."""
     return interpreter().check
 
 
@@ -233,7 +233,7 @@ def note_constants(record: Record, args: Sequence[Any]) -> None:
 
 
 def _differentiable(primitive: Primitive, y: Any) -> Any:
-    """What a primitive gave, refused unless it is one array (or number) of floats."""
+    """The output of a primitive; refuses anything but one array (or number) of floats."""
     if isinstance(y, float):
         y = np.float64(y)
     if not isinstance(y, np.ndarray | np.generic):
@@ -283,7 +283,7 @@ class no_grad(ContextDecorator):
 
 
 class _Paused(Around):
-    """Without recording, as long as the block is there that asked for it: Ctrl-C may come before its end is noted."""
+    """No recording, as long as the block that asked for it exists: Ctrl-C may come before its `__exit__`."""
 
     def __init__(self, outer: Interpreter, block: no_grad) -> None:
         super().__init__(outer.recording(False))
@@ -308,7 +308,7 @@ class _Paused(Around):
 
 
 def interpreted(by: Interpreter, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """What the function gives while operations on tensors are handed to `by`.
+    """Calls `function` while operations on tensors go to `by`.
 
     It runs in a context of its own, so that however it ends, by Ctrl-C at any moment, the caller's is as it was.
     """
@@ -328,7 +328,7 @@ def interpreting(by: Interpreter) -> Iterator[None]:
 
 
 def recording() -> Any:
-    """The opposite of `no_grad`, for what must record to do its work."""
+    """The opposite of `no_grad`, for code that must record to work."""
     return interpreting(interpreter().recording(True))
 
 

@@ -33,7 +33,7 @@ def made(value: Any, record: Node | None) -> Tensor:
 
 
 class Tensor(ArrayOperand):
-    """An array with its derivative.
+    """An array that records what is computed from it, and its gradient.
 
     `data` is anything `np.asarray` takes (an `ndarray` is shared, not copied); Python floats give float64, and
     float32 stays float32. With `requires_grad=True`, what is computed from the tensor is recorded, and `backward()`
@@ -240,7 +240,7 @@ class Tensor(ArrayOperand):
 
     @property
     def _mask(self) -> Any:
-        """What functions of masked arrays ask for after they have helped themselves to `_data`."""
+        """Asked for by functions of masked arrays after they have taken `_data`."""
         self.__array__()  # refuses where that would drop a gradient
         raise AttributeError("_mask")
 
@@ -299,7 +299,7 @@ class Tensor(ArrayOperand):
         return f"Tensor({', '.join(parts)})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """In a notebook, what it was computed by: a drawing, or its source where nothing can lay it out."""
+        """In a notebook, a drawing of how it was computed, or the drawing's source if Graphviz is missing."""
         drawn: dict[str, str] = {} if self.record is None else drawings[0](self)._repr_mimebundle_()
         return drawn | {"text/plain": repr(self)}
 
@@ -308,7 +308,7 @@ class Tensor(ArrayOperand):
     _made = staticmethod(made)
 
     def _node(self) -> Node | None:
-        """Where the record of this tensor goes on: its record, itself if it is a leaf, None if it is constant."""
+        """The node at which the walk back continues: its record, itself if it is a leaf, None if it is constant."""
         return self.record if self.record is not None else self if self._requires_grad else None
 
     def _binary(self, primitive: Primitive, a: Any, b: Any) -> Any:

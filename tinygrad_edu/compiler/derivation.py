@@ -1,4 +1,4 @@
-"""A function traced: its forward part, and the backward part that the derivative rules write behind it."""
+"""A traced function: its forward lines, and the backward lines that the derivative rules write after them."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Derivation:
         result = fun(*arguments)
         if not isinstance(result, Tensor) or result.size != 1:
             raise TypeError(
-                f"the function must return a scalar made of its inputs, got {type(result).__name__} of shape "
+                f"the function must return a scalar computed from its inputs, got {type(result).__name__} of shape "
                 f"{np.shape(result)}"
             )
         if result.record is None and not result.requires_grad:
             raise TypeError(
-                "the result does not depend on any parameter: there is nothing to differentiate. Are all frozen? "
-                "What shall learn has requires_grad = True"
+                "the result does not depend on any parameter: there is nothing to differentiate. Are all "
+                "of them frozen? Set requires_grad = True on the parameters that should be trained"
             )
         self.captured: dict[Tensor, Line] = trace.captured
         split = len(trace.lines)

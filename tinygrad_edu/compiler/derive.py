@@ -1,5 +1,4 @@
-"""The third reader of the rules at work: `derive` gives a function's derivation, to be read and to be called;
-`compile_step` a training step that runs it."""
+"""`derive`: the derivation of a function, written by reading the rules with symbols, to be printed and to be called."""
 
 from __future__ import annotations
 
@@ -26,10 +25,11 @@ Parameters = Module | Tensor | Iterable[Tensor] | Mapping[str, Tensor]
 
 
 class Derived:
-    """A function with its gradient, derived once: `.source`, `.latex()`, and called `value, gradients = d(*inputs)`.
+    """A function with its gradient, derived once: `.source` and `.latex()` print the derivation, and
+    `value, gradients = d(*inputs)` runs it.
 
-    The gradients are a list of arrays, in the order of the parameters or, without any, of the float inputs; None for
-    one that the value does not depend on. Inputs of other shapes are derived anew.
+    The gradients are a list of arrays, in the order of the parameters or, if there are none, of the float inputs; None
+    stands for one that the value does not depend on. For inputs of other shapes the function is derived anew.
     """
 
     def __init__(self, fun: Callable[..., Scalar], examples: Sequence[Any], parameters: Parameters) -> None:
@@ -59,7 +59,7 @@ class Derived:
             if t.requires_grad:
                 raise TypeError(
                     f"a tensor of shape {t.shape} that requires grad is used, but is not among the parameters of the "
-                    "derivation; give it as one, or detach() it"
+                    "derivation; pass it as one, or detach() it"
                 )
         return found
 
@@ -87,8 +87,8 @@ class Derived:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(
-            "a derivation is not copied or pickled: it belongs to one function and its parameters. Keep its .source, "
-            "or derive the copy"
+            "a derivation cannot be copied or pickled: it belongs to one function and its parameters. Keep its "
+            ".source, or call derive for the copy"
         )
 
     def __repr__(self) -> str:
@@ -99,15 +99,15 @@ class Derived:
 
 
 def derive(fun: Callable[..., Scalar], *examples: Tensor | ArrayLike, parameters: Parameters = ()) -> Derived:
-    """The derivation of `fun(*examples)`, a scalar: its forward and its backward part as NumPy source that a person can
-    read, and as a function that runs them without recording.
+    """The derivation of `fun(*examples)`, a scalar: its forward and its backward pass as readable NumPy source, and as
+    a function that runs them without recording.
 
-    The examples give shapes and dtypes only. `parameters` is a model, or tensors by themselves or by name in a dict;
-    they become named inputs of the source, and their arrays at the time are what a call computes with. The weights and
+    The examples only give shapes and dtypes. `parameters` is a model, tensors, or a dict of tensors by name. They
+    become named inputs of the source, and a call computes with the arrays that they hold at that time. The weights and
     biases of a model's `Dense` layers are called W1, b1, W2, b2, …
 
-    Raises `TypeError`, with the line of code, where the function looks at values (a Python branch on data, `float()`),
-    uses tensors that require grad and are not among the parameters, or does not return a scalar.
+    Raises `TypeError`, with the line of code, if the function looks at values (a Python branch on data, `float()`), if
+    it uses tensors that require grad and are not among the parameters, or if it does not return a scalar.
 
     >>> derived = tg.derive(lambda x: np.sum(x**2), np.ones(2))
     >>> derived(np.array([1.0, 3.0]))
@@ -147,7 +147,7 @@ RESERVED = {"m", "np", "J", "value_and_gradients", *(helper.__name__ for helper 
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """A Python name like `name` that is not taken yet; it is then."""
+    """A Python name like `name` that is not taken yet, which it takes."""
     text = re.sub(r"\W", "_", name)
     text = f"p_{text}" if not text or text[0].isdigit() else text
     while text in taken or keyword.iskeyword(text):

@@ -1,4 +1,4 @@
-"""The code of a program: what each line becomes, in memory that is allocated once and reused by lifetime."""
+"""The code that the lines of a program become. Memory is allocated once, and reused when a result is read no more."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .tracing import Line
 
 
 class Scratch:
-    """The arrays that one primitive works with, the same in each call. No result lies in them, so that primitives
-    after it have the same ones."""
+    """The arrays that one primitive works in, the same in each call. No result lies in them, so later primitives use
+    them too."""
 
     def __init__(self, shared: dict[Any, Any]) -> None:
         self._arrays: dict[int, Any] = {}
@@ -42,10 +42,10 @@ class Code:
         self.namespace: dict[str, Any] = {"np": np}
         self.names = {line: f"x{k}" for k, line in enumerate(inputs)}
         self.statements: list[str] = []
-        self.buffers: dict[Line, str] = {}  # in which results lie, as long as they are needed
+        self.buffers: dict[Line, str] = {}  # that hold results, as long as these are needed
         self._free: dict[Any, list[str]] = {}  # buffers by shape, dtype and order
         self._scratch: dict[Any, Any] = {}
-        self._ending: Collection[Line] = ()  # lines of which the memory is not read after this statement
+        self._ending: Collection[Line] = ()  # lines whose memory is not read after this statement
         emitters = {line: emitter_of(line) for line in lines}
         owners = _owners(inputs, emitters)
         ends = _last_uses(lines, outputs, owners)
@@ -57,7 +57,7 @@ class Code:
             for done in self._ending:
                 if done in self.buffers and done not in held:
                     self._free.setdefault(_memory_of(done), []).append(self.buffers[done])
-        # Those that lie in a buffer in which no other output lies
+        # The outputs that have a buffer to themselves
         self.apart = {line for line in outputs if line in self.buffers and held[line] == 1}
 
     def reference(self, value: Any) -> str:
@@ -86,7 +86,7 @@ class Code:
         return Scratch(self._scratch)
 
     def buffer(self, line: Line, may_be: Sequence[Any] = ()) -> str:
-        """Memory for the result: that of an operand which is not needed any more, or unused, or new."""
+        """Memory for the result: that of an operand that is not needed any more, or unused memory, or new memory."""
         memory = _memory_of(line)
         for operand in may_be:
             if (
@@ -106,7 +106,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Emitter:
-    """How a line becomes code, and whether the result is certainly an array of its own. What may be a view (whether a
+    """How a line becomes code, and whether the result certainly owns its memory. A result that may be a view (whether a
     reshape is one depends on the layout) keeps the memory of its operands in use."""
 
     emit: Callable[[Code, Line], str]
@@ -115,7 +115,7 @@ class Emitter:
 
 
 def emitter_of(line: Line) -> Emitter:
-    """The first that takes the line: one for its function, or a general one."""
+    """The first emitter that takes the line: one for its function, or a general one."""
     candidates = (*EMITTERS.get(function_of(line.function), ()), *GENERAL)
     return next(emitter for emitter in candidates if emitter.takes(line))
 
@@ -175,7 +175,7 @@ GENERAL = (
 )
 
 
-# What most steps consist of, spelt out: the same calls as the primitive's own, with all views made before
+# What most steps consist of, spelt out: the same calls as the primitive's own, with all views made beforehand
 
 
 def _one_dtype(line: Line) -> bool:
@@ -292,7 +292,7 @@ def _owners(inputs: Sequence[Line], emitters: Mapping[Line, Emitter]) -> dict[Li
 def _last_uses(
     lines: Sequence[Line], outputs: Sequence[Line], owners: Mapping[Line, frozenset[Line]]
 ) -> dict[int, list[Line]]:
-    """For each step, the lines of which the memory is not read after it."""
+    """For each step, the lines whose memory is not read after it."""
     last: dict[Line, int] = {}
     for k, line in enumerate(lines):
         for read in (line, *line.operands()):

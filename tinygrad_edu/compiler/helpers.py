@@ -1,5 +1,5 @@
 # mypy: allow-untyped-defs
-"""The functions that a written derivation calls: those that NumPy lacks, and how definitions are taken from source."""
+"""The functions that a printed derivation calls: those that NumPy lacks, and how definitions are taken from source."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def one_hot(labels, classes):
 
 
 def function_of(function: Any) -> Any:
-    """The function itself of a primitive, or of what `on_values` gave: what the tables here know it by."""
+    """The plain function behind a primitive, or behind what `on_values` gave: the key of the tables here."""
     if isinstance(function, Primitive):
         return function.function
     return inspect.unwrap(function) if isinstance(function, types.FunctionType) else function
 
 
 def definitions(wanted: dict[str, Any]) -> str:
-    """The source of functions, by the names they are called by, after that of what they use themselves."""
+    """The source of functions under the names that they are called by, after the source of what they use themselves."""
     written: dict[str, str] = {}
     imports: set[str] = set()
     waiting = list(wanted.items())
@@ -61,7 +61,7 @@ def definitions(wanted: dict[str, Any]) -> str:
         if name not in written and function is not None:
             waiting.extend(_used(function, text))
         if written.setdefault(name, text) != text:
-            raise TypeError(f"two functions of this derivation use different things by the name {name}; rename one")
+            raise TypeError(f"two functions of this derivation use the name {name} for different things; rename one")
     imports -= {"import numpy as np"}
     return "\n".join(sorted(imports)) + "\n\n\n" * bool(imports) + "\n\n\n".join(reversed(written.values()))
 
@@ -73,12 +73,12 @@ def _source(name: str, function: Callable[..., Any]) -> str:
         lines = textwrap.dedent(inspect.getsource(function)).splitlines()
         start = next(k for k, line in enumerate(lines) if line.startswith(head))
     except (OSError, TypeError, StopIteration):  # NumPy's functions in C have none, and a lambda no definition
-        raise TypeError(f"the source of {name} is not at hand, so that of the derivation cannot be written") from None
+        raise TypeError(f"the source of {name} is not available, so the derivation cannot be printed") from None
     return "\n".join([f"def {name}{lines[start].removeprefix(head)}", *lines[start + 1 :]])
 
 
 def _used(function: Any, text: str) -> Iterator[tuple[str, Any]]:
-    """What a function, or one inside it, has from around it, by name: from its module, or from a function around it."""
+    """What a function, or one inside it, takes by name from its module, or from a function around it."""
     known = function.__globals__ | inspect.getclosurevars(function).nonlocals
     table = symtable.symtable(f"from __future__ import annotations\n{text}", "<source>", "exec")
     names: set[str] = set()

@@ -1,4 +1,4 @@
-"""How the functions of a derivation are written, as Python and as formulas: one table for each."""
+"""How the functions of a derivation are rendered, as Python and as formulas: one table for each."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .writer import Form, Notation, Text, Writer
 
 
 def operand(writer: Writer, line: Line) -> Text:
-    """A check, which gives its argument back."""
+    """A check is rendered as its argument, which it returns."""
     return writer.value(line.args[0])
 
 
 def multiplied(otherwise: str) -> Form:
-    """A product, in a format if it is none with a multiple of 1/m."""
+    """A product: with a multiple of 1/m it is a division by m, otherwise as the format says."""
 
     def form(writer: Writer, line: Line) -> Text:
         return writer.per_sample(*line.args) or (6, writer.filled(otherwise, line))
@@ -38,7 +38,7 @@ def multiplied(otherwise: str) -> Form:
 
 
 def of_rows(form: Form) -> Form:
-    """What is so along the rows of a matrix only; otherwise it is a call."""
+    """A form for functions along the rows of a matrix; along other axes the function is rendered as a call."""
 
     def either(writer: Writer, line: Line) -> Text:
         if line.ndim != 2 or line.options["axis"] not in (1, -1):
@@ -49,7 +49,7 @@ def of_rows(form: Form) -> Form:
 
 
 def rows_of_labels(labels: Form) -> Form:
-    """What are rows of probabilities already stands for itself."""
+    """Labels that are rows of probabilities already are rendered as they are."""
 
     def form(writer: Writer, line: Line) -> Text:
         given = line.args[0]
@@ -61,7 +61,7 @@ def rows_of_labels(labels: Form) -> Form:
 
 
 def arguments(writer: Writer, line: Line, *, with_none: bool) -> str:
-    """Of a call: NumPy's functions mean by None that an option is not given."""
+    """The arguments of a call. For NumPy's functions, None means that an option is not given."""
     args = [writer.argument(a) for a in line.args]
     args += [f"{name}={writer.argument(v)}" for name, v in line.options.items() if with_none or v is not None]
     return ", ".join(args)

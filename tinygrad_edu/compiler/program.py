@@ -13,19 +13,19 @@ from .derivation import Derivation
 from .emission import Code
 from .tracing import Line
 
-# NumPy fills a buffer with as many copies of a bias as fit into it, to have longer rows to add. With its own size of
-# 8192 numbers that takes more time than the addition.
+# NumPy fills a buffer with as many copies of a bias as fit into it, to have longer rows to add. With NumPy's own size
+# of 8192 numbers, that takes more time than the addition.
 BUFFER = 1024
 MOST_PROGRAMS = 16  # of one function: each has memory of its own
 
-# What a function gives that is derived. NumPy annotates its own functions as giving arrays, also of tensors.
+# What a derived function returns. NumPy annotates its own functions as giving arrays, also of tensors.
 Scalar = Tensor | NDArray[Any] | np.generic
 
 
 class Program:
     """A derivation as a function of the inputs' and the parameters' arrays, `(value, *gradients)`.
 
-    The gradients lie in memory of the program, and are overwritten by the next call.
+    The gradients lie in memory of the program, and the next call overwrites them.
     """
 
     def __init__(self, derivation: Derivation) -> None:
@@ -33,7 +33,7 @@ class Program:
         outputs = [derivation.value, *derivation.gradients]
         computed = [value for value in outputs if isinstance(value, Line)]
         code = Code([*derivation.forward, *derivation.backward], inputs, computed)
-        # Which gradients are arrays of their own, which may be written over
+        # Which gradients have memory to themselves, so that an optimiser may write over them
         self.own = [isinstance(g, Line) and g in code.apart for g in derivation.gradients]
         returned = ", ".join("None" if value is None else code.reference(value) for value in outputs)
         arguments = ", ".join(code.names[line] for line in inputs)
@@ -44,28 +44,28 @@ class Program:
         self._captured = [(t, t.dtype, t.requires_grad) for t in derivation.captured]
 
     def fits(self) -> bool:
-        """Whether the tensors that the function holds besides are of the kind that this was made for."""
+        """Whether the other tensors that the function uses have the dtype and requires_grad that this was made for."""
         return all([t.dtype == dtype and t.requires_grad == learns for t, dtype, learns in self._captured])
 
     def run(self, *arrays: Any) -> tuple[Any, ...]:
-        """`arrays` are the inputs' and the parameters'; tensors that the function holds besides give theirs."""
-        with np.errstate():  # which also brings the buffer's size back
+        """`arrays` are those of the inputs and the parameters; other tensors that the function uses bring their own."""
+        with np.errstate():  # which also restores the buffer's size
             np.setbufsize(BUFFER)
             return self._run(*arrays, *[t.data for t, *_ in self._captured])
 
 
 class Programs:
-    """The programs of one function: for each shape and dtype of its inputs, and dtype and need of a gradient of its
-    parameters, one is made when it is first asked for."""
+    """The programs of one function: one for each combination of shapes and dtypes of the inputs and of dtypes and
+    requires_grad of the parameters, made when it is first needed."""
 
     def __init__(self, parameters: Sequence[Tensor], who: str, instead: str) -> None:
-        """`who` refuses inputs of more than `MOST_PROGRAMS` kinds, and says what to do `instead`."""
+        """`who` begins, and the advice `instead` ends, the error for inputs of more than `MOST_PROGRAMS` kinds."""
         self._parameters = parameters
         self._who, self._instead = who, instead
         self._programs: dict[Any, Program] = {}
 
     def find(self, arrays: list[NDArray[Any]], derive: Callable[[list[NDArray[Any]]], Derivation]) -> Program:
-        """The program for inputs like these arrays; `derive` gives the derivation for them where there is none yet."""
+        """The program for inputs like these arrays; if there is none yet, `derive` gives the derivation for it."""
         key = self._key(arrays)
         program = self._programs.get(key)
         if program is not None and program.fits():
@@ -73,7 +73,7 @@ class Programs:
         if program is None and len(self._programs) == MOST_PROGRAMS:
             raise RuntimeError(
                 f"{self._who}: {MOST_PROGRAMS} programs were made for inputs of {MOST_PROGRAMS} different shapes, and "
-                f"here are others, {[a.shape for a in arrays]}. {self._instead}"
+                f"these inputs have others again, {[a.shape for a in arrays]}. {self._instead}"
             )
         return self.add(arrays, derive(arrays))
 

@@ -1,4 +1,4 @@
-"""A derivation in writing: as NumPy source that a person can read, and as formulas."""
+"""A derivation printed: as NumPy source that a person can read, and as formulas."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .writer import Notation, Writer
 
 LAYERS = {function_of(f) for f in (_linear, product)}
 ACTIVATIONS = {function_of(f) for f in (sigmoid, relu, np.tanh, _softmax, _leaky_relu, softplus)}
-TRIVIAL = {function_of(f) for f in (_checked, _transpose)}  # as short as a name: a check, or a view turned over
+TRIVIAL = {function_of(f) for f in (_checked, _transpose)}  # as short as a name: a check, or a transpose
 NAMED = {function_of(_log_softmax): "log_p", function_of(_rows_of_labels): "Y"}
-DEEPEST = 6  # expressions of more functions within functions are cut in pieces
+DEEPEST = 6  # expressions nested deeper than this are cut in pieces
 
 
 class _Names:
     """Names for what deserves a line of its own: layers, activations, the loss, their gradients, and what is used
-    more than once. All else is written where it is used."""
+    more than once. Everything else is written where it is used."""
 
     def __init__(self, derivation: Derivation, given: dict[Line, str]) -> None:
         self.derivation = derivation
@@ -90,7 +90,7 @@ class _Names:
                     self._number(line, "g")
 
     def _cut(self) -> None:
-        """Names for parts of expressions that are too deep."""
+        """Names parts of expressions that are nested too deep."""
         depths: dict[Line, int] = {}  # how deep the expression of a line without a name is
         for letter, lines in (("t", self.derivation.forward), ("g", self.derivation.backward)):
             for line in lines:

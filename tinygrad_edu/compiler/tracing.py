@@ -102,15 +102,15 @@ class Trace(Interpreter):
         return self.symbol(Line(None, (), {}, value))
 
     def line(self, t: Tensor) -> Line:
-        """The line of a tensor. One that the traced function has from elsewhere gets a line of its own: what is
-        computed from it is computed in each run."""
+        """The line of a tensor. A tensor from outside the traced function gets a line of its own, so that what is
+        computed from it is computed anew in each run."""
         if isinstance(t, Symbol):
             return t.line_in(self.lines)
         found = self.parameters.get(t) or self.captured.get(t)
         if found is None:
             if t.record is not None:
                 raise TypeError(
-                    f"a tensor of shape {t.shape} that was recorded outside is used: its gradient could not go on. "
+                    f"a tensor of shape {t.shape} that was recorded outside is used: no gradient can flow through it. "
                     "Compute it inside the function, or detach() it"
                 )
             found = self.captured[t] = Line(None, (), {}, t._data)
@@ -177,7 +177,7 @@ class Trace(Interpreter):
     def _record(
         self, primitive: Primitive, args: tuple[Any, ...], nodes: tuple[Node | None, ...], options: Options, line: Line
     ) -> Record:
-        """The record of a line, to be walked back through; a common subexpression has one, too."""
+        """The record of a line, for the walk back; a common subexpression has only one."""
         record = self.records_of.get(line)
         if record is None or not all(map(operator.is_, record.nodes, nodes)):
             plain = [self.symbol(self.line(a)) if isinstance(a, Tensor) else a for a in args]
@@ -188,7 +188,7 @@ class Trace(Interpreter):
         return record
 
     def _constant(self, array: Any) -> Any:
-        """A copy of the array as it is now: what becomes of it later is not what was seen."""
+        """A copy of the array as it is now, since the user may change it later."""
         _, held = self._constants.get(id(array), (None, None))
         if held is None or held.dtype != array.dtype or not np.array_equal(held, array):
             held = array.copy(order="K")
@@ -212,7 +212,7 @@ class Trace(Interpreter):
         return self.write(np.astype, (value, np.dtype(np.int64)), {})
 
     def write(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
-        """Notes a call and returns its value, a symbol without a record."""
+        """Writes a call down as a line and returns its value, a symbol without a record."""
         if function in SIZES_FROM_DATA or _selects(options.get("index")):
             raise refusal("the size of a result depends on the data")
         lines = tuple(self.operand(a) for a in args)
@@ -220,14 +220,14 @@ class Trace(Interpreter):
         key = (function, _key(lines), _key(tuple(sorted(settings.items()))))
         if key in self._known:
             return self.symbol(self._known[key])
-        draws = getattr(function, "draws", False)  # then the last argument says what from, and each call differs
+        draws = getattr(function, "draws", False)  # then the last argument is the generator, and each call differs
         drawn_from = generator(args[-1]) if draws else None
         state: Any = drawn_from.bit_generator.state if drawn_from is not None else None
         with np.errstate(all="ignore"):
             forward = function.forward if isinstance(function, Primitive) else function
             y = forward(*map(_example, args), **{name: _example(value) for name, value in options.items()})
         if drawn_from is not None:
-            drawn_from.bit_generator.state = state  # the example is not a draw
+            drawn_from.bit_generator.state = state  # the example must not use up random numbers
         line = Line(function, lines, settings, y)
         self.lines.append(line)
         if y is None:
@@ -313,7 +313,7 @@ def _key(value: Any) -> Any:
 
 
 def refusal(what: str) -> TypeError:
-    """What is wrong, and the line of the user's code."""
+    """The error that says what is wrong, and at which line of the user's code."""
     return TypeError(
         f"{what} {where()}: a derivation holds for all values, so it must not "
         "depend on them. Write np.where(condition, a, b) for a choice, and leave values in arrays"
@@ -322,7 +322,7 @@ def refusal(what: str) -> TypeError:
 
 def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], Any]:
     """A binary operation with a constant, without changing a bit: a constant array of one repeated value is that value,
-    x · 1 and x¹ are x (which stands then in place of the primitive), and x · −1 is −x."""
+    x · 1 and x¹ are x (which is then given in place of the primitive), and x · −1 is −x."""
     for k in (0, 1):
         c, x = args[k], args[1 - k]
         if isinstance(c, Tensor) or not isinstance(x, Tensor):
@@ -347,7 +347,7 @@ def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -
 
 
 def written(function: Callable[[Trace], Any]) -> Any:
-    """What the function gives, which gets a trace that makes symbols; what is done to those is written down, without
-    records."""
+    """What `function` gives when it is called with a trace, which makes symbols. What is done to these is written down,
+    without records."""
     trace = Trace()
     return interpreted(trace.recording(False), function, trace)

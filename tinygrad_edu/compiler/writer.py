@@ -1,4 +1,4 @@
-"""How lines are written: a table says how each function is, and what it does not know is a call."""
+"""How lines are rendered: a table has a form for each function, and a function that it lacks is rendered as a call."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from .helpers import function_of
 from .tracing import Line
 
-# An expression with its precedence, that of Python's operators: the higher, the closer it binds. 9 is a call's.
+# An expression's precedence, as of Python's operators (the higher, the tighter it binds; a call has 9), and its text.
 Text = tuple[int, str]
-# How a function is written: a precedence and a format, in which <6:0> stands for argument 0, in parentheses if it binds
-# less closely than 6; or what makes the text, for a format does not say it all.
+# How a function is rendered: a precedence and a format, in which <6:0> stands for argument 0, in parentheses if it
+# binds less tightly than 6; or, where a format is not enough, a function that makes the text.
 Form = tuple[int, str] | Callable[["Writer", Line], Text]
 
 
@@ -24,14 +24,14 @@ class Notation:
     """A language for derivations."""
 
     forms: dict[Any, Form]  # by the plain function
-    call: Callable[[Writer, Line], Text]  # for all others
+    call: Callable[[Writer, Line], Text]  # for all other functions
     scaled: Callable[[Writer, str, Any], Text]  # the product of factor/m, the factor written out, and a value
     symbol: Callable[[str], str]  # a variable's name
     parentheses: str
 
 
 class Writer:
-    """Writes lines as expressions. Where a line has a name, it stands for it in the expressions of others."""
+    """Renders lines as expressions, in which a line that has a name is rendered as its name."""
 
     def __init__(self, notation: Notation, names: dict[Line, str], rows: int = 0) -> None:
         self.notation = notation
@@ -49,11 +49,11 @@ class Writer:
         return form(self, line) if callable(form) else (form[0], self.filled(form[1], line))
 
     def filled(self, text: str, line: Line) -> str:
-        """A format, with the line's arguments in it."""
+        """A format with the line's arguments filled in."""
         return re.sub(r"<(\d+):(\d)>", lambda match: self.argument(line.args[int(match[2])], int(match[1])), text)
 
     def argument(self, value: Any, precedence: int = 0) -> str:
-        """A value as an operand of what binds with a precedence."""
+        """A value as an operand of an operator of that precedence."""
         if isinstance(value, list | tuple):
             inner = ", ".join(self.argument(v) for v in value)
             return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' * (len(value) == 1)})"
@@ -79,7 +79,7 @@ class Writer:
         return "m"
 
     def per_sample(self, a: Any, b: Any) -> Text | None:
-        """A product with a number that is a plain multiple of 1/m, as a person writes it: x / m."""
+        """A product with a number that is a plain multiple of 1/m, as a person writes it: x / m. None for any other."""
         number, other = (b, a) if isinstance(a, Line) else (a, b)
         if isinstance(number, Line) or np.ndim(number) or self.rows < 3 or abs(number) >= 1:
             return None

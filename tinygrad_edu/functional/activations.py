@@ -373,5 +373,5 @@ def as_floats(x: Any) -> Any:
     if isinstance(x, Tensor):
         return x if x.dtype.kind == "f" else x.astype(np.float64)
     if callable(x):
-        raise TypeError(f"pass the output of the model, model(X), not the model itself ({type(x).__name__})")
+        raise TypeError(f"pass the output of a model, model(X), not the model itself ({type(x).__name__})")
     return floating(x)

@@ -32,7 +32,7 @@ class Value:
     shape: tuple[int, ...]
     dtype: str | None  # None where the record does not know it
     data: ndarray | None  # None where released or not kept: a record keeps only what its rules read; not to be changed
-    current: bool  # whether `data` is what a tensor holds now, which need not be what was computed with
+    current: bool  # whether `data` is what a tensor holds now, which may differ from what was computed with
     gradient: ndarray | None  # of the output with respect to this, when asked for; not to be changed
     group: str | None  # key of the group in which it is drawn
 
@@ -67,7 +67,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """What a tensor was computed by."""
+    """What a tensor was computed from, and by which operations."""
 
     values: dict[str, Value]
     operations: dict[str, Operation]  # in order of execution
@@ -77,9 +77,9 @@ class Computation:
     notes: tuple[str, ...]  # what was folded or is missing, in words
 
     def newer_values(self) -> list[str]:
-        """What is to be said where values are shown: which of them may be newer than the computation."""
+        """A note to be shown with values: which of them may be newer than the computation."""
         names = [value.name or f"one of shape {value.shape}" for value in self.values.values() if value.current]
-        return [f"values of now, which may be newer than the computation: {listed(names)}"] if names else []
+        return [f"current values, which may be newer than the computation: {listed(names)}"] if names else []
 
     def framed(self) -> set[str]:
         """The keys of the groups that have a box: one Sigmoid around one sigmoid would say no more than that."""
@@ -99,37 +99,39 @@ def computation(
     max_nodes: int | None = None,
     formulas: bool = True,
 ) -> Computation:
-    """The operations and tensors that `output` was computed by, as it was recorded; nothing is changed.
+    """The operations and tensors that `output` was computed from, as they were recorded; nothing is changed.
 
-    With `model`, its parameters and modules have their names in it. With `gradients`, each value gets the gradient of
-    `output` with respect to it (of its sum, if it has several elements), computed anew from what the records kept.
-    `depth` folds each module at that depth (0 is outermost) into one operation; `max_nodes` folds the deepest modules,
-    repetitions and runs, until so many nodes are left. Without `formulas`, which are written by running the rules on
-    symbols, there are none. Raises `TypeError` for anything but a tensor, and for a model that is none, `ValueError`
-    for a negative depth or `max_nodes` below 2.
+    With `model`, parameters and modules have their names in the model. With `gradients`, each value gets the gradient
+    of `output` with respect to it (of the sum of `output`, if it has several elements), computed anew from what the
+    records kept. `depth` folds each module at that depth (0 is outermost) into one operation; `max_nodes` folds the
+    deepest modules, repetitions and runs, until at most that many nodes are left. `formulas=False` leaves out the
+    formulas, which are written by running the rules on symbols.
+
+    Raises `TypeError` if `output` is not a tensor or `model` not a Module, `ValueError` for a negative `depth` or
+    `max_nodes` below 2.
     """
     if not isinstance(output, Tensor):
-        raise TypeError(f"a graph is what a Tensor was computed by; got {type(output).__name__}")
+        raise TypeError(f"only a Tensor has a computation graph; got {type(output).__name__}")
     if model is not None and not isinstance(model, Module):
         raise TypeError(
-            f"model={model!r} is no module, whose parameters have names: pass the Module that computed this"
+            f"model={model!r} is not a module: pass the Module that computed this, which names the parameters"
         )
     if depth is not None and not is_whole(depth, 0):
-        raise ValueError(f"depth={depth!r}: modules are counted from the outermost, 0, in whole numbers")
+        raise ValueError(f"depth={depth!r} must be a whole number: 0 is the depth of the outermost modules")
     if max_nodes is not None and not is_whole(max_nodes, 2):
-        raise ValueError(f"max_nodes={max_nodes!r}: a whole number of at least 2, or None for all")
+        raise ValueError(f"max_nodes={max_nodes!r} must be a whole number of at least 2, or None for all")
     walked = walk(output, model)
     partition = fold(walked, depth, max_nodes)
     return _Assembly(walked, partition, output, gradients, formulas).computation()
 
 
 def is_whole(value: Any, least: int) -> bool:
-    """Whether it is a whole number of at least `least`; True and False are none."""
+    """Whether it is a whole number of at least `least`; True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 class _Assembly:
-    """Puts what is seen of a walk, folded, into words and arrays."""
+    """Turns a walk, folded, into values, operations and groups."""
 
     def __init__(self, walked: Walk, partition: Partition, output: Tensor, gradients: bool, formulas: bool) -> None:
         self.formulas = formulas
@@ -142,7 +144,7 @@ class _Assembly:
         self.kept = self._kept()
 
     def _gradients(self) -> dict[Any, Any]:
-        """Of the output with respect to each record and leaf."""
+        """The gradients of the output with respect to each record and leaf."""
         root = self.output.record
         seed = np.ones(self.output.shape, self.output.dtype)[()]
         if root is None:
@@ -160,7 +162,7 @@ class _Assembly:
                     return {}
         if self.output.size != 1:
             self.notes.append("gradients are those of the sum of the output, which has several elements")
-        with np.errstate(all="ignore"):  # what is not finite is shown, and no reason to say more
+        with np.errstate(all="ignore"):  # NaN and infinity are shown, which is warning enough
             return pullback(root, seed, seen=found.__setitem__) | found
 
     def _kept(self) -> dict[int, Any]:
@@ -192,7 +194,7 @@ class _Assembly:
         )
 
     def _order(self) -> list[int]:
-        """The values that are shown, as they come up."""
+        """The values that are shown, in the order in which they come up."""
         order: dict[int, None] = {}
         shown = self.partition.shown
         for i, inputs in enumerate(self.walk.inputs):
@@ -203,7 +205,7 @@ class _Assembly:
         return list(order)
 
     def _groups(self) -> dict[str, Group]:
-        """The calls in which something is shown, with those around them."""
+        """The calls in which something is shown, with the calls around them."""
         calls = self.walk.calls
         shown: set[int] = set()
         for unit in self.partition.units:

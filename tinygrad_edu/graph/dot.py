@@ -1,6 +1,6 @@
 """The drawing of a computation: what each node, edge and box looks like, and how it is laid out by Graphviz.
 
-Colours are those of Okabe and Ito, lightened under dark text; what they tell apart is told apart by shape as well.
+Colours are those of Okabe and Ito, lightened under dark text; what differs in colour differs in shape, too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ GROUPS = ("#f3f5f7", "#e6eaee")  # nested boxes in turns
 
 
 class Drawing(graphviz.Digraph):  # type: ignore[misc]
-    """A graph in Graphviz's language, which shows itself in a notebook by whichever engine there is."""
+    """A graph in Graphviz's language, which a notebook shows with whichever layout engine is installed."""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, str]:
         try:
@@ -57,8 +57,8 @@ def draw(computation: Computation, show: Collection[str], direction: str) -> Dra
     notes = [note for note in computation.notes if note != RELEASED or {"values", "gradients"} & set(show)]
     missing = sum(value.data is None and not _is_number(value) for value in computation.values.values())
     if "values" in show and missing and not computation.released:
-        what = "1 result without its value" if missing == 1 else f"{missing} results without values"
-        notes.append(f"{what}: read by no rule, so not kept")
+        what = "1 result is without its value" if missing == 1 else f"{missing} results are without values"
+        notes.append(f"{what}: records keep only what a rule reads")
     if "values" in show:
         notes += computation.newer_values()
     if notes:
@@ -75,7 +75,8 @@ def draw(computation: Computation, show: Collection[str], direction: str) -> Dra
     for key, operation in computation.operations.items():
         style = FOLDED if operation.folded else OPERATION
         boxes[operation.group].node(key, label(*_operation(operation, show)), **style)
-    for key in sorted(computation.groups, key=depths.__getitem__, reverse=True):  # a box is copied into that around it
+    # Inner ones first: a box is copied into the one around it.
+    for key in sorted(computation.groups, key=depths.__getitem__, reverse=True):
         around = computation.groups[key].parent
         if boxes[key] is not boxes[around]:
             boxes[around].subgraph(boxes[key])
@@ -137,7 +138,7 @@ def _edges(computation: Computation, show: Collection[str], dot: Drawing) -> Non
 
 
 def described(data: ndarray | None) -> list[str]:
-    """An array in few lines: as it is if it is small, otherwise its extremes, its mean and a histogram."""
+    """An array in a few lines: in full if it is small, otherwise its extremes, its mean and a histogram."""
     if data is None:
         return []
     if data.size <= FEW and data.ndim < 3:
@@ -169,7 +170,7 @@ def label(*lines: str) -> str:
 
 
 def lay_out(dot: graphviz.Digraph, form: str) -> bytes:
-    """The picture of a graph. Raises `ImportError` where neither the program `dot` nor pygraphviz is there."""
+    """The picture of a graph. Raises `ImportError` if neither the program `dot` nor pygraphviz is installed."""
     if shutil.which("dot"):
         content: bytes = dot.pipe(format=form)
         return content
@@ -179,7 +180,7 @@ def lay_out(dot: graphviz.Digraph, form: str) -> bytes:
         raise ImportError(
             "drawing a graph needs Graphviz to lay it out. Either install its program dot (apt install graphviz, "
             "brew install graphviz, choco install graphviz), or run: python -m pip install 'tinygrad-edu[viz]'. "
-            "A file that ends in .dot can be written without"
+            "A .dot file can be written without it"
         ) from None
     content = pygraphviz.AGraph(string=dot.source).draw(format=form, prog="dot")
     return content

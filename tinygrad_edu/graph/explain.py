@@ -12,14 +12,15 @@ if TYPE_CHECKING:
 
 
 def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None = 100) -> str:
-    """How the gradient of `output` is made, as a table to print: each recorded operation, the last one first, as
-    `backward()` walks, with its number in the order of execution, where it was called from (if it was recorded inside
-    `record_positions()`), the shapes that went in and came out, the rule for each argument that wants a gradient, and
-    the norm ‖g‖ of the gradient that arrived at its result: of `output`, or of its sum if it has several elements.
+    """How the gradient of `output` is computed, as a table to print: the recorded operations, the last one first, as
+    `backward()` walks. A row has the operation's number in the order of execution, where it was called
+    from (if it was recorded inside `record_positions()`), the shapes that went in and came out, the rule for each
+    argument that wants a gradient, and the norm ‖g‖ of the gradient that arrived at its result: that of `output`, or of
+    its sum if it has several elements.
 
-    With `model`, its parameters bear their names in it. Of more than `max_rows` operations some are folded as in
-    drawings (None folds nothing). Nothing is changed, but a graph that `backward()` released has no gradients any
-    more. Raises `TypeError` for anything but a tensor, `ValueError` for a `max_rows` that is no number of rows.
+    With `model`, parameters have their names in the model. If there are more than `max_rows` operations, some are
+    folded as in drawings; None folds nothing. Nothing is changed, but a graph that `backward()` released has no
+    gradients any more. Raises `TypeError` if `output` is not a tensor, `ValueError` if `max_rows` is below 1.
 
     >>> x = tg.Tensor(np.ones(2), requires_grad=True, name="x")
     >>> print(tg.explain(np.sum(x * x)))  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
@@ -34,14 +35,14 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
     from .computation import computation, is_whole
 
     if not isinstance(output, Tensor):
-        raise TypeError(f"explain tells what a Tensor was computed by; got {type(output).__name__}")
+        raise TypeError(f"explain needs a Tensor that was computed; got {type(output).__name__}")
     if max_rows is not None and not is_whole(max_rows, 1):
-        raise ValueError(f"explain: max_rows={max_rows!r}: a whole number of at least 1, or None for all")
+        raise ValueError(f"explain: max_rows={max_rows!r} must be a whole number of at least 1, or None for all")
     count = 0 if output.record is None else len(reached(output.record)[0])
     most = None if max_rows is None or count <= max_rows else 2 * max_rows
     found = computation(output, model=model, gradients=True, max_nodes=most)
     if not found.operations:
-        return "nothing was recorded: this tensor is a leaf, or was computed from none that requires grad"
+        return "nothing was recorded: this tensor is a leaf, or nothing that it was computed from requires grad"
     kept = any(operation.position for operation in found.operations.values())
     rows = [["step", "operation", *["called at"] * kept, "shapes", "rules", "‖g‖"]]
     for operation in reversed(found.operations.values()):
@@ -66,7 +67,7 @@ def _shapes(operation: Operation, found: Computation) -> str:
         value = found.values[key]
         if value.kind == "constant" and not value.shape and value.data is not None:
             return f"{value.data:.4g}"
-        # In one line, and no order to the terminal, whatever is in the name
+        # In one line and without control characters, whatever the name holds
         name = "".join(c if c.isprintable() else "\ufffd" for c in " ".join((value.name or "").split()))
         return f"{name} {value.shape}" if name else str(value.shape)
 

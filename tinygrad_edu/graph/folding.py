@@ -1,7 +1,7 @@
 """Folding: which operations of a graph are shown as one, so that a person can read it.
 
-A fold is a stretch of the order of execution, or a module's call; no way leads out of either and back into it, so what
-is left is a graph without cycles.
+A fold is a run of operations in the order of execution, or one call of a module. No path leads out of a fold and back
+into it, so the folded graph has no cycles.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Partition:
 
 
 def fold(walk: Walk, depth: int | None, max_nodes: int | None) -> Partition:
-    """Folds the modules at `depth`; then, until `max_nodes` operations and tensors are left: the deepest modules into
-    one each, equal neighbours, and so on outwards; runs of elementwise operations; runs of any."""
+    """Folds the modules at `depth`. Then, until at most `max_nodes` operations and tensors are left, folds the deepest
+    modules and equal neighbours, and so on outwards, then runs of elementwise operations, then runs of any."""
     folder = _Folder(walk)
     if depth is not None:
         folder.fold_calls(depth)
@@ -83,7 +83,7 @@ class _Folder:
         return len(self.folds) - 1
 
     def fold_calls(self, depth: int) -> None:
-        """Each call at this depth, with those inside it; what is already part of a fold outside it stays there."""
+        """Folds each call at this depth, with those inside it; what is part of a fold further out stays there."""
         calls = self.walk.calls
         around: dict[int, int] = {}  # of each call at this depth or deeper: that at this depth
         for k, call in enumerate(calls):
@@ -98,7 +98,7 @@ class _Folder:
                 self.fold_of[i] = made[a]
 
     def fold_repetitions(self) -> None:
-        """Neighbours in the same call, or outside all, among which a series comes again and again."""
+        """Folds neighbours in the same call, or outside all calls, that repeat a series of operations."""
         for _, row in itertools.groupby(self._units(), lambda unit: unit.call):
             units = list(row)
             if len(units) < 3:
@@ -113,13 +113,14 @@ class _Folder:
                 self._merge(units[first : first + period * times], label)
 
     def fold_elementwise(self) -> None:
-        """Neighbours in the same call, or outside all, that treat each element by itself."""
+        """Folds neighbouring elementwise operations in the same call, or outside all calls."""
         for (_, elementwise), row in itertools.groupby(self._units(), lambda u: (u.call, self._is_elementwise(u))):
             units = list(row)
             if elementwise:
                 self._merge(units, f"{sum(len(unit.members) for unit in units):,} elementwise operations")
 
     def fold_pieces(self, pieces: int) -> None:
+        """Folds everything into that many pieces of about the same length."""
         units = self._units()
         for part in np.array_split(np.arange(len(units)), min(pieces, len(units))):
             inside = [units[k] for k in part]
@@ -156,8 +157,8 @@ class _Folder:
         return list(units.values())
 
     def _shown(self) -> set[int]:
-        """The values that are shown: what an operation by itself reads; between folds, one for each two; and of what a
-        fold reads from outside the graph, the first that is no parameter."""
+        """The values that are shown: everything that an unfolded operation reads; between two folds, one; and of what a
+        fold reads from outside the graph, the first value that is not a parameter."""
         n, fold_of = len(self.walk.records), self.fold_of
         shown = {self.walk.output}
         between: set[tuple[int, int]] = set()
@@ -228,8 +229,8 @@ def contents(names: Iterable[str]) -> str:
 
 
 def _repetitions(row: Sequence[Hashable], starts: Sequence[bool]) -> Iterable[tuple[int, int, int]]:
-    """(first, period, times) of the series in `row` that come at least three times in a row, the longest stretch from
-    each place on; a series begins where one of `starts` is, if it can."""
+    """(first, period, times) of each series in `row` that occurs at least three times in succession: from each place on
+    the longest stretch. A series begins at one of `starts`, if possible."""
     n = len(row)
     known: dict[Hashable, int] = {}
     numbers = np.array([known.setdefault(name, len(known)) for name in row])

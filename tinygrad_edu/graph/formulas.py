@@ -21,7 +21,7 @@ from ..compiler.tracing import Line, Symbol, Trace
 from ..compiler.tracing import written as traced
 from ..compiler.writer import Writer
 
-LONGEST = 160  # characters; a rule that is longer when written out is shown as its source has it
+LONGEST = 160  # characters; a longer rule is shown as it stands in its source
 Formulas = tuple[str, tuple[str | None, ...]]
 
 
@@ -97,7 +97,7 @@ def _line(value: Any) -> Any:
 
 
 def _fitting(made: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """What the engine does to a gradient of another shape than its argument's."""
+    """What the engine does to a gradient whose shape is not that of the argument."""
     if made == wanted:
         return ""
     return f", {'summed' if np.prod(made) > np.prod(wanted) else 'repeated'} to {wanted}"

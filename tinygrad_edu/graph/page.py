@@ -20,11 +20,11 @@ from .dot import DIRECTIONS, lay_out
 if TYPE_CHECKING:
     from ..nn.layers import Module
 
-POINTS = 72  # of Graphviz, to its inch
-CHARACTER, LINE = 6.4, 14.0  # points that one takes on the page, about
+POINTS = 72  # to Graphviz's inch
+CHARACTER, LINE = 6.4, 14.0  # about how wide and how high one is on the page, in points
 NOTE = 10  # characters of a value's last line, as in "‖∂‖ 0.0012"
-LONG = 30  # nodes that an edge passes at most where Graphviz finds its way: its work grows with their product
-LONGEST = 24  # characters of a name in the drawing; the details have it whole
+LONG = 30  # the most nodes that an edge routed by Graphviz passes: its work grows with edges times nodes passed
+LONGEST = 24  # characters of a name in the drawing; the details show it in full
 
 Point = tuple[float, float]
 
@@ -47,13 +47,13 @@ def render(
     depth: int | None = None,
     max_nodes: int | None = 4000,
 ) -> bytes:
-    """The page of what `output` was computed by, as bytes of HTML. The options are those of `draw_graph`.
+    """The page of the computation of `output`, as bytes of HTML. The options are those of `draw_graph`.
 
-    Arrays are in it as statistics and pictures, and in full only if they are small. Raises `TypeError` for anything
-    but a tensor, `ValueError` for an option that is none, `ImportError` if there is no Graphviz to lay the graph out.
+    It holds arrays as statistics and pictures, and in full only if they are small. Raises `TypeError` if `output` is
+    not a tensor, `ValueError` for a value that an option does not have, `ImportError` if Graphviz is not installed.
     """
     if direction not in tuple(DIRECTIONS):
-        raise ValueError(f"render_graph: direction={direction!r}; known are {', '.join(DIRECTIONS)}")
+        raise ValueError(f"render_graph: direction={direction!r}; choose from {', '.join(DIRECTIONS)}")
     found = computation(output, model=model, gradients=True, depth=depth, max_nodes=max_nodes, formulas=True)
     return page(found, direction)
 
@@ -128,8 +128,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 
 def _flows(computation: Computation) -> dict[str, list[bool]]:
-    """For each operation, to which of its arguments a gradient flows back, and to none if none reaches it: a loss that
-    is computed from the logits passes by the sigmoid that it was given."""
+    """For each operation, to which of its arguments a gradient flows back. It is none if no gradient reaches the
+    operation: a loss that is computed from the logits bypasses the sigmoid whose output it was given."""
     reached = {computation.output}
     flows: dict[str, list[bool]] = {}
     for key, operation in reversed(computation.operations.items()):
@@ -143,7 +143,7 @@ def _flows(computation: Computation) -> dict[str, list[bool]]:
 
 
 def _edges(computation: Computation) -> list[tuple[str, str]]:
-    """From each argument to its operation, and from that to what it makes."""
+    """The edges from each argument to its operation, and from the operation to its results."""
     return [
         edge
         for operation in computation.operations.values()
@@ -155,7 +155,7 @@ def _edges(computation: Computation) -> list[tuple[str, str]]:
 
 
 def _lines(node: Value | Operation) -> list[str]:
-    """What stands in the node; the last line of what gets a gradient is left free for what the walk shows of it."""
+    """The text in a node. The last line of a value that gets a gradient stays free for what the walk shows there."""
     if isinstance(node, Operation):
         return [_short(node.name), *([f"{node.folded} operations"] if node.folded else [])]
     name = [_short(node.name)] if node.name else []
@@ -169,7 +169,7 @@ def _short(name: str) -> str:
 
 
 def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction: str) -> Layout:
-    """Where Graphviz puts the nodes, which it is told nothing of but their sizes."""
+    """Where Graphviz puts the nodes; all that it is told of them is their sizes."""
     dot = graphviz.Digraph(
         graph_attr={"rankdir": DIRECTIONS[direction], "ranksep": "0.3", "nodesep": "0.15", "fontsize": "11"}
     )
@@ -204,7 +204,7 @@ def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction:
 
 
 def _ranks(computation: Computation) -> dict[str, int]:
-    """How many edges the longest way to each node has; a leaf stands just before where it is first used."""
+    """How many edges the longest path to each node has; a leaf stands just before its first use."""
     ranks: dict[str, int] = {}
     for operation in computation.operations.values():
         rank = 1 + max((ranks.get(key, 0) for key in operation.inputs), default=0)
@@ -216,7 +216,7 @@ def _ranks(computation: Computation) -> dict[str, int]:
 
 
 def _arc(tail: dict[str, float], head: dict[str, float], direction: str) -> list[Point]:
-    """An edge that Graphviz was not told of: from node to node in a wide curve, around what stands between them."""
+    """An edge that Graphviz was not told of: a wide curve from node to node, around what stands between them."""
     along, across = ("x", "y") if direction == "right" else ("y", "x")
     size, breadth = ("width", "height") if direction == "right" else ("height", "width")
     start, end = tail[along] + tail[size] / 2, head[along] - head[size] / 2
@@ -226,7 +226,7 @@ def _arc(tail: dict[str, float], head: dict[str, float], direction: str) -> list
 
 
 def _read(drawing: dict[str, Any]) -> Layout:
-    """Graphviz's layout, from what it would draw: its other figures have five digits, too few for a large graph."""
+    """Graphviz's layout, from what it would draw: its other figures have five digits, too few for large graphs."""
     outlines = {
         thing["name"]: np.array(_points(thing, "p")) for thing in drawing.get("objects", ()) if "_draw_" in thing
     }

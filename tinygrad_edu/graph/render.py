@@ -48,15 +48,15 @@ def draw_graph(
     With `model`, its parameters and modules have their names in the model ("0.weight"). `show` names what else is
     shown: "dtypes", "values" (small arrays in full; of large ones the extremes, the mean and a histogram), "gradients"
     (of `output` with respect to each tensor; their norms stand on the edges), "formulas" (each operation's and those of
-    its rules) and "order" (operations are numbered as they were executed). `direction` is "right" or "down".
+    its rules) and "order" (the number of each operation in the order of execution). `direction` is "right" or "down".
 
     `depth` folds each module at that depth (0 is outermost) into one operation. If there are more than `max_nodes`
     operations and tensors, equal neighbours are folded, then the deepest modules, then runs of elementwise operations,
     then any, and the drawing says so; None draws all.
 
-    The graph may have been released by `backward()`, though values and gradients then need
-    `backward(retain_graph=True)`; drawing changes nothing. Raises `TypeError` for anything but a tensor, and for a
-    model that is not a module, `ValueError` for an unknown option.
+    A graph that `backward()` released can be drawn, too, but its values and gradients only after
+    `backward(retain_graph=True)`. Drawing changes nothing. Raises `TypeError` if `output` is not a tensor or `model`
+    not a module, `ValueError` for a value that an option does not have.
     """
     from . import dot as drawing
     from .computation import computation
@@ -67,9 +67,9 @@ def draw_graph(
         raise TypeError(f"draw_graph: show={show!r}; pass a tuple of some of {', '.join(drawing.SHOWABLE)}")
     names = [show] if isinstance(show, str) else list(show)
     if unknown := [name for name in names if name not in drawing.SHOWABLE]:
-        raise ValueError(f"draw_graph: show={unknown!r}; known are {', '.join(drawing.SHOWABLE)}")
+        raise ValueError(f"draw_graph: show={unknown!r}; choose from {', '.join(drawing.SHOWABLE)}")
     if direction not in tuple(drawing.DIRECTIONS):
-        raise ValueError(f"draw_graph: direction={direction!r}; known are {', '.join(drawing.DIRECTIONS)}")
+        raise ValueError(f"draw_graph: direction={direction!r}; choose from {', '.join(drawing.DIRECTIONS)}")
     found = computation(
         output,
         model=model,
@@ -82,15 +82,16 @@ def draw_graph(
 
 
 def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Unpack[Options]) -> Path:
-    """Writes the drawing that `draw_graph` makes with the same options to `path`, as svg, png, pdf, dot or html by the
-    file's ending; returns the path.
+    """Writes the drawing that `draw_graph` makes with the same options into the file `path`, as svg, png, pdf, dot or
+    html by the file's ending, and returns the path.
 
     The html page opens in any browser and needs nothing else: you can search the graph and zoom, look at the values and
     gradients of tensors, and walk the chain rule step by step. The page shows everything, so it has no option `show`,
     and its `max_nodes` is 4000.
 
-    The picture is laid out by Graphviz's program `dot` if there is one, otherwise by pygraphviz, whose wheels bring
-    Graphviz along. Raises `ValueError` for another ending, `ImportError` if neither is there.
+    The picture is laid out by Graphviz's program `dot` if it is installed, otherwise by pygraphviz, whose wheels bring
+    Graphviz along. Raises `ValueError` for another ending, `FileNotFoundError` if there is no such folder, `OSError` if
+    the file cannot be written, and `ImportError` if neither layout program is installed.
     """
     path = Path(path)
     form = path.suffix.lower().removeprefix(".")
@@ -114,7 +115,7 @@ def _content(output: Tensor, form: str, options: Mapping[str, Any]) -> bytes:
         from .page import render
 
         if "show" in options:
-            raise TypeError("render_graph: the page shows all that there is; leave out show=")
+            raise TypeError("render_graph: the page shows everything; leave out show=")
         return render(output, **options)
     dot = draw_graph(output, **options)
     return lay_out(dot, form) if form != "dot" else dot.source.encode()

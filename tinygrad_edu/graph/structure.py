@@ -1,7 +1,7 @@
 """The record behind a tensor, walked once: which value each operation reads, and which call of a module it is part of.
 
 Operations are numbered from 0 in order of execution, and the result of operation i is value i; leaves and constants
-have the numbers behind those.
+have the numbers after those.
 """
 
 from __future__ import annotations
@@ -64,18 +64,18 @@ class Walk:
         return node, kind, (self.names or {}).get(node, name), shape
 
     def parameters(self) -> list[bool]:
-        """Of each source: whether the model learns it."""
+        """For each source: whether it is a parameter."""
         n = len(self.records)
         return [source.node is not None and self.described(n + k)[1] == "parameter"
                 for k, source in enumerate(self.sources)]  # fmt: skip
 
     def numbers(self) -> list[bool]:
-        """Of each source: whether it is a constant number without a name, like the 2 in 2 * x."""
+        """For each source: whether it is a constant number without a name, like the 2 in 2 * x."""
         return [source.node is None and not source.shape and source.name is None for source in self.sources]
 
 
 def walk(output: Tensor, model: Module | None) -> Walk:
-    """What `output` was computed by."""
+    """The operations and values that `output` was computed from."""
     records = [] if output.record is None else reached(output.record)[0]
     number: dict[Any, int] = {record: i for i, record in enumerate(records)}
     inputs: list[tuple[int, ...]] = []
@@ -98,7 +98,7 @@ def walk(output: Tensor, model: Module | None) -> Walk:
                 made = Source(None, *described) if described else NUMBER
                 if made is NUMBER or value is None:
                     v = new(made)
-                else:  # an array that is used twice is one
+                else:  # an array that is used twice is one value
                     key = "constant", id(value)
                     v = number[key] = number[key] if key in number else new(made)
             row.append(v)
@@ -110,8 +110,8 @@ def walk(output: Tensor, model: Module | None) -> Walk:
 
 
 def _calls(records: list[Record], number: dict[Any, int], model: Module | None) -> tuple[list[Call], list[int]]:
-    """The modules' calls, and the innermost one of each operation: what a result marked by it is made of, as far as it
-    was recorded since the call began."""
+    """The calls of modules, and for each operation the innermost call that it is part of. A call consists of what its
+    result was computed from, as far as that was recorded since the call began."""
     marked: dict[int, list[Record]] = {}
     modules: dict[int, tuple[type[Any], Any]] = {}
     for record in records:
@@ -145,11 +145,11 @@ def _calls(records: list[Record], number: dict[Any, int], model: Module | None) 
 
 
 def titled(path: str, label: str) -> str:
-    """A module's name in the model before what it is: "2: Dense(25 → 10)"."""
+    """A module's name in the model, then what it is: "2: Dense(25 → 10)"."""
     return label if label.startswith(path) else f"{path}: {label}"
 
 
 def _label(kind: type[Any], module: Any) -> str:
-    """ "Dense(400 → 25)", or just "Dense" of a module that is gone."""
+    """ "Dense(400 → 25)", or just "Dense" if the module is gone."""
     description = "" if module is None else module._describe()
     return f"{kind.__name__}({description})" if description else kind.__name__

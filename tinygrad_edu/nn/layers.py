@@ -179,7 +179,7 @@ class Dense(Module):
             raise ValueError(f"Dense({in_features!r}, {out_features!r}): sizes must be positive whole numbers")
         if isinstance(init, str):
             if init not in INITIALIZERS:
-                raise ValueError(f"Dense: no initialiser {init!r}; there are {', '.join(INITIALIZERS)}")
+                raise ValueError(f"Dense: unknown initialiser {init!r}; choose from {', '.join(INITIALIZERS)}")
             init = INITIALIZERS[init]
         values = np.asarray(init((in_features, out_features), generator(rng)))
         if values.shape != (in_features, out_features):

@@ -39,7 +39,8 @@ class Module:
 
     @property
     def training(self) -> bool:
-        """Whether the module learns: `train()` and `eval()` set it. `predict` evaluates without touching it."""
+        """Whether the module is in training mode. `train()` and `eval()` set it; `predict` evaluates without touching
+        it."""
         return self.__dict__.get("_training", True) and not _evaluating.get()
 
     @training.setter
@@ -225,7 +226,7 @@ def keeping_modes(model: Any) -> Iterator[None]:
 
 
 def evaluated(function: Callable[..., Result], *args: Any) -> Result:
-    """What the function gives while all modules, in this thread, are in evaluation mode and nothing is recorded.
+    """Calls the function with all modules in evaluation mode, in this thread, without recording.
 
     It runs in a context of its own, so that however it ends, by Ctrl-C at any moment, every mode is as it was.
     """

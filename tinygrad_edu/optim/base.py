@@ -1,5 +1,4 @@
-"""What all optimisers have in common: groups of parameters with their settings, and the step that each one's rule is
-applied in."""
+"""What all optimisers share: groups of parameters with their settings, and the step in which each rule is applied."""
 
 from __future__ import annotations
 
@@ -25,9 +24,11 @@ class Optimizer:
     `params` is the parameters, or groups: `[{"params": weights, "weight_decay": 1e-4}, {"params": biases}]`, where
     what a group does not say is taken from the optimiser's own arguments.
 
-    Arrays are updated in place, so a model is trained by one thread at a time, and others that use it meanwhile may
-    find it half updated; different models are trained in as many threads as you like. `copy.deepcopy((model,
-    optimizer))` copies both together; a copy of the optimiser alone has parameters of its own.
+    Arrays that the optimiser made itself are updated in place: who wants a snapshot of a trained parameter takes a
+    copy, and a graph from before a step that still needs the old values raises. So a model is trained by one thread at
+    a time, and others that use it meanwhile may find it half updated; different models are trained in as many threads
+    as you like. `copy.deepcopy((model, optimizer))` copies both together; a copy of the optimiser alone has parameters
+    of its own.
 
     >>> net = tg.Dense(2, 1)
     >>> optimizer = tg.Adam([{"params": net.weight, "weight_decay": 1e-4}, {"params": net.bias}], lr=0.01)
@@ -79,7 +80,7 @@ class Optimizer:
     _bounds: ClassVar[dict[str, tuple[float, float]]] = {"lr": (0, math.inf), "weight_decay": (0, math.inf)}
 
     def _check(self, group: Group) -> None:
-        """Refuses settings that cannot be meant, and makes Python floats of numbers."""
+        """Refuses impossible settings, and turns numbers into Python floats."""
         for name, (low, high) in self._bounds.items():
             value = group[name]
             numbers = tuple(value) if name == "betas" and np.shape(value) == (2,) else (value,)
@@ -124,8 +125,8 @@ class Optimizer:
         if not with_gradient:
             raise RuntimeError(
                 f"{type(self).__name__}.step(): no parameter has a gradient; call loss.backward() first. If that was "
-                "done, the loss does not depend on these parameters: make the optimiser of those that the model has "
-                f"now, {type(self).__name__}(model.parameters(), …)"
+                "done, the loss does not depend on these parameters: make the optimiser from the model's current "
+                f"parameters, {type(self).__name__}(model.parameters(), …)"
             )
         if len(with_gradient) != self._reached:
             self._reached = len(with_gradient)
@@ -133,10 +134,10 @@ class Optimizer:
         if any([p._stale for p, _ in with_gradient]):
             self._tell(
                 "the gradients were added to those that the last step() had used already. Call optimizer.zero_grad() "
-                "before backward() in each step; where several backward() shall be summed, before the first of them"
+                "before backward() in each step; to sum several backward(), call it before the first of them"
             )
-        for p, group in with_gradient:
-            self.advance(p, p.grad, group)
+        self.advance([(p, p._grad, group, None) for p, group in with_gradient])
+        for p, _ in with_gradient:
             p._stepped, p._stale = True, False
 
     def report_unreached(self, reached: Sequence[bool]) -> None:
@@ -151,8 +152,8 @@ class Optimizer:
             self._tell(
                 f"no gradient reached {len(unreached)} of {len(parameters)} parameters: {'; '.join(unreached)}. Is a "
                 "layer left out of forward(), or was one replaced after the optimiser was made? Then make it of the "
-                f"finished model: {type(self).__name__}(model.parameters(), …). What shall not learn is frozen by "
-                "requires_grad = False; what only some of the steps use may stay, this is said once"
+                f"finished model: {type(self).__name__}(model.parameters(), …). Freeze parameters that should not be "
+                "trained (p.requires_grad = False); those that only some of the steps use may stay, this is said once"
             )
 
     def _tell(self, message: str) -> None:
@@ -161,19 +162,24 @@ class Optimizer:
             self._told.add(kind)
             warn_user(f"{type(self).__name__}.step(): {message}")
 
-    def advance(self, p: Tensor, g: Any, group: Group, spare: Array | None = None) -> None:
-        """Updates one parameter of `group`, given its gradient. `spare` is an array of its shape to work in; it may be
-        `g` itself.
+    def advance(self, updates: Sequence[tuple[Tensor, Any, Group, Array | None]]) -> None:
+        """Updates parameters: for each, it is given the gradient, the group, and an array of its shape to work in, or
+        None; that may be the gradient itself.
 
         The first step binds a new array, so that what the user made is never written over. Further steps write into
         that array, which is faster, and mark it as changed: a graph that still needs what it held raises.
         """
+        mark_changed(*[p._data for p, *_ in updates if p._data is self._made.get(p)])
+        for p, g, group, spare in updates:
+            made = self._made.get(p)
+            if made is not None and made is p._data and made.flags.writeable:  # `detect_anomaly` locks what it needs
+                self._write(p, made, g, made, group, spare)
+            else:
+                self._bind(p, g, group, spare)
+
+    def _bind(self, p: Tensor, g: Any, group: Group, spare: Array | None) -> None:
+        """Updates a parameter in a new array."""
         values = p._data
-        made = self._made.get(p)
-        if made is not None and made is values and made.flags.writeable:  # `detect_anomaly` locks what records need
-            mark_changed(made)
-            self._write(p, made, g, made, group, spare)
-            return
         new = np.empty_like(values)
         self._write(p, np.asarray(values), np.asarray(g), new, group, spare)
         if isinstance(values, np.ndarray):
@@ -224,7 +230,7 @@ class Optimizer:
         return state
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Goes on where the optimiser that gave `state` was. Raises `ValueError` and changes nothing if it had other
+        """Continues from the state of an earlier optimiser. Raises `ValueError` and changes nothing if it had other
         groups, or parameters of other shapes."""
         who = f"{type(self).__name__}.load_state_dict"
         parameters = [(p, i) for i, group in enumerate(self.param_groups) for p in group["params"]]
@@ -232,7 +238,7 @@ class Optimizer:
         found: dict[Tensor, State] = {}
         settings = {f"groups.{i}.{s}": (i, s) for i, group in enumerate(groups) for s in group if s != "params"}
         for name in sorted(settings.keys() - state.keys()):
-            raise ValueError(f"{who}: {name} is missing; the state is of another optimiser")
+            raise ValueError(f"{who}: {name} is missing; the state belongs to another optimiser")
         for name, value in state.items():
             array = np.asarray(value)
             if name in settings:
@@ -244,7 +250,7 @@ class Optimizer:
             kind, _, rest = name.partition(".")
             number, _, what = rest.partition(".")
             if kind != "state" or not number.isdecimal() or int(number) >= len(parameters) or not what:
-                raise ValueError(f"{who}: {name} is unknown; the state is of another optimiser")
+                raise ValueError(f"{who}: {name} is unknown; the state belongs to another optimiser")
             p, i = parameters[int(number)]
             wanted = () if what == "steps" else p.shape
             if array.dtype.kind not in "fiu" or array.shape != wanted:
@@ -254,7 +260,7 @@ class Optimizer:
             self._check(group)
         for p, i in parameters:
             if p in found and found[p].keys() != self._entries(groups[i]):
-                raise ValueError(f"{who}: the state is of another optimiser, or of one with other settings")
+                raise ValueError(f"{who}: the state belongs to another optimiser, or to one with other settings")
         self.param_groups, self._state = groups, found
         self._work.clear()
 
@@ -264,10 +270,10 @@ class Optimizer:
 
 
 def _keep_freed_memory() -> None:
-    """Has the C library keep what a training step frees, for the next step.
+    """Makes the C library keep the memory that a training step frees, for the next step.
 
     A step frees its whole graph. GNU's C library hands that back to the system, which then has to give it again in the
     next step, page by page and filled with zeros: up to half of the time of a step. Once a large block was freed, it
     keeps as much as twice its size (mallopt(3), "dynamic mmap threshold"). Other libraries are not affected.
     """
-    np.empty(31 * 2**20, np.uint8)  # of blocks larger than 32 MB, the C library learns nothing
+    np.empty(31 * 2**20, np.uint8)  # blocks larger than 32 MB do not change what the C library keeps

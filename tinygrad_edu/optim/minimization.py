@@ -212,7 +212,7 @@ def _scipy_optimize() -> Any:
 def _checked(model: Any, loss: Any, method: str, max_iter: int) -> list[Tensor]:
     """The parameters, when the arguments are what they should be."""
     if method not in METHODS:
-        raise ValueError(f"minimize: no method {method!r}; there are {', '.join(METHODS)}")
+        raise ValueError(f"minimize: unknown method {method!r}; choose from {', '.join(METHODS)}")
     if max_iter < 1:
         raise ValueError(f"minimize: max_iter must be at least 1, not {max_iter}")
     if not callable(loss):

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 BINS = 32  # of a histogram
 SIDE = 32  # pixels of an image, at most
-IN_FULL = 100  # elements of an array that is also written out
+IN_FULL = 100  # elements of the largest array that is also shown in full
 NOT_FINITE = 255  # the pixel of a block that holds NaN or infinities
 
 
 def number(value: Any) -> float | str:
-    """`value` to five digits, which JSON can hold: NaN and infinities as words."""
+    """`value` to five digits, as JSON can hold it: NaN and infinities as text."""
     value = float(value)
     if np.isfinite(value):
         rounded = float(f"{value:.5g}")
@@ -27,7 +27,7 @@ def number(value: Any) -> float | str:
 
 
 def norm(array: NDArray[Any]) -> float:
-    """The Euclidean norm, in whatever precision the array is: the squares of large numbers must not overflow."""
+    """The Euclidean norm, whatever the precision of the array: the squares of large numbers do not overflow."""
     values = np.abs(array).astype(np.float64)
     limit = float(values.max(initial=0))
     scaled = values / limit if 0 < limit < np.inf else values
@@ -82,7 +82,7 @@ def _image(values: NDArray[np.float64], limit: float) -> dict[str, Any]:
 
 
 def pixels(matrix: NDArray[np.float64], limit: float) -> NDArray[np.uint8]:
-    """An image of at most SIDE × SIDE pixels: 127 is 0, 0 and 254 are ∓`limit`, 255 is what is not finite."""
+    """An image of at most SIDE × SIDE pixels: 127 is 0, 0 and 254 are ∓`limit`, 255 is not finite."""
     with np.errstate(invalid="ignore"):  # ∞ − ∞ in a block is NaN, and shown as such
         means = _block_means(_block_means(matrix / (limit or 1), 0), 1)
     finite = np.isfinite(means)

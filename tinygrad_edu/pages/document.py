@@ -1,6 +1,6 @@
 """One self-contained page: a template of the folder `pages`, with its styles, its scripts and its data inside.
 
-The page loads nothing: its policy forbids the browser every request, and every script but the one that it was
+The page loads nothing: its policy forbids the browser every request, and every script except the one that it was
 written with.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 def document(template: str, title: str, data: Any, *, styles: Sequence[str], scripts: Sequence[str]) -> bytes:
     """The page as bytes of HTML. `data` is what JSON can hold; the scripts find it under the id "data"."""
     style, script = "\n".join(map(_part, styles)), "\n".join(map(_part, scripts))
-    # In JSON, < and its like stand only in strings, and a string may spell them as escapes: no value ends the element.
+    # In JSON, < occurs only in strings, where it may be written as an escape: so no value can end the element.
     content = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     page = Template(_part(template)).substitute(
         policy="default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
@@ -29,7 +29,7 @@ def document(template: str, title: str, data: Any, *, styles: Sequence[str], scr
         script=script,
         data=content,
     )
-    return page.encode("utf-8", "replace")  # a lone surrogate in a name is no text
+    return page.encode("utf-8", "replace")  # a lone surrogate in a name cannot be encoded
 
 
 def _part(name: str) -> str:

@@ -49,16 +49,15 @@ rule(np.float_power, *(power.vjp for power in primitive_of(np.power).rules if po
 rule(np.square, lambda g, x: 2 * g * x)
 rule(np.sqrt, lambda g, y: g / (2 * y))
 rule(np.cbrt, lambda g, y: g / (3 * y * y))
-rule(np.hypot, lambda g, y, a: g * ratio(a, y), lambda g, y, b: g * ratio(b, y))
 
 
 @primitive
 def ratio(part: Any, whole: Any) -> Any:
-    """part / whole for |part| ≤ whole, and 0 where whole = 0 (a subgradient of a norm at 0, at its tip).
+    """part / whole, and 0 where whole = 0 (a subgradient of a norm at 0, at its tip).
 
     The tip has no second derivative: there it is NaN, and not the 0 of its surroundings.
     """
-    return part / np.where(whole == 0, 1, whole)
+    return np.where(whole == 0, 0, part / np.where(whole == 0, 1, whole))
 
 
 def _or_nan(whole: Any) -> Any:
@@ -66,7 +65,7 @@ def _or_nan(whole: Any) -> Any:
 
 
 rule(ratio, lambda g, whole: g / _or_nan(whole), lambda g, y, whole: -g * y / _or_nan(whole))
-
+rule(np.hypot, lambda g, y, a: g * ratio(a, y), lambda g, y, b: g * ratio(b, y))
 
 # Exponentials and logarithms
 

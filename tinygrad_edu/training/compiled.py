@@ -65,13 +65,12 @@ class CompiledStep:
         """What the optimiser's `step()` does, with the gradients of the last `evaluate`."""
         if self._gradients is None:
             raise RuntimeError("compile_step: update() without evaluate() before it")
-        gradients = zip(self._gradients, self._own, strict=True)
+        groups = [group for group in self._optimizer.param_groups for _ in group["params"]]
+        updates = zip(self._parameters, self._gradients, groups, self._own, strict=True)
         self._gradients = None
-        for group in self._optimizer.param_groups:
-            for p in group["params"]:
-                g, own = next(gradients)
-                if g is not None and p.requires_grad:
-                    self._optimizer.advance(p, g, group, g if own else None)
+        self._optimizer.advance(
+            [(p, g, group, g if own else None) for p, g, group, own in updates if g is not None and p.requires_grad]
+        )
 
 
 def _array(batch: Tensor | ArrayLike) -> NDArray[Any]:
