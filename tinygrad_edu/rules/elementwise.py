@@ -33,9 +33,7 @@ def _one_less(a: Any, b: Any) -> Any:
     if isinstance(b, int | float):
         return b - 1 if b else b
     if b.dtype.kind in "iu" and b.dtype != np.int64:
-        b = b.astype(
-            np.int64
-        )  # as an unsigned number, 0 − 1 would be the largest one, as an int8 −128 − 1 would be 127
+        b = b.astype(np.int64)  # as an unsigned number, 0 − 1 would be the largest one; as an int8, −128 − 1 is 127
     return np.where(((a == 0) | np.isnan(a)) & (b == 0), 0, b - 1)
 
 

@@ -267,7 +267,7 @@ def _svd_rule(g: Any, y: Any, a_shape: tuple[int, ...]) -> Any:
     u, s, v = y[..., :m].mT, y[..., m], y[..., m + 1 :].mT
     gu, gs, gv = g[..., :m].mT, g[..., m], g[..., m + 1 :].mT
     skew_u, skew_v = u.mT @ gu, v.mT @ gv
-    unit = np.max(plain(s), axis=-1, keepdims=True, initial=np.finfo(s.dtype).tiny)  # whose squares do not overflow
+    unit = np.sum(plain(s), axis=-1, keepdims=True) + np.finfo(s.dtype).tiny  # in which squares do not overflow
     r = s / unit
     f = _inverse_gaps("svd", r**2, abs(plain(skew_u)) + abs(plain(skew_v))) / unit[..., None]
     tiny = _no_values(s, gu, gv)
