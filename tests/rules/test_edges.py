@@ -1,5 +1,7 @@
-"""Values and derivatives at edges: tips, infinities, NaN, nothing at all. What is right is computed independently, or is
-NumPy's own value of the array."""
+"""Values and derivatives at edges: tips, infinities, NaN, nothing at all.
+
+What is right is computed independently, or is NumPy's own value of the array.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,8 @@ def test_logaddexp_of_infinities():
     a, b = [INF, 0.0, INF, -INF, -INF, 3.0, 0.0], [0.0, INF, INF, -INF, 1.0, -INF, 0.0]
     for function in (np.logaddexp, np.logaddexp2):
         same(gradients(function, a, b), [[1, 0, 0.5, 0, 0, 1, 0.5], [0, 1, 0.5, 0, 1, 0, 0.5]])
-        same(gradients(function, [INF], [NAN]), [[NAN], [NAN]])
+        with np.errstate(invalid="ignore"):  # NumPy's own warning
+            same(gradients(function, [INF], [NAN]), [[NAN], [NAN]])
     with np.errstate(all="raise", under="ignore"):
         tg.vjp(np.logaddexp, np.array(a), np.array(b))[1](np.ones(7))
 
