@@ -432,8 +432,19 @@ CALLS = {
     "solve": solves(),
     "det": matrices(np.linalg.det),
     "log_abs_det": matrices(lambda a: np.linalg.slogdet(a)[1]),
-    "cholesky": matrices(np.linalg.cholesky, symmetric=True),
-    "eigh": matrices(lambda a: sum(np.sum(np.sin(x) ** 2) for x in np.linalg.eigh(a)), symmetric=True),
+    "cholesky": st.one_of(
+        *(matrices(lambda a, up=up: np.linalg.cholesky(a, upper=up), symmetric=True) for up in (False, True))
+    ),
+    "eigh": st.one_of(
+        *(
+            matrices(lambda a, part=part: sum(np.sum(np.sin(x) ** 2) for x in np.linalg.eigh(a, part)), symmetric=True)
+            for part in "LU"
+        )
+    ),
+    "eigvalsh": st.one_of(
+        *(matrices(lambda a, part=part: np.linalg.eigvalsh(a, part), symmetric=True) for part in "LU")
+    ),
+    "svdvals": st.one_of(*(matrices(np.linalg.svdvals, rows=k) for k in (0, 2))),
     "svd": st.one_of(
         *(
             matrices(lambda a: sum(np.sum(np.sin(x) ** 2) for x in np.linalg.svd(a, full_matrices=False)), rows=k)
@@ -442,6 +453,7 @@ CALLS = {
         matrices(lambda a: np.linalg.svd(a.mT, compute_uv=False), rows=1),
     ),
     "two_norm": norms(),
+    "p_norm": st.one_of(*(one(lambda a, p=p: np.linalg.norm(np.ravel(a), p, axis=0), apart=True) for p in (3, 1.5, 4))),
     "relu": one(F.relu, apart=True),
     "leaky_relu": one(F.leaky_relu, apart=True),
     "sigmoid": one(F.sigmoid),

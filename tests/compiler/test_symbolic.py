@@ -393,8 +393,8 @@ def test_dropout_draws_as_it_does_recorded(rng):
 
 
 def test_sorting_and_what_looks_for_nan():
-    with pytest.raises(TypeError, match="a Python branch depends on the data"):
-        derive(lambda x: np.median(x), np.ones(3))
+    d = derive(lambda x: np.median(x), np.ones(3))
+    assert d(np.array([3.0, 1, 2]))[0] == 2 and d(np.array([3.0, 1, 2]))[1][0].tolist() == [0, 0, 1]
     recorded, compiled = both(
         lambda: [tg.Tensor(np.array([3.0, 1, 2, 5]), requires_grad=True)],
         lambda x: lambda: (np.sort(x)[:2] * np.array([1.0, 2])).sum() + (np.roll(x, 1) * x).sum(),

@@ -35,6 +35,7 @@ REFUSALS = (  # the engine's documented ones: where a derivative does not exist 
     "got the output of s",  # of sigmoid or softmax, which a loss of logits would apply once more
     "numpy.copyto got a Tensor",  # full_like(array, tensor), which NumPy keeps for itself
 )
+TIPS = {"absolute", "fabs", "hypot", "std", "two_norm", "p_norm"}
 Gradients = list[Any]
 
 
@@ -145,7 +146,17 @@ class Run:
                     check(beside)
                     self.counts["(right beside a point of its own)"] += 1
                     return
+                if order == 2 and self.at_a_tip():
+                    self.counts["(at a tip)"] += 1  # which has no second derivative
+                    return
                 raise
+
+    def at_a_tip(self) -> bool:
+        """Whether an absolute value or a norm is exactly 0."""
+        found = []
+        with watching(lambda record, y, values: found.append(record.primitive.name in TIPS and np.any(np.equal(y, 0)))):
+            self.recorded()
+        return any(found)
 
     def ill_conditioned(self) -> bool:
         """Whether changes as small as the rounding of float32 move the gradients that far: a kink or a jump is near."""

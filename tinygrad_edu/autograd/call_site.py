@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import linecache
 import os
 import sys
 import warnings
@@ -28,6 +29,13 @@ def caller() -> tuple[str, int]:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
+
+
+def where() -> str:
+    """ "at train.py:41 (the line itself)": the user's."""
+    file, number = caller()
+    code = linecache.getline(file, number).strip()
+    return f"at {file}:{number}{f' ({code})' if code else ''}"
 
 
 _shown: dict[str, Any] = {}  # so that Python shows each warning once for each line

@@ -34,6 +34,7 @@ class Interpreter:
     """Who is handed operations on tensors."""
 
     lines: Any = None  # what a trace has written
+    quick = False  # whether what it does with two tensors is what the unrolled way of operators does
 
     @property
     def records(self) -> bool:
@@ -57,6 +58,10 @@ class Interpreter:
         """The values of a tensor, for somebody who looks at them; `what` says who."""
         return t._data
 
+    def number(self, t: Operand, what: str) -> Any:
+        """The values of a tensor, for somebody who makes a number or a plain array of them without a word."""
+        return self.values(t, what)
+
     def detached(self, t: Operand) -> Any:
         """What stands for a tensor where no gradient flows: its values, as far as they are known."""
         return t._data
@@ -72,6 +77,8 @@ class Interpreter:
 
 class _Recorder(Interpreter):
     """Computes, and records what a gradient can flow through."""
+
+    quick = True
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         operand = None
@@ -106,8 +113,12 @@ class _Recorder(Interpreter):
         return t
 
 
+_FLOATS = {float, *(np.dtype(c) for c in np.typecodes["Float"])}
+
+
 class _Computer(Interpreter):
-    """Computes. Small integers become int64, so that arithmetic on a uint8 image does not wrap around."""
+    """Computes. Small integers among themselves become int64, so that arithmetic on a uint8 image does not wrap
+    around; beside floats they are what they are for NumPy."""
 
     @property
     def records(self) -> bool:
@@ -117,7 +128,7 @@ class _Computer(Interpreter):
         operand = next(a for a in (*args, *options.values()) if isinstance(a, Operand))
         args, options = primitive.bind(args, options)
         values = [a._data if isinstance(a, Operand) else constant_value(a) for a in args]
-        if not primitive.moves:
+        if not primitive.moves and not any(getattr(v, "dtype", v.__class__) in _FLOATS for v in values):
             values = [widened(v) for v in values]
         t = operand._made(primitive.forward(*values, **options), None)
         if primitive.marks_origin or primitive.moves:
@@ -151,6 +162,9 @@ class Around(Interpreter):
 
     def values(self, t: Operand, what: str = "the values of a tensor are asked for") -> Any:
         return self.inner.values(t, what)
+
+    def number(self, t: Operand, what: str) -> Any:
+        return self.inner.number(t, what)
 
     def detached(self, t: Operand) -> Any:
         return self.inner.detached(t)

@@ -222,16 +222,16 @@ class Tensor(ArrayOperand):
         return self._item("the value of a tensor is asked for")
 
     def _item(self, what: str) -> Any:
-        value = interpreter().values(self, what)
+        value = interpreter().number(self, what)
         if value.size != 1:
             raise ValueError(f"only a tensor of one element is a number; this one has shape {self.shape}")
         return value.item()
 
     def tolist(self) -> Any:
-        return self.data.tolist()
+        return np.asarray(interpreter().number(self, "the values of a tensor are asked for")).tolist()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        values = interpreter().values(self, "a plain array is made of a tensor")
+        values = interpreter().number(self, "a plain array is made of a tensor")
         released = self.record is not None and self.record.saved is None
         if self._requires_grad and not released and is_recording():
             raise TypeError(
@@ -286,7 +286,7 @@ class Tensor(ArrayOperand):
         self._origin = None
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else str(self)
+        return format(interpreter().values(self).item(), spec) if spec and self.size == 1 else format(str(self), spec)
 
     def __repr__(self) -> str:
         parts = [np.array2string(np.asarray(self._data), separator=", ", prefix="Tensor(")]
@@ -316,7 +316,7 @@ class Tensor(ArrayOperand):
     def _binary(self, primitive: Primitive, a: Any, b: Any) -> Any:
         """What an operator does: `primitive(a, b)`, unrolled for recording, because a scalar's arithmetic is mostly
         this."""
-        if interpreter() is not RECORD:
+        if not interpreter().quick:
             return interpreter().apply(primitive, (a, b), _NO_OPTIONS)
         if isinstance(a, Tensor):
             x = a._data

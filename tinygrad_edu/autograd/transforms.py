@@ -11,18 +11,20 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import numpy as np
 
+from .call_site import where
 from .engine import pullback
 from .primitives import primitive, rule
 from .record import Record, reached
-from .recording import is_recording, plain, recording
+from .recording import Around, Interpreter, interpreted, interpreter, is_recording, plain, recording
 from .tensor import Tensor, rebuilt
 
-_inside: ContextVar[bool] = ContextVar("tinygrad_edu.inside_a_transform", default=False)
+# The transforms around this moment, outermost first: each has the variables of those inside it.
+_around: ContextVar[tuple[set[Tensor], ...]] = ContextVar("tinygrad_edu.transforms", default=())
 
 ArgNums = int | tuple[int, ...]
 
@@ -164,6 +166,35 @@ def _variable(x: Any) -> Any:
 rule(_variable, lambda g: g)
 
 
+class DerivativeLost(TypeError):
+    """A number or a plain array was made of what is being differentiated."""
+
+
+class Differentiating(Around):
+    """Inside a transform: a number or a plain array made of what depends on its variables has no derivative any more,
+    so whoever makes one without saying so is told."""
+
+    def __init__(self, inner: Interpreter, variables: Sequence[Tensor]) -> None:
+        super().__init__(inner)
+        self.variables = variables
+        self.quick = inner.quick
+
+    def number(self, t: Any, what: str) -> Any:
+        node, nodes = t._node(), {v._node() for v in self.variables}
+        behind = {node} if not isinstance(node, Record) else {*reached(node)[0], *reached(node)[1]}
+        if node is not None and not nodes.isdisjoint(behind):
+            raise DerivativeLost(
+                f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: np.stack in "
+                "place of filling an array, NumPy's functions in place of math's, np.where in place of a branch; or "
+                "take .detach() if no derivative is wanted"
+            )
+        return self.inner.number(t, what)
+
+    def recording(self, wanted: bool) -> Interpreter:
+        inner = self.inner.recording(wanted)
+        return Differentiating(inner, self.variables) if wanted else inner
+
+
 class _Call:
     """One call of a function whose chosen arguments are variables, recorded; `pull` gives their gradients."""
 
@@ -180,27 +211,28 @@ class _Call:
         for n in numbers:
             arguments[n] = _map(self._make_variable, args[n])
         self.chosen: Any = args[numbers[0]] if self.single else tuple(args[n] for n in numbers)
-        given = _leaves(self.chosen)
         # What comes from outside is recorded there, and its derivative must be too.
         self.may_use_others = is_recording()
-        self.nested = self.may_use_others and (
-            _inside.get() or any(isinstance(x, Tensor) and x.requires_grad for x in given)
-        )
-        token = _inside.set(True)
+        self.inner: set[Tensor] = set()  # variables of transforms inside this one: nobody else differentiates by them
+        differentiating = Differentiating(interpreter().recording(True), self.variables)
+        context = copy_context()
+        context.run(_around.set, (*_around.get(), self.inner))
         try:
-            with recording():
-                self.result = fun(*arguments, **options)
-        finally:
-            _inside.reset(token)
+            self.result = context.run(interpreted, differentiating, fun, *arguments, **options)
+        except ValueError as error:
+            if isinstance(error.__cause__, DerivativeLost):  # NumPy's own, of an element of an array that is assigned
+                raise error.__cause__ from None
+            raise
 
     def _make_variable(self, x: Any) -> Tensor:
         if isinstance(x, Tensor) and x.requires_grad:
             with recording():
                 variable: Tensor = _variable(x)
         else:
-            data = x.data if isinstance(x, Tensor) else x
-            variable = Tensor(data, requires_grad=True)
+            variable = Tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True)
         self.variables.append(variable)
+        for inner in _around.get():
+            inner.add(variable)
         return variable
 
     def pull(self, output: Any, gradient: Any) -> Any:
@@ -215,12 +247,12 @@ class _Call:
             if node in set(nodes):  # the function gave an argument back
                 found = {node: seed if isinstance(seed, Tensor) else np.array(seed)}
             elif isinstance(node, Record):
-                nested = self._stays_recorded(output)
+                recorded = self._stays_recorded(output) or (isinstance(gradient, Tensor) and gradient.requires_grad)
                 with recording():
                     found = pullback(
                         node,
-                        Tensor(seed) if nested and not isinstance(seed, Tensor) else seed,
-                        tensor=rebuilt if nested else None,
+                        Tensor(seed) if recorded and not isinstance(seed, Tensor) else seed,
+                        tensor=rebuilt if recorded else None,
                         targets=set(nodes),
                     )
         gradients = iter([self._finished(found.get(n), v) for n, v in zip(nodes, self.variables, strict=True)])
@@ -228,18 +260,16 @@ class _Call:
 
     def _stays_recorded(self, result: Tensor) -> bool:
         """Whether somebody outside can still differentiate what is computed from `result`."""
-        if self.nested or result.record is None or not self.may_use_others:
-            return self.nested
-        _, leaves = reached(result.record)
-        return not leaves.issubset(self.variables)
+        node = result._node()
+        if node is None or not self.may_use_others:
+            return False
+        leaves = reached(node)[1] if isinstance(node, Record) else {node}
+        return not leaves <= self.inner.union(self.variables)
 
     def _finished(self, g: Any, variable: Tensor) -> Any:
         if g is None:
-            g = np.zeros(variable.shape, variable.dtype)[()]
-            return Tensor(g) if self.nested else g
-        if isinstance(g, Tensor):
-            return g
-        return Tensor(g) if self.nested else np.asarray(g, variable.dtype)[()]
+            return np.zeros(variable.shape, variable.dtype)[()]
+        return g if isinstance(g, Tensor) else np.asarray(g, variable.dtype)[()]
 
     def plain(self, x: Any) -> Any:
         """A result as the caller gets it: an array, unless it stays recorded."""

@@ -11,14 +11,13 @@ elsewhere, such as parameters, stay what they are; the trace knows their lines.
 from __future__ import annotations
 
 import copy
-import linecache
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..autograd.call_site import caller
+from ..autograd.call_site import where
 from ..autograd.conversion import constant_value, widened
 from ..autograd.operators import DIVIDE, MULTIPLY, POWER
 from ..autograd.primitives import Options, Primitive, primitive_of
@@ -315,10 +314,8 @@ def _key(value: Any) -> Any:
 
 def refusal(what: str) -> TypeError:
     """The error that says what is wrong, and at which line of the user's code."""
-    file, number = caller()
-    code = linecache.getline(file, number).strip()
     return TypeError(
-        f"{what} at {file}:{number}{f' ({code})' if code else ''}: a derivation holds for all values, so it must not "
+        f"{what} {where()}: a derivation holds for all values, so it must not "
         "depend on them. Write np.where(condition, a, b) for a choice, and leave values in arrays"
     )
 

@@ -185,7 +185,7 @@ def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
             if np.count_nonzero(others) != x.size - len(x):  # then some tie with the maximum: each is e⁰ = 1
                 rest += x.shape[1] - 1 - np.add.reduce(others, axis=1, keepdims=True, dtype=x.dtype)
             return largest, below, np.log1p(rest, out=rest)
-    largest = np.max(x, axis=axis, keepdims=True)
+    largest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)  # of no numbers, too
     largest = np.where(np.isfinite(largest), largest, 0)
     with np.errstate(over="ignore"):  # a difference may be −∞, and e^−∞ is 0
         below = np.asarray(x - largest)
@@ -206,7 +206,7 @@ def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
 
 rule(
     _logsumexp,
-    lambda g, x, *, axis, keepdims: restored(g, axis, keepdims) * softmax(x, axis=axis),
+    lambda g, x, *, axis, keepdims: restored(g, axis, keepdims) * _shares(x, axis),
 )
 
 
@@ -224,8 +224,16 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _logsumexp(x, axis=axis, keepdims=keepdims)
 
 
+def _shares(x: Any, axis: Any) -> Any:
+    """softmax(x), and 0 where all of x is −∞: eˣ is 0 for each, whatever it does."""
+    nothing = np.all(x == -np.inf, axis=axis, keepdims=True)
+    return np.where(nothing, 0, softmax(np.where(nothing, 0, x), axis=axis))
+
+
 def softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
-    largest = np.maximum.reduce(x, axis=axis, keepdims=True)
+    if not x.size:
+        return
+    largest = np.asarray(np.maximum.reduce(x, axis=axis, keepdims=True))
     with np.errstate(over="ignore"):
         np.subtract(x, largest, out=out)
     np.exp(out, out=out)

@@ -24,7 +24,7 @@ rule(np.negative, lambda g: -g)
 rule(np.positive, lambda g: g)
 rule(np.reciprocal, lambda g, y: -g * y * y)
 rule(np.remainder, lambda g: g, lambda g, a, b: -g * np.floor_divide(a, b))
-rule(np.fmod, lambda g: g, lambda g, a, b: -g * np.trunc(a / b))
+rule(np.fmod, lambda g: g, lambda g, y, a, b: -g * np.rint((a - y) / b))  # a / b itself may be rounded up
 rule(np.ldexp, lambda g, b: g * 2.0**b, None)
 
 
@@ -32,9 +32,9 @@ def _one_less(a: Any, b: Any) -> Any:
     """The exponent b − 1 in the derivative of a ** b. At 0⁰ it is 0, not −1, so that b · a⁰ is 0, as all around."""
     if isinstance(b, int | float):
         return b - 1 if b else b
-    if b.dtype.kind == "u":
-        b = b.astype(np.int64)  # as an unsigned number, 0 − 1 would be the largest one
-    return np.where((a == 0) & (b == 0), 0, b - 1)
+    if b.dtype.kind in "iu" and b.dtype != np.int64:
+        b = b.astype(np.int64)  # as an unsigned number, 0 − 1 would be the largest one; as an int8, −128 − 1 is 127
+    return np.where(((a == 0) | np.isnan(a)) & (b == 0), 0, b - 1)
 
 
 rule(
@@ -47,13 +47,23 @@ rule(np.float_power, *(power.vjp for power in primitive_of(np.power).rules if po
 rule(np.square, lambda g, x: 2 * g * x)
 rule(np.sqrt, lambda g, y: g / (2 * y))
 rule(np.cbrt, lambda g, y: g / (3 * y * y))
+
+
+@primitive
+def ratio(part: Any, whole: Any) -> Any:
+    """part / whole, and 0 where whole = 0 (a subgradient of a norm at 0, at its tip).
+
+    The tip has no second derivative: there it is NaN, and not the 0 of its surroundings.
+    """
+    return np.where(whole == 0, 0, part / np.where(whole == 0, 1, whole))
+
+
+def _or_nan(whole: Any) -> Any:
+    return np.where(whole == 0, np.nan, whole)
+
+
+rule(ratio, lambda g, whole: g / _or_nan(whole), lambda g, y, whole: -g * y / _or_nan(whole))
 rule(np.hypot, lambda g, y, a: g * ratio(a, y), lambda g, y, b: g * ratio(b, y))
-
-
-def ratio(a: Any, y: Any) -> Any:
-    """a / y for |a| ≤ y, and 0 where y = 0 (a subgradient of a norm at 0)."""
-    return a / np.where(y == 0, 1, y)
-
 
 # Exponentials and logarithms
 
@@ -64,8 +74,26 @@ rule(np.log, lambda g, x: g / x)
 rule(np.log2, lambda g, x: g / (x * np.log(2.0)))
 rule(np.log10, lambda g, x: g / (x * np.log(10.0)))
 rule(np.log1p, lambda g, x: g / (1 + x))
-rule(np.logaddexp, lambda g, y, a: g * np.exp(a - y), lambda g, y, b: g * np.exp(b - y))
-rule(np.logaddexp2, lambda g, y, a: g * np.exp2(a - y), lambda g, y, b: g * np.exp2(b - y))
+
+
+def _share(power: Any, a: Any, b: Any, y: Any) -> Any:
+    """The share of a in y = log(eᵃ + eᵇ), eᵃ⁻ʸ. An infinite sum is shared by those that are infinite, and where both
+    terms are 0, neither has a share."""
+    endless = np.isinf(y)
+    evenly = np.where((a == y) & (y > 0), np.where(b == y, 0.5, 1.0), 0.0)
+    return np.where(endless, evenly, power(np.where(endless, 0, a) - np.where(endless, 0, y)))
+
+
+rule(
+    np.logaddexp,
+    lambda g, y, a, b: g * _share(np.exp, a, b, y),
+    lambda g, y, a, b: g * _share(np.exp, b, a, y),
+)
+rule(
+    np.logaddexp2,
+    lambda g, y, a, b: g * _share(np.exp2, a, b, y),
+    lambda g, y, a, b: g * _share(np.exp2, b, a, y),
+)
 
 # Trigonometric and hyperbolic functions and their inverses
 
@@ -118,8 +146,15 @@ rule(np.sinc, lambda g, x: g * _sinc_derivative(x, order=1))
 
 # Functions with kinks
 
-rule(np.absolute, lambda g, x: g * np.sign(x))
-rule(np.fabs, lambda g, x: g * np.sign(x))
+
+@primitive
+def _slope_of_abs(x: Any) -> Any:
+    return np.sign(x)
+
+
+rule(_slope_of_abs, lambda g, x: g * np.where(x == 0, np.nan, 0))  # it jumps at 0
+rule(np.absolute, lambda g, x: g * _slope_of_abs(x))
+rule(np.fabs, lambda g, x: g * _slope_of_abs(x))
 rule(np.copysign, lambda g, y, a: g * np.sign(a) * np.sign(y), lambda g: np.zeros_like(g))
 # Like maximum and minimum, but of a number and a NaN the number is taken.
 rule(
@@ -133,15 +168,15 @@ rule(
     lambda g, a, b: np.where((b < a) | np.isnan(a), g, np.where(a == b, g / 2, 0)),
 )
 rule(np.nan_to_num, lambda g, x, *, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0))
-rule(
+rule(  # what is NaN comes of both
     np.maximum,
-    lambda g, a, b: np.where(a > b, g, np.where(a == b, g / 2, 0)),
-    lambda g, a, b: np.where(b > a, g, np.where(a == b, g / 2, 0)),
+    lambda g, a, b: np.where(a < b, 0, np.where(a == b, g / 2, g)),
+    lambda g, a, b: np.where(b < a, 0, np.where(a == b, g / 2, g)),
 )
 rule(
     np.minimum,
-    lambda g, a, b: np.where(a < b, g, np.where(a == b, g / 2, 0)),
-    lambda g, a, b: np.where(b < a, g, np.where(a == b, g / 2, 0)),
+    lambda g, a, b: np.where(a > b, 0, np.where(a == b, g / 2, g)),
+    lambda g, a, b: np.where(b > a, 0, np.where(a == b, g / 2, g)),
 )
 
 

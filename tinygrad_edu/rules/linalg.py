@@ -128,14 +128,18 @@ SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 # Decompositions
 
 
+def _one_triangle(x: Any, lower: bool) -> Any:
+    return _lower_part(x) if lower else _lower_part(x).mT
+
+
 def _lower_part(x: Any) -> Any:
     """The gradient of a symmetric matrix of which NumPy reads only the lower triangle, gathered in that triangle."""
     return np.tril(x + x.mT) - np.tril(np.triu(x))
 
 
 @primitive
-def _cholesky(a: Any) -> Any:
-    return np.linalg.cholesky(a)
+def _cholesky(a: Any, *, upper: bool) -> Any:
+    return np.linalg.cholesky(a, upper=upper)
 
 
 def _halved(x: Any) -> Any:
@@ -143,21 +147,24 @@ def _halved(x: Any) -> Any:
     return np.tril(x) - np.tril(np.triu(x)) / 2
 
 
-rule(
-    _cholesky,
-    lambda g, y: _lower_part(np.linalg.solve(y.mT, np.linalg.solve(y.mT, _halved(y.mT @ g)).mT)),
-)
+def _cholesky_rule(g: Any, y: Any, *, upper: bool) -> Any:
+    if upper:
+        return _cholesky_rule(g.mT, y.mT, upper=False).mT
+    return _lower_part(np.linalg.solve(y.mT, np.linalg.solve(y.mT, _halved(y.mT @ g)).mT))
+
+
+rule(_cholesky, _cholesky_rule)
 
 
 @implements(np.linalg.cholesky)
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
-    return _cholesky(a.mT).mT if upper else _cholesky(a)
+    return _cholesky(a, upper=upper)
 
 
 @primitive
-def _eigh(a: Any) -> Any:
+def _eigh(a: Any, *, lower: bool) -> Any:
     """The eigenvalues as a column, then the eigenvectors: (…, n, 1 + n)."""
-    w, v = np.linalg.eigh(a)
+    w, v = np.linalg.eigh(a, "L" if lower else "U")
     return np.concatenate((w[..., None], v), axis=-1)
 
 
@@ -189,8 +196,8 @@ def _inverse_gaps(function: str, values: Any, used: Any) -> Any:
 
 rule(
     _eigh,
-    lambda g, y: _lower_part(
-        y[..., 1:] @ (_turned(y[..., 0], y[..., 1:].mT @ g[..., 1:]) + _diagonal(g[..., 0])) @ y[..., 1:].mT
+    lambda g, y, *, lower: _one_triangle(
+        y[..., 1:] @ (_turned(y[..., 0], y[..., 1:].mT @ g[..., 1:]) + _diagonal(g[..., 0])) @ y[..., 1:].mT, lower
     ),
 )
 
@@ -204,15 +211,37 @@ def _diagonal(x: Any) -> Any:
     return x[..., None] * np.eye(x.shape[-1], dtype=x.dtype)
 
 
+@primitive
+def _eigvalsh(a: Any, *, lower: bool) -> Any:
+    return np.linalg.eigvalsh(a, "L" if lower else "U")
+
+
+def _weighted(v: Any, g: Any) -> Any:
+    """v diag(g) vᵀ."""
+    return (v * g[..., None, :]) @ v.mT
+
+
+rule(
+    _eigvalsh,
+    lambda g, a, *, lower: _one_triangle(_weighted(_eigh(a, lower=lower)[..., 1:], g), lower),
+)
+
+
+def _reads_lower(UPLO: str) -> bool:
+    if UPLO.upper() not in ("L", "U"):
+        raise ValueError(f"eigh: UPLO must be 'L' or 'U', not {UPLO!r}")
+    return UPLO.upper() == "L"
+
+
 @implements(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
-    packed = _eigh(a if UPLO.upper() == "L" else a.mT)
+    packed = _eigh(a, lower=_reads_lower(UPLO))
     return _eigh_result(packed[..., 0], packed[..., 1:])
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
-    return eigh(a, UPLO)[0]
+    return _eigvalsh(a, lower=_reads_lower(UPLO))
 
 
 @primitive
@@ -238,15 +267,31 @@ def _svd_rule(g: Any, y: Any, a_shape: tuple[int, ...]) -> Any:
     u, s, v = y[..., :m].mT, y[..., m], y[..., m + 1 :].mT
     gu, gs, gv = g[..., :m].mT, g[..., m], g[..., m + 1 :].mT
     skew_u, skew_v = u.mT @ gu, v.mT @ gv
-    f = _inverse_gaps("svd", s**2, abs(plain(skew_u)) + abs(plain(skew_v)))
+    unit = np.sum(plain(s), axis=-1, keepdims=True) + np.finfo(s.dtype).tiny  # in which squares do not overflow
+    r = s / unit
+    f = _inverse_gaps("svd", r**2, abs(plain(skew_u)) + abs(plain(skew_v))) / unit[..., None]
     tiny = _no_values(s, gu, gv)
     over_s = 1 / np.where(tiny, 1, s)[..., None, :]
-    middle = _diagonal(gs) + (f * (skew_u - skew_u.mT)) * s[..., None, :] + s[..., :, None] * (f * (skew_v - skew_v.mT))
+    middle = _diagonal(gs) + (f * (skew_u - skew_u.mT)) * r[..., None, :] + r[..., :, None] * (f * (skew_v - skew_v.mT))
     outside_u, outside_v = gu - u @ skew_u, gv - v @ skew_v
     return u @ middle @ v.mT + (outside_u * over_s) @ v.mT + u @ (outside_v * over_s).mT
 
 
 rule(_svd, _svd_rule)
+
+
+@primitive
+def _svdvals(a: Any) -> Any:
+    return np.linalg.svd(a, compute_uv=False)
+
+
+def _svdvals_rule(g: Any, a: Any) -> Any:
+    m = a.shape[-2]
+    packed = _svd(a)
+    return (packed[..., :m].mT * g[..., None, :]) @ packed[..., m + 1 :]
+
+
+rule(_svdvals, _svdvals_rule)
 
 
 @implements(np.linalg.svd)
@@ -256,9 +301,9 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
         raise TypeError("svd: hermitian=True is not supported on tensors; use numpy.linalg.eigh")
     if compute_uv and full_matrices and m != n:
         raise TypeError(f"svd: a matrix of shape {(m, n)} has a derivative only with full_matrices=False")
-    packed = _svd(a)
     if not compute_uv:
-        return packed[..., m]
+        return _svdvals(a)
+    packed = _svd(a)
     return _svd_result(packed[..., :m].mT, packed[..., m], packed[..., m + 1 :])
 
 

@@ -30,14 +30,14 @@ rule(
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     x = x if x.dtype.kind == "f" else x.astype(np.float64)
     if axis is None and (ord is None or (ord == 2 and x.ndim == 1) or (ord == "fro" and x.ndim == 2)):
-        return _frobenius(x, tuple(range(x.ndim)), keepdims)
+        return _two_norm(x, axis=None, keepdims=keepdims)
     axes = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     if len(axes) == 1:
         return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
     if len(axes) != 2:
         raise ValueError(f"norm: a norm of order {ord} takes one or two axes, got shape {x.shape} and {axis=}")
     if ord in (None, "fro"):
-        return _frobenius(x, axes, keepdims)
+        return _two_norm(x, axis=axes, keepdims=keepdims)
     rows, columns = axes
     sums: dict[Any, Any] = {
         1: (rows, np.max),
@@ -57,11 +57,21 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     return np.expand_dims(result, (rows, columns)) if keepdims else result
 
 
-def _frobenius(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if len(axes) == x.ndim:
-        y = _two_norm(np.ravel(x), axis=None, keepdims=False)
-        return np.reshape(y, (1,) * x.ndim) if keepdims else y
-    return _two_norm(x, axis=axes, keepdims=keepdims)
+@primitive
+def _p_norm(x: Any, *, ord: Any, axis: int, keepdims: bool) -> Any:
+    return np.linalg.norm(x, ord, axis, keepdims)
+
+
+def _p_slope(x: Any, y: Any, p: Any) -> Any:
+    """± (|x| / y)ᵖ⁻¹, and 0 at x = 0, where for p < 1 there is no slope."""
+    size = abs(np.where(x == 0, 1, x))
+    return np.where(x == 0, 0, np.sign(x) * ratio(size, y) ** (p - 1))
+
+
+rule(
+    _p_norm,
+    lambda g, y, x, *, ord, axis, keepdims: restored(g, axis, keepdims) * _p_slope(x, restored(y, axis, keepdims), ord),
+)
 
 
 def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
@@ -78,6 +88,4 @@ def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
         return np.sum(size, axis=axis, keepdims=keepdims)
     if isinstance(ord, str):
         raise ValueError(f"norm: there is no vector norm of order {ord!r}")
-    total = np.sum(size**ord, axis=axis, keepdims=keepdims)
-    safe = np.where(total == 0, 1, total)  # at 0 the gradient is taken as 0
-    return np.where(total == 0, 0, safe ** (1 / ord))
+    return _p_norm(x, ord=ord, axis=axis, keepdims=keepdims)

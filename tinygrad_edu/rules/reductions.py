@@ -14,6 +14,7 @@ import numpy as np
 from ..autograd.operators import constant, refuse
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.recording import plain
+from .elementwise import ratio
 
 
 def restored(g: Any, axis: Any, keepdims: Any) -> Any:
@@ -41,23 +42,29 @@ rule(
 rule(
     np.var,
     lambda g, y_size, x, *, axis=None, ddof=0, keepdims=False: (
-        restored(2 * g / (_count(x.size, y_size) - ddof), axis, keepdims) * (x - np.mean(x, axis=axis, keepdims=True))
+        restored(2 * g / _freedom(x.size, y_size, ddof), axis, keepdims) * (x - np.mean(x, axis=axis, keepdims=True))
     ),
 )
 rule(
     np.std,  # where all elements are equal (their mean may be rounded), the gradient is taken as 0
     lambda g, y, x, *, axis=None, ddof=0, keepdims=False: (
-        restored(g / _unless_flat(y, x, axis, keepdims) / (_count(x.size, y.size) - ddof), axis, keepdims)
-        * (x - np.mean(x, axis=axis, keepdims=True))
+        restored(g / _freedom(x.size, y.size, ddof), axis, keepdims)
+        * ratio(x - np.mean(x, axis=axis, keepdims=True), restored(_flat_is_0(y, x, axis, keepdims), axis, keepdims))
     ),
 )
 
 
-def _unless_flat(y: Any, x: Any, axis: Any, keepdims: Any) -> Any:
+def _freedom(of_x: int, of_y: int, ddof: Any) -> Any:
+    """The degrees of freedom; NaN where there is none, since the value is NaN, too."""
+    left = _count(of_x, of_y) - ddof
+    return left if left > 0 else np.nan
+
+
+def _flat_is_0(y: Any, x: Any, axis: Any, keepdims: Any) -> Any:
     if not x.size:
         return y
     flat = np.max(plain(x), axis=axis, keepdims=keepdims) == np.min(plain(x), axis=axis, keepdims=keepdims)
-    return np.where(flat | (y == 0), np.inf, y)
+    return np.where(flat & ~np.isnan(y), 0, y)
 
 
 def _shares(x: Any, y: Any, axis: Any) -> Any:

@@ -191,9 +191,11 @@ rule(
 
 @implements(np.concatenate)
 def concatenate(
-    arrays: Sequence[Any], /, axis: Any = 0, out: None = None, *, dtype: None = None, casting: None = None
+    arrays: Sequence[Any], /, axis: Any = 0, out: None = None, *, dtype: None = None, casting: str | None = None
 ) -> Any:
-    refuse(np.concatenate, {"out": out, "dtype": dtype, "casting": casting}, "out", "dtype", "casting")
+    refuse(np.concatenate, {"out": out, "dtype": dtype}, "out", "dtype")
+    if casting not in (None, "same_kind"):  # NumPy's default
+        refuse(np.concatenate, {"casting": casting}, "casting")
     if axis is None:
         arrays, axis = [np.ravel(a) for a in arrays], 0
     ndim = np.ndim(arrays[0])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import on_values, option, refuse
-from ..autograd.primitives import FUNCTIONS, implements
+from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.recording import plain
 
 _GIVEN = np._NoValue
@@ -80,7 +80,53 @@ FUNCTIONS[np.nanmax] = _extreme(np.nanmax, np.max, -np.inf)
 FUNCTIONS[np.nanmin] = _extreme(np.nanmin, np.min, np.inf)
 
 
-# Order statistics: between two neighbours in sorted order, at a place that depends on their number only
+# Order statistics: weighted sums of two neighbours in sorted order, at a place that depends on their number only
+
+
+def _weights(a: Any, q: Any, axes: tuple[int, ...], method: Any) -> Any:
+    """How much each element has of each quantile: the axes `axes`, flattened, are last but one, and `q`, flattened, is
+    last. A row that holds NaN has quantiles that are NaN, and so are its weights."""
+    rest = [k for k in range(a.ndim) if k not in axes]
+    together = math.prod(a.shape[k] for k in axes)
+    rows = np.reshape(np.transpose(a, [*rest, *axes]), (*(a.shape[k] for k in rest), together))
+    # The quantile of 0, 1, 2, … is the place itself.
+    place = np.quantile(np.arange(rows.shape[-1], dtype=np.float64), np.ravel(q), method=method)
+    below = np.floor(place).astype(int)
+    part = place - below
+    rank = np.argsort(np.argsort(rows, axis=-1, kind="stable"), axis=-1)[..., None]
+    weights = (1 - part) * (rank == below) + part * (rank == below + 1)
+    broken = np.any(np.isnan(rows), axis=-1, keepdims=True)[..., None]
+    return np.where(broken, np.nan, weights)
+
+
+@primitive
+def _order_statistic(a: Any, *, q: Any, axes: tuple[int, ...], method: Any) -> Any:
+    """NumPy's quantiles, the axes of `q` first, or its median, if `q` is None."""
+    return np.median(a, axes) if q is None else np.quantile(a, q, axes, method=method)
+
+
+def _spread_out(g: Any, a: Any, q: Any, axes: tuple[int, ...], method: Any) -> Any:
+    """The gradient of each quantile, handed to the elements that it is made of."""
+    q = np.asarray(0.5 if q is None else q)
+    weights = _weights(a, q, axes, method)
+    g = np.moveaxis(g, range(q.ndim), range(-q.ndim, 0)) if q.ndim else g
+    rows = np.sum(weights * np.reshape(g, (*weights.shape[:-2], 1, q.size)), axis=-1)
+    order = [k for k in range(a.ndim) if k not in axes] + list(axes)
+    return np.transpose(np.reshape(rows, [a.shape[k] for k in order]), np.argsort(order).tolist())
+
+
+rule(
+    _order_statistic,
+    lambda g, a, *, q, axes, method: _spread_out(g, plain(a), q, axes, method),
+)
+
+
+def _order(a: Any, q: Any, axis: Any, method: Any, keepdims: Any) -> Any:
+    a = a if a.dtype.kind == "f" else a.astype(np.float64)
+    axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
+    y = _order_statistic(a, q=q, axes=axes, method=method)
+    kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
+    return np.reshape(y, (*np.shape(0.5 if q is None else q), *kept)) if _keep(keepdims) else y
 
 
 @implements(np.quantile)
@@ -88,46 +134,37 @@ def quantile(
     a: Any,
     q: Any,
     axis: Any = None,
-    out: None = None,
+    out: Any = None,
     overwrite_input: bool = False,
     method: Any = "linear",
     keepdims: Any = False,
     *,
-    weights: None = None,
+    weights: Any = None,
 ) -> Any:
     refuse(np.quantile, {"out": out, "weights": weights}, "out", "weights")
-    a = a if a.dtype.kind == "f" else a.astype(np.float64)
-    axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
-    rest = [k for k in range(a.ndim) if k not in axes]
-    together = math.prod(a.shape[k] for k in axes)
-    rows = np.reshape(np.transpose(a, [*rest, *axes]), (*(a.shape[k] for k in rest), together))
-    # The quantile of 0, 1, 2, … is the place itself.
-    place = np.quantile(np.arange(rows.shape[-1], dtype=np.float64), option(q), method=method)
-    below = np.floor(place).astype(int)
-    ordered = np.sort(rows, axis=-1)
-    low, high = ordered[..., below], ordered[..., np.minimum(below + 1, rows.shape[-1] - 1)]
-    part = (place - below).astype(a.dtype)
-    start, end = np.where(part == 0, 0, low), np.where(part == 0, 0, high)  # exactly at a number, that number
-    result = np.where(part == 0, low, start + (end - start) * part)
-    broken = np.any(np.isnan(rows), axis=-1)
-    if np.any(broken):
-        result = np.where(broken.reshape(broken.shape + (1,) * place.ndim), np.nan, result)
-    if place.ndim:  # the axes of q come first
-        result = np.moveaxis(result, range(-place.ndim, 0), range(place.ndim))
-    shape = [1 if k in axes else n for k, n in enumerate(a.shape)]
-    return np.reshape(result, (*place.shape, *shape)) if _keep(keepdims) else result
+    return _order(a, option(q), axis, method, keepdims)
 
 
 @implements(np.percentile)
-def percentile(a: Any, q: Any, *args: Any, **options: Any) -> Any:
-    return quantile(a, np.true_divide(option(q), 100), *args, **options)
+def percentile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: Any = None,
+    overwrite_input: bool = False,
+    method: Any = "linear",
+    keepdims: Any = False,
+    *,
+    weights: Any = None,
+) -> Any:
+    refuse(np.percentile, {"out": out, "weights": weights}, "out", "weights")
+    return _order(a, np.true_divide(option(q), 100), axis, method, keepdims)
 
 
 @implements(np.median)
-def median(a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
-    if not np.size(a):
-        return on_values(np.median)(a, axis, keepdims=_keep(keepdims))
-    return quantile(a, 0.5, axis, out, overwrite_input, keepdims=keepdims)
+def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
+    refuse(np.median, {"out": out}, "out")
+    return _order(a, None, axis, "linear", keepdims)
 
 
 # Differences and integrals along an axis

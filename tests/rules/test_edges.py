@@ -1,0 +1,206 @@
+"""Values and derivatives at edges: tips, infinities, NaN, nothing at all.
+
+What is right is computed independently, or is NumPy's own value of the array.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu import Tensor
+from tinygrad_edu import functional as F
+
+INF, NAN = np.inf, np.nan
+
+
+def gradients(function, *arrays):
+    leaves = [Tensor(np.asarray(a, float), requires_grad=True) for a in arrays]
+    y = function(*leaves)
+    y.backward(np.ones(y.shape))
+    return [leaf.grad.tolist() for leaf in leaves]
+
+
+def same(found, wanted):
+    np.testing.assert_allclose(np.asarray(found, float), np.asarray(wanted, float), rtol=1e-12)
+
+
+TIPS = {
+    "norm²": (lambda x: np.linalg.norm(x) ** 2, np.zeros(2)),
+    "norm": (np.linalg.norm, np.zeros(2)),
+    "abs²": (lambda x: np.sum(abs(x) ** 2), np.array([0.0, 1.0])),
+    "fabs": (lambda x: np.sum(np.fabs(x) * x), np.array([0.0])),
+    "std²": (lambda x: np.std(x) ** 2, np.full(3, 2.0)),
+    "exp(−norm²)": (lambda x: np.exp(-(np.linalg.norm(x) ** 2)), np.zeros(2)),
+    "hypot": (lambda x: np.hypot(x[0], x[1]), np.zeros(2)),
+    "norm of order 3": (lambda x: np.linalg.norm(x, 3), np.zeros(2)),
+    "norm of rows": (lambda x: np.sum(np.linalg.norm(x, axis=1) ** 2), np.array([[0.0, 0.0], [3.0, 4.0]])),
+}
+
+
+@pytest.mark.parametrize("name", TIPS)
+def test_no_second_derivative_at_a_tip_is_never_a_silent_0(name):
+    function, x = TIPS[name]
+    assert np.all(np.isfinite(tg.grad(function)(x)))  # a subgradient
+    assert np.isnan(tg.hessian(function)(x)).any()
+    assert np.all(np.isfinite(tg.hessian(function)(x + np.linspace(0.5, 0.7, x.size).reshape(x.shape))))
+
+
+def test_logaddexp_of_infinities():
+    a, b = [INF, 0.0, INF, -INF, -INF, 3.0, 0.0], [0.0, INF, INF, -INF, 1.0, -INF, 0.0]
+    for function in (np.logaddexp, np.logaddexp2):
+        same(gradients(function, a, b), [[1, 0, 0.5, 0, 0, 1, 0.5], [0, 1, 0.5, 0, 1, 0, 0.5]])
+        with np.errstate(invalid="ignore"):  # NumPy's own warning
+            same(gradients(function, [INF], [NAN]), [[NAN], [NAN]])
+    with np.errstate(all="raise", under="ignore"):
+        tg.vjp(np.logaddexp, np.array(a), np.array(b))[1](np.ones(7))
+
+
+def test_softmax_and_its_like_of_nothing_of_one_number_and_of_what_is_0():
+    for function in (F.softmax, F.log_softmax):
+        assert function(Tensor(np.ones((2, 0)), requires_grad=True), 1).shape == (2, 0)
+        assert gradients(lambda x, f=function: f(x, 1), np.ones((2, 0))) == [[[], []]]
+    assert F.logsumexp(np.ones((2, 0)), 1).tolist() == [-INF, -INF]
+    assert gradients(lambda x: F.logsumexp(x, 1), np.ones((2, 0))) == [[[], []]]
+    assert gradients(F.logsumexp, 3.0) == [1] and tg.hessian(F.logsumexp)(3.0) == 0
+    same(gradients(F.logsumexp, [-INF, -INF]), [[0, 0]])
+    same(gradients(lambda x: F.logsumexp(x, 1), [[-INF, -INF], [0, -INF]]), [[[0, 0], [1, 0]]])
+
+
+def test_maximum_and_minimum_of_nan():
+    for function in (np.maximum, np.minimum):
+        same(gradients(function, [NAN, 1.0, NAN], [1.0, NAN, NAN]), [[1, 1, 1], [1, 1, 1]])
+    same(gradients(np.maximum, [1.0, 2.0, 2.0], [2.0, 1.0, 2.0]), [[0, 1, 0.5], [1, 0, 0.5]])
+    same(gradients(np.minimum, [1.0, 2.0, 2.0], [2.0, 1.0, 2.0]), [[1, 0, 0.5], [0, 1, 0.5]])
+
+
+def test_powers_at_their_ends():
+    same(gradients(lambda x: x ** np.zeros(2), [NAN, 0.0]), [[0, 0]])
+    same(gradients(lambda x: x ** np.int8(-128), [2.0]), [[-128 * 2.0**-129]])
+    same(gradients(lambda x: x ** np.array([-128, 3], np.int8), [2.0, 2.0]), [[-128 * 2.0**-129, 12]])
+    same(gradients(lambda x: x ** np.array([-32768], np.int16), [1.0]), [[-32768]])
+    same(gradients(lambda x: x ** np.array([0, 1], np.uint8), [2.0, 2.0]), [[0, 1]])
+
+
+def test_the_slope_of_fmod_counts_exactly():
+    a, b = 0.3, 0.1  # 0.3 / 0.1 is rounded up to 3, but 0.1 goes into 0.3 twice
+    assert np.fmod(a, b) > 0.09
+    same(gradients(np.fmod, [a, -a], [b, b]), [[1, 1], [-2, 2]])
+
+
+def test_norms_of_other_orders():
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for p in (-1, -2, 0.5, 3, 1.5):
+            for x in ([INF, INF], [1e300, 1e300], [0.0, 2.0], [1.0, 2.0, 3.0], [[1.0, -2.0], [0.5, 4.0]]):
+                x = np.asarray(x)
+                axis = None if x.ndim == 1 else 1
+                assert np.array_equal(np.linalg.norm(Tensor(x), p, axis=axis).data, np.linalg.norm(x, p, axis=axis))
+    same(gradients(lambda x: np.linalg.norm(x, 0.5), [0.0, 2.0]), [[0, 1]])
+    assert tg.gradcheck(lambda x: np.linalg.norm(x, 3), np.array([1.0, -2.0, 0.5]), order=2)
+    assert tg.gradcheck(lambda x: np.linalg.norm(x, -2), np.array([1.0, -2.0, 0.5]), order=2)
+
+
+def test_which_triangle_is_read():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(2, 3, 3))
+    spd = a @ a.mT + np.eye(3)
+    for part in ("L", "U", "l", "u"):
+        w, v = np.linalg.eigh(Tensor(a), part)
+        assert np.array_equal(w.data, np.linalg.eigh(a, part)[0]) and np.array_equal(v.data, np.linalg.eigh(a, part)[1])
+        assert np.array_equal(np.linalg.eigvalsh(Tensor(a), part).data, np.linalg.eigvalsh(a, part))
+        read = np.tril if part in "Ll" else np.triu
+        for function in (
+            lambda x, part=part: np.linalg.eigvalsh(x, part),
+            lambda x, part=part: np.linalg.eigh(x, part)[1] ** 2,
+        ):
+            [g] = gradients(function, a)
+            assert np.array_equal(read(g), g)
+    for upper in (False, True):
+        found = np.linalg.cholesky(Tensor(spd, requires_grad=True), upper=upper)
+        assert np.array_equal(found.data, np.linalg.cholesky(spd, upper=upper))
+        assert tg.gradcheck(lambda x, up=upper: np.linalg.cholesky(x @ x.mT + np.eye(3), upper=up), a[0], order=2)
+    with pytest.raises(ValueError, match="UPLO must be 'L' or 'U', not 'X'"):
+        np.linalg.eigh(Tensor(a), "X")
+
+
+@pytest.mark.parametrize(("scale", "dtype"), [(1e160, np.float64), (1e-160, np.float64), (1e20, np.float32)])
+def test_singular_values_whose_squares_overflow(scale, dtype):
+    x = (np.diag([3.0, 2.0]) * scale).astype(dtype)
+    t = Tensor(x, requires_grad=True)
+    np.linalg.svdvals(t).sum().backward()
+    np.testing.assert_allclose(t.grad, np.eye(2), atol=1e-6)
+    _, s, _ = np.linalg.svd(Tensor(x, requires_grad=True))
+    assert np.array_equal(s.data, np.linalg.svd(x)[1])
+    [g] = gradients(lambda x: np.linalg.svd(x)[0][0, 1] * scale, x.astype(float))
+    small = gradients(lambda x: np.linalg.svd(x)[0][0, 1], np.diag([3.0, 2.0]))[0]
+    np.testing.assert_allclose(np.asarray(g), small, rtol=1e-6, atol=1e-7)
+
+
+def test_order_statistics_are_numpy_s_to_the_bit():
+    rng = np.random.default_rng(0)
+    cases = [
+        rng.normal(size=7),
+        rng.normal(size=(4, 5)),
+        np.array([INF, INF, 1.0]),
+        np.array([-1e308, 1e308]),
+        np.array([1.0, NAN]),
+    ]
+    cases += [
+        np.array([-INF, 0.0, INF]),
+        np.array([INF, INF]),
+        np.array([1e308, 1.7e308, 1.2e308]),
+        rng.normal(size=6).astype(np.float32),
+    ]
+    for x in cases:
+        for call in (
+            np.median,
+            lambda a: np.median(a, axis=-1, keepdims=True),
+            lambda a: np.quantile(a, 0.3),
+            lambda a: np.percentile(a, [10, 50, 90], axis=0),
+            lambda a: np.quantile(a, [[0.25], [0.75]], method="lower"),
+        ):
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found, wanted = call(Tensor(x, requires_grad=True)).data, call(x)
+            assert found.dtype == wanted.dtype and np.array_equal(found, wanted, equal_nan=True)
+    same(gradients(np.median, [INF, 2.0, 1.0]), [[0, 1, 0]])
+    same(gradients(np.median, [INF, 2.0, 1.0, 5.0]), [[0, 0.5, 0, 0.5]])
+    same(gradients(np.median, [1.0, NAN]), [[NAN, NAN]])
+    assert tg.gradcheck(lambda x: np.quantile(x, [0.1, 0.6], axis=1), rng.normal(size=(3, 5)), order=2)
+
+
+def test_deviations_without_degrees_of_freedom():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for function in (np.std, np.var):
+            for x, ddof in (([1.0], 5), ([1.0], 1), ([1.0, 2.0], 2), ([1.0, 2.0], 3)):
+                assert np.isnan(function(x, ddof=ddof)) or np.isinf(function(x, ddof=ddof))
+                assert np.isnan(gradients(lambda t, f=function, d=ddof: f(t, ddof=d), x)).all()
+    same(gradients(np.std, [0.1, 0.1, 0.1]), [[0, 0, 0]])
+
+
+def test_numpy_s_own_defaults_may_be_said():
+    x = Tensor(np.ones(2), requires_grad=True)
+    for join in (np.vstack, np.hstack, np.stack, np.concatenate):
+        assert join((x, x), casting="same_kind").requires_grad
+        with pytest.raises(TypeError, match="casting"):
+            join((x, x), casting="unsafe")
+
+
+@pytest.mark.parametrize("integers", [np.int8, np.int16, np.uint8, np.int32, np.bool_])
+def test_small_integers_beside_floats_are_what_they_are_for_numpy(integers):
+    """Recorded, under no_grad and by itself: one dtype."""
+    w, k = np.ones(3, np.float32), np.array([1, 2, 1], integers)
+    for function in (np.multiply, np.add, np.subtract if integers is not np.bool_ else np.maximum, np.divide):
+        wanted = function(w, k).dtype
+        assert function(Tensor(w, requires_grad=True), k).dtype == wanted
+        assert function(Tensor(w), k).dtype == function(Tensor(w), Tensor(k)).dtype == wanted
+        with tg.no_grad():
+            assert function(Tensor(w, requires_grad=True), k).dtype == wanted
+    assert (Tensor(np.array([100], np.uint8)) - np.uint8(128)).tolist() == [
+        -28
+    ]  # among themselves nothing wraps around
