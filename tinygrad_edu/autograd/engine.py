@@ -53,7 +53,7 @@ def pullback(
                 continue
             try:
                 gx, new, is_record = rule.call(g, saved, options), rule.new, node.__class__ is Record
-                kind = node.kind if is_record else node._data.__class__
+                kind = node.kind if is_record else node._value.__class__
                 if gx.__class__ is not kind or (kind is ndarray and (gx.shape, gx.dtype) != node.shape_and_dtype):
                     gx, new = _fitted(gx, node, new)
             except Exception as error:

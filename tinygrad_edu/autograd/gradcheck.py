@@ -135,7 +135,7 @@ def _float64_leaves(inputs: tuple[Any, ...]) -> Iterator[tuple[list[Any], list[T
     restore: list[tuple[Tensor, Any, Any]] = []
     for value in inputs:
         if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
-            restore.append((value, value._data, value._grad))
+            restore.append((value, value._value, value._grad))
             leaves.append(value)
         elif isinstance(value, float) or (isinstance(value, Tensor) and value.requires_grad):
             leaves.append(Tensor(value.data if isinstance(value, Tensor) else value, True))
@@ -149,12 +149,12 @@ def _float64_leaves(inputs: tuple[Any, ...]) -> Iterator[tuple[list[Any], list[T
         raise TypeError("nothing to differentiate: no input is an array of floats or a tensor that requires grad")
     try:
         for leaf in leaves:
-            leaf._data = np.array(leaf._data, dtype=np.float64)
+            leaf._value = np.array(leaf._value, dtype=np.float64)
             leaf._grad = None
         yield arguments, leaves
     finally:
         for leaf, data, grad in restore:
-            leaf._data, leaf._grad = data, grad
+            leaf._value, leaf._grad = data, grad
 
 
 class _Value:

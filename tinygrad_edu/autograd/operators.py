@@ -95,6 +95,16 @@ def constant(*functions: Callable[..., Any]) -> None:
         FUNCTIONS[function] = on_values(function)
 
 
+def _rebinding(symbol: str, operation: str) -> Callable[[Any, Any], Any]:
+    """An operator such as `+=`: what `+` gives, bound to the name."""
+
+    def rebind(self: Any, other: Any) -> Any:
+        self._refuse_rebinding(symbol)
+        return getattr(self, operation)(other)
+
+    return rebind
+
+
 class ArrayOperand(Operand):
     """An operand with NumPy's operators, methods and protocols."""
 
@@ -203,17 +213,10 @@ class ArrayOperand(Operand):
 
     # `t += u` binds the name to a new tensor.
 
-    def __iadd__(self, other: Any) -> Any:
-        self._refuse_rebinding("+=")
-        return self + other
-
-    def __isub__(self, other: Any) -> Any:
-        self._refuse_rebinding("-=")
-        return self - other
-
-    def __imul__(self, other: Any) -> Any:
-        self._refuse_rebinding("*=")
-        return self * other
+    __iadd__, __isub__ = _rebinding("+=", "__add__"), _rebinding("-=", "__sub__")
+    __imul__, __itruediv__ = _rebinding("*=", "__mul__"), _rebinding("/=", "__truediv__")
+    __ipow__, __imatmul__ = _rebinding("**=", "__pow__"), _rebinding("@=", "__matmul__")
+    __ifloordiv__, __imod__ = _rebinding("//=", "__floordiv__"), _rebinding("%=", "__mod__")
 
     def _refuse_rebinding(self, operator: str) -> None:
         """Under `no_grad`, `t -= step` would leave a parameter unchanged and bind the name to a new tensor that is not

@@ -42,7 +42,7 @@ def argument_of(t: Any, primitive: Primitive) -> Any:
     if origin is None or changed_since(origin.value, origin.order):
         return None
     node = origin.node
-    argument = node if getattr(node, "_data", None) is origin.value else t._made(origin.value, node)
+    argument = node if getattr(node, "_value", None) is origin.value else t._made(origin.value, node)
     for move in reversed(moves):
         argument = move.primitive(argument, **move.options)
     return argument

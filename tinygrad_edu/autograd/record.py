@@ -100,7 +100,7 @@ class Operand:
     requires_grad: bool
     record: Record | None
     data: Any
-    _data: Any
+    _value: Any
     _requires_grad: bool
 
     def _made(self, value: Any, record: Record | None) -> Any:

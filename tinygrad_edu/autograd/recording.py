@@ -56,7 +56,7 @@ class Interpreter:
 
     def values(self, t: Operand, what: str = "the values of a tensor are asked for") -> Any:
         """The values of a tensor, for somebody who looks at them; `what` says who."""
-        return t._data
+        return t._value
 
     def number(self, t: Operand, what: str) -> Any:
         """The values of a tensor, for somebody who makes a number or a plain array of them without a word."""
@@ -64,7 +64,7 @@ class Interpreter:
 
     def detached(self, t: Operand) -> Any:
         """What stands for a tensor where no gradient flows: its values, as far as they are known."""
-        return t._data
+        return t._value
 
     def argument_of(self, t: Operand, primitive: Primitive) -> Any:
         """The tensor that `primitive` was applied to, if that made `t` and if that is remembered; else None."""
@@ -89,7 +89,7 @@ class _Recorder(Interpreter):
         for a in bound:
             if isinstance(a, Operand):
                 operand = a
-                values.append(a._data)
+                values.append(a._value)
                 node: Node | None = a.record
                 if node is None and a._requires_grad:
                     node = a
@@ -127,7 +127,7 @@ class _Computer(Interpreter):
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         operand = next(a for a in (*args, *options.values()) if isinstance(a, Operand))
         args, options = primitive.bind(args, options)
-        values = [a._data if isinstance(a, Operand) else constant_value(a) for a in args]
+        values = [a._value if isinstance(a, Operand) else constant_value(a) for a in args]
         if not primitive.moves and not any(getattr(v, "dtype", v.__class__) in _FLOATS for v in values):
             values = [widened(v) for v in values]
         t = operand._made(primitive.forward(*values, **options), None)
@@ -191,7 +191,7 @@ class Observer(Around):
         bound, options = primitive.bind(args, options)
         t = self.inner.apply(primitive, bound, options)
         if t.record is not None:
-            self.watcher(t.record, t._data, [a._data if isinstance(a, Operand) else a for a in bound])
+            self.watcher(t.record, t._value, [a._value if isinstance(a, Operand) else a for a in bound])
         return t
 
     def recording(self, wanted: bool) -> Interpreter:

@@ -25,7 +25,7 @@ _NO_OPTIONS: dict[str, Any] = {}
 def made(value: Any, record: Node | None) -> Tensor:
     """The tensor of a computed value, which was recorded as `record`, or not."""
     t = _new(Tensor)
-    t._data = value
+    t._value = value
     t.record = record
     t._grad = t._name = None
     t._requires_grad = record is not None
@@ -49,11 +49,11 @@ class Tensor(ArrayOperand):
     Tensor([2., 4., 6.], record=multiply)
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_name", "_origin", "_requires_grad", "_stale", "_stepped", "record")
+    __slots__ = ("__weakref__", "_grad", "_name", "_origin", "_requires_grad", "_stale", "_stepped", "_value", "record")
 
     # A 0-d result stays a NumPy scalar inside (arithmetic on those is several times as fast as on 0-d arrays) and
     # becomes an array when somebody asks for `data`.
-    _data: Any
+    _value: Any
     record: Record | None  # how it was computed; None for leaves and for whatever was not recorded
     _stepped: bool  # of a leaf: whether an optimiser's step has used the gradient
     _stale: bool  # … and whether backward() has added to it since
@@ -66,7 +66,7 @@ class Tensor(ArrayOperand):
         dtype: DTypeLike | None = None,
         name: str | None = None,
     ) -> None:
-        self._data = numeric(data, dtype)
+        self._value = numeric(data, dtype)
         self.record = None
         self._grad: NDArray[Any] | None = None
         self._name = name
@@ -79,24 +79,24 @@ class Tensor(ArrayOperand):
     def data(self) -> NDArray[Any]:
         """The values. Assigning an array rebinds them: records keep the array that they saw."""
         array: NDArray[Any] = np.asarray(interpreter().values(self))
-        self._data = array
+        self._value = array
         return array
 
     @data.setter
     def data(self, value: ArrayConvertible) -> None:
         interpreter().values(self, "a tensor is assigned to")
         self._origin = None
-        if value is self._data:  # what `t.data -= step` ends with
+        if value is self._value:  # what `t.data -= step` ends with
             mark_changed(value)
             return
         array = numeric(value, None)
-        if array.shape != self._data.shape:
+        if array.shape != self._value.shape:
             raise ValueError(f"data of shape {array.shape} assigned to a tensor of shape {self.shape}; make a new one")
         if self.requires_grad and array.dtype.kind != "f":
             raise TypeError(f"data of dtype {array.dtype} assigned to a tensor that requires grad; assign floats")
-        if array.dtype != self._data.dtype:
+        if array.dtype != self._value.dtype:
             self.grad = None  # it had the old dtype
-        self._data = array
+        self._value = array
 
     @property
     def grad(self) -> NDArray[Any] | None:
@@ -117,9 +117,9 @@ class Tensor(ArrayOperand):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if value and self._data.dtype.kind != "f":
+        if value and self._value.dtype.kind != "f":
             raise TypeError(
-                f"requires_grad=True on data of dtype {self._data.dtype}: only real floats have a gradient. "
+                f"requires_grad=True on data of dtype {self._value.dtype}: only real floats have a gradient. "
                 "Write floats ([1., 2.]) or pass dtype=float"
             )
         if not value and self.record is not None:
@@ -142,20 +142,20 @@ class Tensor(ArrayOperand):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        shape: tuple[int, ...] = self._data.shape
+        shape: tuple[int, ...] = self._value.shape
         return shape
 
     @property
     def size(self) -> int:
-        return int(self._data.size)
+        return int(self._value.size)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self._data.dtype  # type: ignore[no-any-return]
+        return self._value.dtype  # type: ignore[no-any-return]
 
     @property
     def shape_and_dtype(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        return self._data.shape, self._data.dtype
+        return self._value.shape, self._value.dtype
 
     @property
     def is_leaf(self) -> bool:
@@ -240,12 +240,6 @@ class Tensor(ArrayOperand):
             )
         return np.array(values, dtype=dtype, copy=copy)
 
-    @property
-    def _mask(self) -> Any:
-        """Asked for by functions of masked arrays after they have taken `_data`."""
-        self.__array__()  # refuses where that would drop a gradient
-        raise AttributeError("_mask")
-
     def __getstate__(self) -> object:
         """For `copy.deepcopy` and pickles, of leaves only. Raises `TypeError` for a recorded tensor."""
         interpreter().values(self, "a tensor is copied")
@@ -280,7 +274,7 @@ class Tensor(ArrayOperand):
                 "assigning into a tensor that is recorded or requires grad: the gradient could not follow. "
                 "Compute a new one, as np.where(mask, new, t), or assign to t.data (a new array) between steps"
             )
-        self._data = values = np.asarray(values)
+        self._value = values = np.asarray(values)
         values[plain(index)] = plain(value)
         mark_changed(values)
         self._origin = None
@@ -289,7 +283,7 @@ class Tensor(ArrayOperand):
         return format(interpreter().values(self).item(), spec) if spec and self.size == 1 else format(str(self), spec)
 
     def __repr__(self) -> str:
-        parts = [np.array2string(np.asarray(self._data), separator=", ", prefix="Tensor(")]
+        parts = [np.array2string(np.asarray(self._value), separator=", ", prefix="Tensor(")]
         if self.dtype != np.float64:
             parts.append(f"dtype={self.dtype}")
         if self.record is not None:
@@ -319,12 +313,12 @@ class Tensor(ArrayOperand):
         if not interpreter().quick:
             return interpreter().apply(primitive, (a, b), _NO_OPTIONS)
         if isinstance(a, Tensor):
-            x = a._data
+            x = a._value
             node_a = a.record if a.record is not None else a if a._requires_grad else None
         else:
             x, node_a = constant_value(a), None
         if isinstance(b, Tensor):
-            z = b._data
+            z = b._value
             node_b = b.record if b.record is not None else b if b._requires_grad else None
         else:
             z, node_b = constant_value(b), None
@@ -342,7 +336,7 @@ class Tensor(ArrayOperand):
 
 def rebuilt(value: Any, node: Node) -> Tensor:
     """The tensor that had `value` when it was recorded as `node`, to read a rule with tensors."""
-    return node if isinstance(node, Tensor) and node._data is value else made(value, node)
+    return node if isinstance(node, Tensor) and node._value is value else made(value, node)
 
 
 drawings: list[Callable[[Tensor], Any]] = []  # how a notebook draws a tensor: entered by what makes drawings

@@ -209,7 +209,7 @@ class _Call:
         arguments = list(args)
         self.variables: list[Tensor] = []
         for n in numbers:
-            arguments[n] = _map(self._make_variable, args[n])
+            arguments[n] = _map(self._make_variable, args[n]) if args[n] is not None else Tensor(args[n], True)
         self.chosen: Any = args[numbers[0]] if self.single else tuple(args[n] for n in numbers)
         # What comes from outside is recorded there, and its derivative must be too.
         self.may_use_others = is_recording()
@@ -224,7 +224,9 @@ class _Call:
                 raise error.__cause__ from None
             raise
 
-    def _make_variable(self, x: Any) -> Tensor:
+    def _make_variable(self, x: Any) -> Tensor | None:
+        if x is None:  # in the place of a parameter, such as the bias of a layer without one
+            return None
         if isinstance(x, Tensor) and x.requires_grad:
             with recording():
                 variable: Tensor = _variable(x)
@@ -256,7 +258,7 @@ class _Call:
                         targets=set(nodes),
                     )
         gradients = iter([self._finished(found.get(n), v) for n, v in zip(nodes, self.variables, strict=True)])
-        return _map(lambda x: next(gradients), self.chosen)
+        return _map(lambda x: None if x is None else next(gradients), self.chosen)
 
     def _stays_recorded(self, result: Tensor) -> bool:
         """Whether somebody outside can still differentiate what is computed from `result`."""

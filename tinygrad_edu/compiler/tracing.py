@@ -75,7 +75,7 @@ class Trace(Interpreter):
         self.effects: list[Line] = []  # checks, which may raise
         self.line_of: dict[Record, Line] = {}
         self.records_of: dict[Line, Record] = {}
-        self.parameters = {p: Line(None, (), {}, p._data) for p in parameters}
+        self.parameters = {p: Line(None, (), {}, p._value) for p in parameters}
         self.captured: dict[Tensor, Line] = {}  # tensors that are neither inputs nor parameters: read in each run
         self._constants: dict[int, tuple[Any, Any]] = {}
         self._known: dict[Any, Line] = {}  # a common subexpression is written once
@@ -113,7 +113,7 @@ class Trace(Interpreter):
                     f"a tensor of shape {t.shape} that was recorded outside is used: no gradient can flow through it. "
                     "Compute it inside the function, or detach() it"
                 )
-            found = self.captured[t] = Line(None, (), {}, t._data)
+            found = self.captured[t] = Line(None, (), {}, t._value)
         return found
 
     # What the trace is handed
@@ -207,7 +207,7 @@ class Trace(Interpreter):
         """Small integers as int64, as tensors do."""
         if not isinstance(value, Tensor):
             return widened(value)
-        if widened(value._data) is value._data:
+        if widened(value._value) is value._value:
             return value
         return self.write(np.astype, (value, np.dtype(np.int64)), {})
 
@@ -254,7 +254,7 @@ class Symbol(Tensor):
         return self.line
 
     @property
-    def _data(self) -> Any:
+    def _value(self) -> Any:
         """An example of the values: for the trace itself, and only as long as it goes on."""
         return self.line_in(interpreter().lines).example
 
@@ -301,7 +301,7 @@ def _name(function: Any) -> str:
 def _example(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_example(v) for v in value)
-    return value._data if isinstance(value, Tensor) else value
+    return value._value if isinstance(value, Tensor) else value
 
 
 def _key(value: Any) -> Any:
@@ -337,7 +337,7 @@ def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -
         ):
             c = c.flat[0]
             args = (c, x) if k == 0 else (x, c)
-        if np.ndim(c) or np.result_type(c, x._data) != x.dtype or isinstance(c, np.ndarray):
+        if np.ndim(c) or np.result_type(c, x._value) != x.dtype or isinstance(c, np.ndarray):
             continue
         if c == 1 and (primitive is MULTIPLY or (k == 1 and primitive in (POWER, DIVIDE) and x.dtype.kind == "f")):
             return x, args, nodes

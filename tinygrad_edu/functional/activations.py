@@ -91,6 +91,7 @@ rule(_where_positive, None, lambda g, h: _where_positive(h, g))
 
 @primitive(elementwise=True)
 def _leaky_relu(x: Any, *, negative_slope: float) -> Any:
+    x = np.asarray(x)
     return np.where(x > 0, x, negative_slope * x)
 
 

@@ -160,4 +160,6 @@ def _advice_on(wrong: Any, num_classes: int) -> str:
         return " Labels must be whole numbers."
     if np.all(wrong == num_classes):
         return f" If they count from 1, use labels - 1. For {num_classes + 1} classes, give the model as many outputs."
+    if np.all(wrong == -100):  # what PyTorch ignores by default
+        return " If it marks padding, leave those rows out: keep = labels != -100, then logits[keep] and labels[keep]."
     return " Number the classes from 0: np.unique(labels, return_inverse=True)[1]."

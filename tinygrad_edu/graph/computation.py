@@ -177,7 +177,7 @@ class _Assembly:
                         kept[v] = value
                         if changed_since(value, record.order):
                             self.changed.add(v)
-        kept[self.walk.output] = self.output._data
+        kept[self.walk.output] = self.output._value
         return kept
 
     def computation(self) -> Computation:
@@ -224,7 +224,7 @@ class _Assembly:
         data = self.kept.get(v)
         current = v in self.changed
         if data is None and isinstance(node, Tensor):
-            data, current = node._data, True  # no rule reads what it held when it was recorded
+            data, current = node._value, True  # no rule reads what it held when it was recorded
         dtype = node.dtype if node is not None else getattr(data, "dtype", None)
         gradient = None if node is None else self.gradients.get(node)
         return Value(

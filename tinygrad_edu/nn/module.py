@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, copy_context
+from reprlib import recursive_repr
 from typing import Any, Self, TypeVar
 from weakref import ref
 
@@ -208,6 +209,7 @@ class Module:
         """What `repr` writes between the parentheses."""
         return ""
 
+    @recursive_repr("…")  # of a module that knows its parent
     def __repr__(self) -> str:
         children = [(name, value) for name, value in self._members() if isinstance(value, Module) or name.isdigit()]
         if not children:

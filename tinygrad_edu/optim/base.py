@@ -169,17 +169,17 @@ class Optimizer:
         The first step binds a new array, so that what the user made is never written over. Further steps write into
         that array, which is faster, and mark it as changed: a graph that still needs what it held raises.
         """
-        mark_changed(*[p._data for p, *_ in updates if p._data is self._made.get(p)])
+        mark_changed(*[p._value for p, *_ in updates if p._value is self._made.get(p)])
         for p, g, group, spare in updates:
             made = self._made.get(p)
-            if made is not None and made is p._data and made.flags.writeable:  # `detect_anomaly` locks what it needs
+            if made is not None and made is p._value and made.flags.writeable:  # `detect_anomaly` locks what it needs
                 self._write(p, made, g, made, group, spare)
             else:
                 self._bind(p, g, group, spare)
 
     def _bind(self, p: Tensor, g: Any, group: Group, spare: Array | None) -> None:
         """Updates a parameter in a new array."""
-        values = p._data
+        values = p._value
         new = np.empty_like(values)
         self._write(p, np.asarray(values), np.asarray(g), new, group, spare)
         if isinstance(values, np.ndarray):

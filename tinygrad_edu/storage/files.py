@@ -82,6 +82,9 @@ def load(model: Module, path: PathLike) -> None:
 BUILD = "Build the model as it was when it was saved"
 
 
+LONGEST_NAME = 60_000  # bytes: a ZIP archive has room for 65,535
+
+
 def save_arrays(arrays: Mapping[str, NDArray[Any]], path: PathLike) -> None:
     """Writes arrays of numbers under their names; the file is complete or not there."""
     path = Path(path)
@@ -89,6 +92,10 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: PathLike) -> None:
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is a folder or a device; name a file in a folder")
     for name, array in arrays.items():
+        if "\0" in name or name == "__metadata__" or len(name.encode("utf-8", "replace")) > LONGEST_NAME:
+            raise ValueError(
+                f"{path}: an array called {name[:40]!r} could not be read again; give it a shorter, plain name"
+            )
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{path}: {name} is of dtype {array.dtype}; only arrays of real numbers are stored")
     with replacing(path) as file:
@@ -98,7 +105,7 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: PathLike) -> None:
 def load_arrays(path: PathLike, check: Check) -> Arrays:
     """The arrays of a file by name; `check(name, shape)` sees each before it is read, and raises `Refused`."""
     path = Path(path)
-    read = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(path.suffix)
+    read = {".npz": _read_npz, ".safetensors": _read_safetensors}.get(path.suffix.lower())
     if read is None:
         raise ValueError(f"{path}: the name must end in .npz or .safetensors")
     if not path.exists():
@@ -120,9 +127,9 @@ def load_arrays(path: PathLike, check: Check) -> Arrays:
 
 
 def _writer(path: Path) -> Callable[[IO[bytes], Arrays], object]:
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return _write_npz
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         safetensors = _safetensors()
 
         def write(file: IO[bytes], arrays: Arrays) -> None:

@@ -198,12 +198,23 @@ class _Bookkeeping:
 
     def finite(self, value: float) -> float:
         if not math.isfinite(value):
+            if self.steps or self.training.epoch:  # else they came as they are
+                self.check_parameters()
             raise FloatingPointError(
                 f"fit: the loss became {value} in epoch {self.training.epoch + 1}, step {self.steps + 1}. Is the "
                 "learning rate too large, or is there NaN in the data? Run it inside detect_anomaly() to see the "
                 "operation where it began. The parameters are as they were before this step"
             )
         return value
+
+    def check_parameters(self) -> None:
+        """Raises if a finite loss had a gradient that was not: √0 has an infinite slope."""
+        for name, p in self.training.model.named_parameters():
+            if not np.isfinite(p.data).all():
+                raise FloatingPointError(
+                    f"fit: in epoch {self.training.epoch + 1}, {name} became NaN or infinite, though the loss was "
+                    "finite: its gradient was not. Run it inside detect_anomaly() to see the operation where it began"
+                )
 
     def after_step(self, value: float, batch: Samples) -> None:
         self.steps += 1
@@ -214,6 +225,7 @@ class _Bookkeeping:
             self.bar.update()
 
     def after_epoch(self) -> None:
+        self.check_parameters()
         model, history = self.training.model, self.history
         measures = {"loss": self.total / len(self.data[0])}
         if self.metrics:
