@@ -269,7 +269,11 @@ class _Picks(dict[tuple[bool, ...], Callable[[Any], tuple[Any, ...]]]):
 
     def __missing__(self, needed: tuple[bool, ...]) -> Callable[[Any], tuple[Any, ...]]:
         kept = self.primitive.kept(needed)
-        self[needed] = pick = operator.itemgetter(*(k + 1 if k in kept else 0 for k in range(len(needed) + 1)))
+        nothing = (None,) * (len(needed) + 1)
+        pick: Callable[[Any], tuple[Any, ...]] = lambda _: nothing  # one for all, which costs no memory
+        if kept:
+            pick = operator.itemgetter(*(k + 1 if k in kept else 0 for k in range(len(needed) + 1)))
+        self[needed] = pick
         return pick
 
 
