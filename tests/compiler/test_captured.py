@@ -288,3 +288,30 @@ def test_networks_of_which_others_teach_a_part(problem, data):
         for p, old in zip(taught, before, strict=True):
             np.testing.assert_allclose(old - p.data, 0 * old if p.grad is None else p.grad, rtol=1e-9, atol=1e-12)
             p.data = old
+
+
+def test_an_index_made_of_what_varies():
+    """The negative log-likelihood as everybody writes it: what indexes is made of tensors of the trace."""
+    make = lambda: tg.Sequential(tg.Dense(3, 4, rng=0), tg.Tanh(), tg.Dense(4, 3, rng=1))
+    nll = lambda net: lambda X, y: -np.mean(tg.log_softmax(net(X))[np.arange(len(y)), y])
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
+    net, other = make(), make()
+    step, optimizer = tg.compile_step(nll(net), tg.SGD(net.parameters(), lr=0.1)), tg.SGD(other.parameters(), lr=0.1)
+    for rows, labels in [(X, y), (X, y[::-1].copy()), (X[:2], y[:2])]:
+        optimizer.zero_grad()
+        J = nll(other)(rows, labels)
+        J.backward()
+        optimizer.step()
+        assert step(rows, labels) == pytest.approx(J.item(), rel=1e-12)
+        right = tg.cross_entropy(other(rows), labels).item()  # the same, computed otherwise
+        assert step.evaluate(rows, labels) == pytest.approx(right, rel=1e-12)
+    for p, q in zip(net.parameters(), other.parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-12)
+    derived = tg.derive(nll(net), X, y, parameters=net)
+    net.zero_grad()
+    nll(net)(X, y).backward()
+    loss, gradients = derived(X, y)
+    assert loss == pytest.approx(nll(other)(X, y).item(), rel=1e-12)
+    for p, g in zip(net.parameters(), gradients, strict=True):
+        np.testing.assert_allclose(g, p.grad, rtol=1e-9, atol=1e-15)

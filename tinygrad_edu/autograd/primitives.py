@@ -179,8 +179,11 @@ class Primitive:
                 if name not in options:
                     break
                 args += (options.pop(name),)
-        for arg in (*args, *options.values()) if options else args:
+        for arg in args:
             if isinstance(arg, Operand):
+                return interpreter().apply(self, args, options)
+        for value in options.values():  # in a trace, an index may be made of tensors
+            if isinstance(value, Operand) or (value.__class__ is tuple and any(isinstance(v, Operand) for v in value)):
                 return interpreter().apply(self, args, options)
         return self.forward(*args, **options)
 
