@@ -204,3 +204,13 @@ def test_small_integers_beside_floats_are_what_they_are_for_numpy(integers):
     assert (Tensor(np.array([100], np.uint8)) - np.uint8(128)).tolist() == [
         -28
     ]  # among themselves nothing wraps around
+
+
+@pytest.mark.parametrize("function", [F.softmax, F.log_softmax])
+def test_a_derivation_of_rows_that_hold_nothing(function):
+    derived = tg.derive(lambda x: np.sum(function(x) ** 2), np.ones((2, 0)))
+    written = {}
+    exec(derived.source, written)
+    for program in (derived, written["value_and_gradients"]):
+        value, (gradient,) = program(np.ones((2, 0)))
+        assert value == 0 and np.shape(gradient) == (2, 0)

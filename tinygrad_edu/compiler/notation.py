@@ -38,10 +38,10 @@ def multiplied(otherwise: str) -> Form:
 
 
 def of_rows(form: Form) -> Form:
-    """A form for functions along the rows of a matrix; along other axes the function is rendered as a call."""
+    """A form for functions along rows that hold something; along other axes the function is rendered as a call."""
 
     def either(writer: Writer, line: Line) -> Text:
-        if line.ndim != 2 or line.options["axis"] not in (1, -1):
+        if line.ndim != 2 or line.options["axis"] not in (1, -1) or line.shape[1] == 0:
             return writer.notation.call(writer, line)
         return writer.render(form, line)
 
