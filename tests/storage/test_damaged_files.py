@@ -19,15 +19,6 @@ from hypothesis import strategies as st
 
 import tinygrad_edu as tg
 
-ENDINGS = [".npz", ".safetensors"]
-
-
-@pytest.fixture(params=ENDINGS)
-def ending(request):
-    if request.param == ".safetensors":
-        pytest.importorskip("safetensors", reason="needs the extra examples")
-    return request.param
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -100,22 +91,16 @@ def test_no_flipped_bit_gives_other_numbers(tmp_path, ending):
                 assert bits(other) == bits(net)
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
 @given(content=st.binary(max_size=300), begins=st.booleans())
 @example(content=b"", begins=False)
 def test_random_bytes(folder, ending, content, begins):
-    if ending == ".safetensors":
-        pytest.importorskip("safetensors", reason="needs the extra examples")
     path = folder / f"net{ending}"
     path.write_bytes((b"PK\x03\x04" if ending == ".npz" else struct.pack("<Q", len(content))) * begins + content)
     refused(path)
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
 @given(data=st.data())
 def test_pieces_cut_out_doubled_or_exchanged(folder, ending, data):
-    if ending == ".safetensors":
-        pytest.importorskip("safetensors", reason="needs the extra examples")
     path = folder / f"pieces{ending}"
     net, content = small(path)
     places = sorted(data.draw(st.lists(st.integers(0, len(content)), min_size=2, max_size=4)))

@@ -13,15 +13,6 @@ import pytest
 import tinygrad_edu as tg
 from tinygrad_edu.storage.files import save_arrays
 
-ENDINGS = [".npz", ".safetensors"]
-
-
-@pytest.fixture(params=ENDINGS)
-def ending(request):
-    if request.param == ".safetensors":
-        pytest.importorskip("safetensors", reason="needs the extra examples")
-    return request.param
-
 
 def network(seed=0, hidden=4, dtype=np.float64):
     return tg.Sequential(tg.Dense(3, hidden, rng=seed, dtype=dtype), tg.Tanh(), tg.Dense(hidden, 2, rng=seed + 1))
