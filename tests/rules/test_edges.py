@@ -214,3 +214,14 @@ def test_a_derivation_of_rows_that_hold_nothing(function):
     for program in (derived, written["value_and_gradients"]):
         value, (gradient,) = program(np.ones((2, 0)))
         assert value == 0 and np.shape(gradient) == (2, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64, np.int8])
+@pytest.mark.parametrize(
+    "order, axis", [(None, None), (None, 0), (1, 1), (3, 1), (np.inf, 0), ("fro", (0, 1)), (1, (0, 1))]
+)
+def test_norms_have_numpy_s_precision(dtype, order, axis):
+    x = np.array([[1, -2, 3], [0, 5, -4]], dtype)
+    found, wanted = np.linalg.norm(Tensor(x), order, axis), np.linalg.norm(x, order, axis)
+    assert found.dtype == wanted.dtype
+    np.testing.assert_allclose(found.data, wanted, rtol=1e-3 if dtype == np.float16 else 1e-6)
