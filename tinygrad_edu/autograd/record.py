@@ -19,14 +19,11 @@ Node = Any  # a `Record`, or the leaf tensor at which the record ends
 class Notes:
     """What only drawings and messages need to know about a record."""
 
-    __slots__ = ("calls", "constants", "module", "name", "position")
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self.calls: tuple[Any, ...] = ()  # of modules that returned it
-        self.constants: tuple[Any, ...] | None = None  # (shape, name) of its constant arrays, by argument
-        self.module = ""  # the path of the module that asked for it
-        self.position: tuple[str, int] | None = None  # the file and the line that asked for it
+    name: str | None = None
+    calls: tuple[Any, ...] = ()  # of modules that returned it
+    constants: tuple[Any, ...] | None = None  # (shape, name) of its constant arrays, by argument
+    module = ""  # the path of the module that asked for it
+    position: tuple[str, int] | None = None  # the file and the line that asked for it
 
 
 NOTHING = Notes()
@@ -100,6 +97,8 @@ class Operand:
     requires_grad: bool
     record: Record | None
     data: Any
+    name: str | None
+    shape: Any
     _value: Any
     _requires_grad: bool
 

@@ -223,15 +223,15 @@ def plain(value: Any) -> Any:
 
 def note_constants(record: Record, args: Sequence[Any]) -> None:
     """Notes the shapes and names of the constant arrays among the arguments, for drawings."""
+    constants: list[Any] = [None] * len(args)
     for k, (arg, node) in enumerate(zip(args, record.nodes, strict=True)):
-        if node is None and (isinstance(arg, Operand) or (arg.__class__ is np.ndarray and arg.ndim)):
-            described: Any = arg
-            shape, name = described.shape, getattr(arg, "name", None)
-            if shape or name:
-                notes = record.noting
-                constants = list(notes.constants or (None,) * len(args))
-                constants[k] = shape, name
-                notes.constants = tuple(constants)
+        if node is None:
+            if arg.__class__ is np.ndarray and arg.ndim:
+                constants[k] = arg.shape, None
+            elif isinstance(arg, Operand) and (arg.shape or arg.name):
+                constants[k] = arg.shape, arg.name
+    if any(constants):
+        record.noting.constants = tuple(constants)
 
 
 def _differentiable(primitive: Primitive, y: Any) -> Any:

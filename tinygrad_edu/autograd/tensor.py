@@ -196,7 +196,7 @@ class Tensor(ArrayOperand):
                     f"backward() on a tensor of shape {self.shape}: only a single number has a gradient. Reduce it "
                     "with .sum() or .mean(), or pass backward(gradient) of the same shape"
                 )
-            return np.ones(self.shape, self.dtype)[()]
+            return np.ones(self.shape, self.dtype) if self.shape else self.dtype.type(1)
         seed = np.asarray(gradient, dtype=self.dtype)
         if seed.shape != self.shape:
             raise ValueError(f"backward(gradient) of shape {seed.shape} on a tensor of shape {self.shape}")
@@ -204,7 +204,7 @@ class Tensor(ArrayOperand):
 
     def zero_grad(self) -> None:
         """Forgets the accumulated gradient."""
-        self.grad = None
+        self._grad, self._stepped, self._stale = None, False, False
 
     def detach(self) -> Tensor:
         """A tensor of the same array (not a copy) without its record."""

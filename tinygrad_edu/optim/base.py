@@ -121,23 +121,24 @@ class Optimizer:
 
         Warns, once, of parameters that no gradient reached, and of gradients that were not zeroed since the last step.
         """
-        with_gradient = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        if not with_gradient:
+        groups = self.param_groups
+        updates = [(p, p._grad, group, None) for group in groups for p in group["params"] if p._grad is not None]
+        if not updates:
             raise RuntimeError(
                 f"{type(self).__name__}.step(): no parameter has a gradient; call loss.backward() first. If that was "
                 "done, the loss does not depend on these parameters: make the optimiser from the model's current "
                 f"parameters, {type(self).__name__}(model.parameters(), …)"
             )
-        if len(with_gradient) != self._reached:
-            self._reached = len(with_gradient)
+        if len(updates) != self._reached:
+            self._reached = len(updates)
             self.report_unreached([p._grad is not None for p in self.parameters()])
-        if any([p._stale for p, _ in with_gradient]):
+        if any([p._stale for p, _, _, _ in updates]):
             self._tell(
                 "the gradients were added to those that the last step() had used already. Call optimizer.zero_grad() "
                 "before backward() in each step; to sum several backward(), call it before the first of them"
             )
-        self.advance([(p, p._grad, group, None) for p, group in with_gradient])
-        for p, _ in with_gradient:
+        self.advance(updates)
+        for p, _, _, _ in updates:
             p._stepped, p._stale = True, False
 
     def report_unreached(self, reached: Sequence[bool]) -> None:
@@ -169,10 +170,10 @@ class Optimizer:
         The first step binds a new array, so that what the user made is never written over. Further steps write into
         that array, which is faster, and mark it as changed: a graph that still needs what it held raises.
         """
-        mark_changed(*[p._value for p, *_ in updates if p._value is self._made.get(p)])
         for p, g, group, spare in updates:
             made = self._made.get(p)
             if made is not None and made is p._value and made.flags.writeable:  # `detect_anomaly` locks what it needs
+                mark_changed(made)
                 self._write(p, made, g, made, group, spare)
             else:
                 self._bind(p, g, group, spare)
