@@ -29,6 +29,11 @@ class Derivation:
         split = interpreted(trace, self._trace, trace, fun, examples, parameters, wanted)
         self._forget_what_is_not_needed(trace, split)
 
+    @property
+    def given(self) -> list[Line]:
+        """What it computes from: the inputs, the parameters, and the other tensors that the function reads."""
+        return [*self.inputs, *self.parameters, *self.captured.values()]
+
     def _trace(
         self,
         trace: Trace,
@@ -80,10 +85,10 @@ class Derivation:
             if line not in needed:
                 needed.add(line)
                 waiting.extend(line.operands())
-        known = {*self.inputs, *self.parameters, *trace.captured.values()}
+        known = set(self.given)
         if any(line.function is None and line not in known for line in needed):
             raise TypeError("a derivation inside a traced function uses tensors of that function; derive outside of it")
-        for line in (*trace.lines, *self.inputs, *self.parameters, *trace.captured.values()):
+        for line in (*trace.lines, *self.given):
             line.example = None
         trace.line_of.clear()
         trace.records_of.clear()

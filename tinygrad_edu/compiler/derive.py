@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import keyword
 import re
@@ -19,7 +20,7 @@ from . import source as writing
 from .derivation import Derivation
 from .helpers import log_softmax, one_hot, sigmoid, softmax
 from .program import Programs, Scalar
-from .tracing import Line
+from .rows import General, examples_of, generalised
 
 Parameters = Module | Tensor | Iterable[Tensor] | Mapping[str, Tensor]
 
@@ -44,10 +45,9 @@ class Derived:
         taken: set[str] = set(RESERVED)
         parameter_names = [_free(name, taken) for name in named]
         self._names = [_free(name, taken) for name in _inputs_of(fun, examples)]
-        captured = self._derivation.captured
-        others = [_free(t.name or f"constant_{k}", taken) for k, t in enumerate(captured, 1)]
-        lines = (*self._derivation.inputs, *self._derivation.parameters, *captured.values())
-        self._lines: dict[Line, str] = dict(zip(lines, [*self._names, *parameter_names, *others], strict=True))
+        others = [_free(t.name or f"constant_{k}", taken) for k, t in enumerate(self._derivation.captured, 1)]
+        self._names_of_all = [*self._names, *parameter_names, *others]
+        self._examples = examples_of(arrays)
         instead = "Derive another function, or use value_and_grad, which records"
         self._programs = Programs(self._parameters, "derive", instead)
         self._programs.add(arrays, self._derivation)
@@ -66,12 +66,20 @@ class Derived:
     @property
     def source(self) -> str:
         """A Python module that runs with NumPy alone: `value_and_gradients(inputs…, parameters…)`, which returns the
-        value and a tuple of the gradients, in the lines that a person would write."""
-        return writing.source(self._derivation, self._lines)
+        value and a tuple of the gradients, in the lines that a person would write.
+
+        It holds for any number of rows, m, of the inputs; other axes are as long as those of the examples. Where it
+        cannot be written for any number of rows, it says so at its top and refuses inputs of other shapes.
+        """
+        return writing.source(self._general, self._names_of_all)
 
     def latex(self) -> str:
         """The same lines as formulas, an `aligned` block for a page or a notebook."""
-        return writing.latex(self._derivation, self._lines)
+        return writing.latex(self._general, self._names_of_all)
+
+    @functools.cached_property
+    def _general(self) -> General:
+        return generalised(self._derivation, self._examples, self._derive)
 
     def __call__(self, *inputs: Tensor | ArrayLike) -> tuple[np.floating[Any], list[NDArray[Any] | None]]:
         arrays = [array_of(a, "derive: an input holds") for a in inputs]
@@ -117,7 +125,7 @@ def derive(fun: Callable[..., Scalar], *examples: Tensor | ArrayLike, parameters
         # forward
         J = np.sum(x ** 2)
         # backward
-        dx = 2 * x          # (2,)
+        dx = 2 * x          # (m,)
         return J, (dx,)
     """
     return Derived(fun, examples, parameters)

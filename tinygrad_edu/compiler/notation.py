@@ -83,10 +83,17 @@ def call(writer: Writer, line: Line) -> Text:
     return 9, f"{writer.helper(function)}({given})"
 
 
-def scaled(writer: Writer, factor: str, value: Any) -> Text:
-    if factor == "1":
-        return 6, f"{writer.argument(value, 6)} / m"
-    return 6, f"{factor} / m * {writer.argument(value, 7)}"
+def formula(writer: Writer, factor: str, power: float, shift: int, times: Any) -> Text:
+    base = f"(m {'-' if shift < 0 else '+'} {abs(shift)})" if shift else "m"
+    base += f" ** {abs(power)}" if abs(power) != 1 else ""
+    if power < 0:
+        if factor == "1" and times is not None:
+            return 6, f"{writer.argument(times, 6)} / {base}"
+        return 6, f"{factor} / {base}" + (f" * {writer.argument(times, 7)}" if times is not None else "")
+    if factor == "1" and times is None:
+        return 8, base
+    product = base if factor == "1" else f"{factor} * {base}"
+    return 6, product + (f" * {writer.argument(times, 7)}" if times is not None else "")
 
 
 def helped(helper: Callable[..., Any]) -> Form:
@@ -108,7 +115,7 @@ def per_count(total: str) -> Form:
     def form(writer: Writer, line: Line) -> Text:
         count = line.options["count"]
         text = writer.filled(total, line)
-        return 6, text if count == 1 else f"{text} / {writer.count(count)}"
+        return 6, text if count == 1 else f"{text} / {writer.argument(count, 7)}"
 
     return form
 
@@ -200,7 +207,7 @@ PYTHON = Notation(
         _checked: operand,
     }),
     call=call,
-    scaled=scaled,
+    formula=formula,
     symbol=lambda name: name,
     parentheses="({})",
 )  # fmt: skip
@@ -216,8 +223,12 @@ def latex_call(writer: Writer, line: Line) -> Text:
     return 9, rf"\operatorname{{{name}}}".replace("_", r"\_") + f"({given})"
 
 
-def latex_scaled(writer: Writer, factor: str, value: Any) -> Text:
-    return 6, rf"\tfrac{{{factor}}}{{m}} {writer.argument(value, 7)}"
+def latex_formula(writer: Writer, factor: str, power: float, shift: int, times: Any) -> Text:
+    base = f"m {'-' if shift < 0 else '+'} {abs(shift)}" if shift else "m"
+    base = f"({base})" if shift and abs(power) != 1 else base
+    base += f"^{{{abs(power)}}}" if abs(power) != 1 else ""
+    text = rf"\tfrac{{{factor}}}{{{base}}}" if power < 0 else base if factor == "1" else rf"{factor} \, {base}"
+    return 6, text if times is None else f"{text} {writer.argument(times, 7)}"
 
 
 def latex_symbol(name: str) -> str:
@@ -233,7 +244,7 @@ def latex_symbol(name: str) -> str:
 def latex_per_count(sign: str, total: str) -> Form:
     def form(writer: Writer, line: Line) -> Text:
         text = writer.filled(total, line)
-        return 9, rf"{sign}\frac{{1}}{{{writer.count(line.options['count'])}}} {text}"
+        return 9, rf"{sign}\frac{{1}}{{{writer.argument(line.options['count'])}}} {text}"
 
     return form
 
@@ -267,7 +278,7 @@ LATEX = Notation(
         _checked: operand,
     }),
     call=latex_call,
-    scaled=latex_scaled,
+    formula=latex_formula,
     symbol=latex_symbol,
     parentheses=r"\left({}\right)",
 )  # fmt: skip

@@ -29,7 +29,7 @@ class Program:
     """
 
     def __init__(self, derivation: Derivation) -> None:
-        inputs = [*derivation.inputs, *derivation.parameters, *derivation.captured.values()]
+        inputs = derivation.given
         outputs = [derivation.value, *derivation.gradients]
         computed = [value for value in outputs if isinstance(value, Line)]
         code = Code([*derivation.forward, *derivation.backward], inputs, computed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..rules.shape import _transpose
 from .derivation import Derivation
 from .helpers import definitions, function_of
 from .notation import LATEX, PYTHON
+from .rows import General
 from .tracing import Line
 from .writer import Notation, Writer
 
@@ -104,38 +106,43 @@ class _Names:
 
 
 def _writer(derivation: Derivation, given: dict[Line, str], notation: Notation) -> Writer:
-    rows = next((line.shape[0] for line in derivation.inputs if line.ndim), 0)
-    return Writer(notation, _Names(derivation, given).names, rows)
+    return Writer(notation, _Names(derivation, given).names)
 
 
-def source(derivation: Derivation, names: dict[Line, str]) -> str:
+def source(general: General, names: Sequence[str]) -> str:
     """A module that runs with NumPy alone: a function of the inputs and parameters, which returns the value and the
-    gradients."""
-    writer = _writer(derivation, names, PYTHON)
-    body = _body(derivation, writer)
-    given = (*derivation.inputs, *derivation.parameters, *derivation.captured.values())
+    gradients. `names` are those of the inputs, the parameters and the other tensors that the function reads."""
+    derivation = general.derivation
+    writer = _writer(derivation, dict(zip(derivation.given, names, strict=True)), PYTHON)
+    body = _body(general, writer, names)
     constants = "".join(f"{name} = {_array(value)}\n" for name, value in writer.constants.items())
     defined = definitions(writer.helpers)
-    parts = ["from __future__ import annotations\n\nfrom typing import Any\n\n" if "Any" in defined else ""]
+    parts = [] if general.shapes is None else [f"# Holds only for {_shapes(general.shapes, names)}.\n"]
+    parts.append("from __future__ import annotations\n\nfrom typing import Any\n\n" if "Any" in defined else "")
     parts.append("import numpy as np\n")
     if defined:
         parts.append(("\n" if defined.startswith("import") else "\n\n") + defined + "\n")
     if constants:
         parts.append("\n\n" * bool(defined) + "\n" + constants)
-    parts.append(f"\n\ndef value_and_gradients({', '.join(writer.names[line] for line in given)}):\n")
+    parts.append(f"\n\ndef value_and_gradients({', '.join(names)}):\n")
     parts += [f"    {line}\n" for line in body]
     return "".join(parts)
 
 
-def _body(derivation: Derivation, writer: Writer) -> list[str]:
+def _shapes(shapes: Sequence[tuple[int, ...]], names: Sequence[str]) -> str:
+    return " and ".join(f"{name} of shape {shape}" for name, shape in zip(names, shapes, strict=False) if shape)
+
+
+def _body(general: General, writer: Writer, names: Sequence[str]) -> list[str]:
     """The lines of the function."""
+    derivation = general.derivation
     forward, backward = writer.statements(derivation.forward), writer.statements(derivation.backward)
     outputs = ["None" if g is None else writer.value(g)[1] for g in derivation.gradients]
     value = writer.value(derivation.value)[1]
-    body = []
-    if writer.uses_rows:
-        first = next(line for line in derivation.inputs if line.ndim)
-        body.append(f"m = len({writer.names[first]})")
+    body = _checks(general, names)
+    if any(re.search(r"\bm\b", text) for text in (*(text for _, _, text in (*forward, *backward)), *outputs, *body)):
+        first = next(k for k, line in enumerate(derivation.inputs) if line.ndim)
+        body.insert(0, f"m = len({names[first]})")
     width = max((len(name) + len(text) + 3 for _, name, text in (*forward, *backward)), default=0)
     width = min(width, 76)
     for title, statements in (("forward", forward), ("backward", backward)):
@@ -147,14 +154,26 @@ def _body(derivation: Derivation, writer: Writer) -> list[str]:
     return body
 
 
+def _checks(general: General, names: Sequence[str]) -> list[str]:
+    """Lines that refuse inputs for which the derivation does not hold."""
+    wanted = [(names[k], f"len({names[k]})", "m", "{m} rows") for k in general.tied]
+    shapes = [] if general.shapes is None else zip(names, general.shapes, strict=False)
+    wanted += [(name, f"np.shape({name})", str(shape), f"the shape {shape}") for name, shape in shapes if shape]
+    return [
+        f'if {found} != {expected}:\n        raise ValueError(f"{name} must have {said}, got {{{found}}}")'
+        for name, found, expected, said in wanted
+    ]
+
+
 def _array(value: Any) -> str:
     numbers = re.sub(r"\b(inf|nan)\b", r"np.\1", repr(value.tolist()))
     return f"np.array({numbers}, dtype=np.{value.dtype.name}).reshape{value.shape!r}"
 
 
-def latex(derivation: Derivation, names: dict[Line, str]) -> str:
+def latex(general: General, names: Sequence[str]) -> str:
     """The same as an `aligned` block of formulas."""
-    writer = _writer(derivation, names, LATEX)
+    derivation = general.derivation
+    writer = _writer(derivation, dict(zip(derivation.given, names, strict=True)), LATEX)
     rows = [
         f"{LATEX.symbol(name)} &= {text}"
         for lines in (derivation.forward, derivation.backward)
@@ -164,5 +183,7 @@ def latex(derivation: Derivation, names: dict[Line, str]) -> str:
         f"{LATEX.symbol(name)} &: \\text{{a constant of shape }} {value.shape}"
         for name, value in writer.constants.items()
     ]
+    if general.shapes is not None:
+        rows.insert(0, f"& \\text{{only for {_shapes(general.shapes, names)}}}".replace("_", r"\_"))
     inner = " \\\\\n".join(rows)
     return f"\\begin{{aligned}}\n{inner}\n\\end{{aligned}}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .helpers import function_of
+from .rows import Count, Counted, Filled, Formula, OfRows, Real, Repeated
 from .tracing import Line
 
 # An expression's precedence, as of Python's operators (the higher, the tighter it binds; a call has 9), and its text.
@@ -25,7 +26,7 @@ class Notation:
 
     forms: dict[Any, Form]  # by the plain function
     call: Callable[[Writer, Line], Text]  # for all other functions
-    scaled: Callable[[Writer, str, Any], Text]  # the product of factor/m, the factor written out, and a value
+    formula: Callable[[Writer, str, float, int, Any], Text]  # factor · (m + shift)^power, times a value if there is one
     symbol: Callable[[str], str]  # a variable's name
     parentheses: str
 
@@ -33,11 +34,9 @@ class Notation:
 class Writer:
     """Renders lines as expressions, in which a line that has a name is rendered as its name."""
 
-    def __init__(self, notation: Notation, names: dict[Line, str], rows: int = 0) -> None:
+    def __init__(self, notation: Notation, names: dict[Line, str]) -> None:
         self.notation = notation
         self.names = names
-        self.rows = rows  # how many samples there are: written as m
-        self.uses_rows = False
         self.helpers: dict[str, Any] = {}  # functions to be defined, and …
         self.constants: dict[str, Any] = {}  # … arrays, by the names that they were given
 
@@ -64,6 +63,8 @@ class Writer:
         """A line, by its name if it has one, or a constant."""
         if isinstance(value, Line):
             return (10, self.notation.symbol(self.names[value])) if value in self.names else self.expression(value)
+        if isinstance(value, OfRows):
+            return self._of_rows(value)
         text = self._constant(value)
         return 7 if text.startswith("-") else 10, text
 
@@ -71,25 +72,33 @@ class Writer:
         """(line, name, expression) for each line that has a name."""
         return [(line, self.names[line], self.expression(line)[1]) for line in lines if line in self.names]
 
-    def count(self, count: int) -> str:
-        """The number of samples, or another one."""
-        if count != self.rows or count == 1:
-            return str(count)
-        self.uses_rows = True
-        return "m"
-
     def per_sample(self, a: Any, b: Any) -> Text | None:
-        """A product with a number that is a plain multiple of 1/m, as a person writes it: x / m. None for any other."""
+        """A product with a number such as 1/m, as a person writes it: x / m. None for any other number."""
         number, other = (b, a) if isinstance(a, Line) else (a, b)
-        if isinstance(number, Line) or np.ndim(number) or self.rows < 3 or abs(number) >= 1:
-            return None
-        multiple = float(number) * self.rows
-        factor = f"{multiple:.6g}"
-        is_plain = factor == "1" or len(factor) + 3 <= len(repr(float(number)))
-        if not is_plain or abs(multiple - float(factor)) > 1e-12 * abs(multiple):
-            return None
-        self.uses_rows = True
-        return self.notation.scaled(self, factor, other)
+        return self._formula(number.formula, other) if isinstance(number, Real) else None
+
+    def _formula(self, formula: Formula, times: Any = None) -> Text:
+        factor, power, shift, offset = formula
+        text = self._array(factor) if isinstance(factor, np.ndarray) else self._constant(factor).removesuffix(".0")
+        if not offset:
+            return self.notation.formula(self, text, power, shift, times)
+        total = f"{self._constant(offset)} + {self.notation.formula(self, text, power, shift, None)[1]}"
+        if times is None:
+            return 5, total
+        return 6, f"{self.notation.parentheses.format(total)} * {self.argument(times, 7)}"
+
+    def _of_rows(self, value: OfRows) -> Text:
+        """What comes from the number of rows."""
+        if isinstance(value, Count):
+            return 10 if repr(value) == "m" else 5, repr(value)
+        if isinstance(value, Counted):
+            return 9, f"np.arange({value.shape[0]!r})"
+        if isinstance(value, Filled):
+            dtype = "" if value.dtype in (np.float64, bool) else f", dtype=np.{value.dtype.name}"
+            return 9, f"np.full({value.shape!r}, {self.argument(value.value)}{dtype})"
+        if isinstance(value, Repeated):
+            return 9, f"np.broadcast_to({self.argument(value.row)}, {value.shape!r})"
+        return self._formula(value.formula)  # type: ignore[attr-defined]
 
     def helper(self, function: Any) -> str:
         """The name of a function that is to be defined beside the derivation."""

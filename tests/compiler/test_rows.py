@@ -1,0 +1,264 @@
+"""The written derivation is right for any number of rows, or says that it is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu import functional as F
+from tinygrad_edu.compiler.derive import derive
+
+FEATURES, CLASSES, ROWS = 4, 12, 12  # as many classes as rows
+
+
+class LayerNorm(tg.Module):
+    def __init__(self, n):
+        self.gain = tg.Tensor(np.linspace(0.5, 1.5, n), requires_grad=True)
+        self.shift = tg.Tensor(np.zeros(n), requires_grad=True)
+
+    def forward(self, x):
+        centred = x - np.mean(x, axis=-1, keepdims=True)
+        return self.gain * centred / np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + 1e-5) + self.shift
+
+
+class BatchNorm(LayerNorm):
+    def forward(self, x):
+        return self.gain * (x - np.mean(x, axis=0)) / np.sqrt(np.var(x, axis=0) + 1e-5) + self.shift
+
+
+class Embedding(tg.Module):
+    """The vectors of three whole numbers of each row, one after the other."""
+
+    def __init__(self):
+        self.weight = tg.Tensor(np.random.default_rng(3).normal(size=(5, 2)), requires_grad=True)
+
+    def forward(self, x):
+        return self.weight[x].reshape(len(x), -1)
+
+
+def network(outputs, *between):
+    layers = [tg.Dense(FEATURES, 5, rng=1), *between, tg.Dense(5, outputs, rng=2)]
+    return tg.Sequential(layers[0], tg.Tanh(), *layers[1:])
+
+
+def labels(outputs):
+    return lambda rng, m: rng.integers(0, outputs, m)
+
+
+def targets(outputs):
+    return lambda rng, m: rng.normal(size=(m, outputs))
+
+
+def shares(outputs):
+    return lambda rng, m: np.eye(outputs)[rng.integers(0, outputs, m)]
+
+
+def single(rng, m):
+    return rng.integers(0, 2, (m, 1)).astype(float)
+
+
+WEIGHTS = np.linspace(0.5, 2.0, CLASSES)  # of classes
+LAMBDA = 1.0
+
+
+def nll(z, y):
+    return -np.mean(tg.log_softmax(z)[np.arange(len(y)), y])
+
+
+def focal(z, y):
+    p = tg.softmax(z)
+    return -np.mean(np.sum(y * (1 - p) ** 2 * np.log(p), axis=1))
+
+
+def huber(z, y):
+    return np.mean(np.where(abs(z - y) < 1, 0.5 * (z - y) ** 2, abs(z - y) - 0.5))
+
+
+def gaussian(z, y):
+    """The negative log-likelihood of a mean and a log-variance."""
+    return np.sum(z[:, 1:] + (y - z[:, :1]) ** 2 * np.exp(-z[:, 1:])) / (2 * len(y))
+
+
+CASES = {
+    # Those of the docstrings and of the articles
+    "cross_entropy": (network(3), labels(3), F.cross_entropy),
+    "cross_entropy, as many classes as rows": (network(CLASSES), labels(CLASSES), F.cross_entropy),
+    "cross_entropy of shares": (network(CLASSES), shares(CLASSES), F.cross_entropy),
+    "cross_entropy, summed": (network(3), labels(3), lambda z, y: F.cross_entropy(z, y, "sum")),
+    "binary_cross_entropy": (
+        tg.Sequential(*network(5), tg.Sigmoid()),
+        shares(5),
+        lambda z, y: F.binary_cross_entropy(z, y, "batchmean"),
+    ),
+    "with logits": (network(1), single, F.binary_cross_entropy_with_logits),
+    "with logits, batchmean": (
+        network(CLASSES),
+        shares(CLASSES),
+        lambda z, y: F.binary_cross_entropy_with_logits(z, y, "batchmean"),
+    ),
+    "mse_loss": (network(CLASSES), targets(CLASSES), F.mse_loss),
+    "rmse": (network(2), targets(2), lambda z, y: np.sqrt(F.mse_loss(z, y))),
+    "log-rmse": (network(1), single, lambda z, y: np.sqrt(F.mse_loss(tg.softplus(z), np.log1p(y)))),
+    "half of the squares": (network(3), targets(3), lambda z, y: np.sum((z - y) ** 2) / (2 * len(y))),
+    "half of the mean": (network(3), targets(3), lambda z, y: 0.5 * np.mean((z - y) ** 2)),
+    "mae": (network(3), targets(3), lambda z, y: np.mean(abs(z - y))),
+    "huber": (network(3), targets(3), huber),
+    "hinge": (network(1), single, lambda z, y: np.mean(np.maximum(0, 1 - (2 * y - 1) * z))),
+    "nll": (network(3), labels(3), nll),
+    "nll, as many classes as rows": (network(CLASSES), labels(CLASSES), nll),
+    "focal": (network(3), shares(3), focal),
+    "gaussian": (network(2), targets(1), gaussian),
+    "kl": (network(3), shares(3), lambda z, y: np.sum((y + 0.1) * (np.log(y + 0.1) - tg.log_softmax(z))) / len(z)),
+    # Weighted
+    "weighted classes": (
+        network(CLASSES),
+        labels(CLASSES),
+        lambda z, y: -np.sum(tg.log_softmax(z)[np.arange(len(y)), y] * WEIGHTS[:3].sum()) / len(y),
+    ),
+    "weighted columns": (network(CLASSES), targets(CLASSES), lambda z, y: np.mean((z - y) ** 2 * WEIGHTS)),
+    "scaled by 12": (network(3), targets(3), lambda z, y: F.mse_loss(z, y) / 12 + np.sum(z) / 12**2),
+    # Layers
+    "layer norm": (network(3, LayerNorm(5)), labels(3), F.cross_entropy),
+    "batch norm": (network(3, BatchNorm(5)), labels(3), F.cross_entropy),
+    "embeddings": (
+        tg.Sequential(Embedding(), tg.Dense(6, 3, rng=0)),
+        labels(3),
+        F.cross_entropy,
+    ),
+    # Numbers of rows in other places
+    "variance of a sample": (network(3), targets(3), lambda z, y: np.mean(np.var(z - y, axis=0, ddof=1))),
+    "norm": (network(3), targets(3), lambda z, y: np.linalg.norm(z - y) / np.sqrt(len(y))),
+    "sums so far": (network(1), single, lambda z, y: np.sum(np.cumsum(z) * y[:, 0]) / len(y) ** 2),
+    "a column of ones": (
+        network(2),
+        targets(3),
+        lambda z, y: F.mse_loss(np.concatenate([np.ones((len(z), 1)), z], axis=1), y),
+    ),
+    "pairs": (network(2), targets(2), lambda z, y: np.mean((z[:, None] - y[None]) ** 2)),
+    "differences": (network(1), single, lambda z, y: np.mean((z[1:] - z[:-1]) ** 2) + F.mse_loss(z, y)),
+}
+
+
+def batch(name, m):
+    rng = np.random.default_rng(m)
+    X = rng.integers(0, 5, (m, 3)) if name == "embeddings" else rng.normal(size=(m, FEATURES))
+    return X, CASES[name][1](rng, m)
+
+
+def written(source):
+    namespace = {}
+    exec(compile(source, "<source>", "exec"), namespace)
+    return namespace["value_and_gradients"]
+
+
+@pytest.mark.parametrize("penalty", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_derived_with_some_rows_and_run_with_others(name, penalty):
+    net, _, loss = CASES[name]
+
+    def J(X, y):
+        cost = loss(net(X), y)
+        return cost + F.l2_penalty(net, LAMBDA, ROWS) + F.l2_penalty(net, LAMBDA, len(X)) if penalty else cost
+
+    d = derive(J, *batch(name, ROWS), parameters=net)
+    run = written(d.source)
+    assert "Holds only" not in d.source
+    for m in (ROWS, 30, 5):
+        X, y = batch(name, m)
+        net.zero_grad()
+        value = J(X, y)
+        value.backward()
+        for found, gradients in (d(X, y), run(X, y, *(p.data for p in net.parameters()))):
+            assert found == pytest.approx(value.item(), rel=1e-12)
+            for p, g in zip(net.parameters(), gradients, strict=True):
+                np.testing.assert_allclose(g, p.grad, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_m_stands_where_the_value_comes_from_the_number_of_rows_and_nowhere_else(dtype):
+    source = derive(lambda x: np.sum(x * (12 / len(x))) + np.sum(x * 0.25), np.ones((12, 3), dtype)).source
+    lines = [line.strip().split("  #")[0].strip() for line in source[source.index("m =") :].splitlines()]
+    kind = "" if dtype is np.float64 else ", dtype=np.float32"
+    assert lines == [
+        "m = len(x)",
+        "# forward",
+        "J = np.sum(12 / m * x) + np.sum(x * 0.25)",
+        "# backward",
+        f"return J, (np.full((m, 3), 0.25 + 12 / m{kind}),)",
+    ]
+
+
+NUMBERS = {
+    "m": lambda x: np.sum(x * len(x)),
+    "multiples": lambda x: np.sum(x * (3 * len(x) + 2)),
+    "less one": lambda x: np.sum(x / (len(x) - 1)),
+    "more than one": lambda x: np.sum(x) * (0.5 + 2 / len(x)),
+    "roots": lambda x: np.sum(x**2) * len(x) ** 0.5 / len(x) ** 2,
+    "exponents": lambda x: np.sum(x ** (len(x) / 6)),
+    "shapes": lambda x: np.sum(np.concatenate([x, x**2]).reshape(3 * len(x), 2) ** 2),
+    "slices": lambda x: np.sum(x[: len(x) // 1 - 1] * x[1 : len(x)]),
+    "the last row": lambda x: np.sum(x[-1] * x[len(x) - 2]),
+    "arrays": lambda x: np.sum(x * (np.arange(3.0) / len(x))),
+    "rows": lambda x: np.sum(x * np.tile(np.arange(3.0), (len(x), 1))) + np.sum(x[np.arange(len(x)), 0]),
+    "filled": lambda x: np.sum(x**2 * np.full(x.shape, 2.5) * np.ones((len(x), 1), np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_that_come_from_the_number_of_rows(name):
+    function = NUMBERS[name]
+    d = derive(function, np.linspace(1, 2, 36).reshape(12, 3))
+    assert "Holds only" not in d.source and d.latex()
+    for m in (12, 5, 30):
+        x = np.random.default_rng(m).uniform(1, 2, (m, 3))
+        value, (g,) = written(d.source)(x)
+        np.testing.assert_allclose(value, function(x), rtol=1e-12)
+        np.testing.assert_allclose(g, tg.grad(function)(x), rtol=1e-12)
+
+
+FIXED = np.random.default_rng(0).normal(size=(12, 3))
+ONLY = {
+    "rows of its own": lambda x: np.sum((x - FIXED) ** 2),
+    "rows of a tensor": lambda x: F.mse_loss(x, tg.Tensor(FIXED)),
+    "a branch": lambda x: np.sum(x**2) if len(x) > 12 else np.sum(x),
+    "a branch taken with few": lambda x: np.mean(x) if len(x) < 13 else np.mean(x**2),
+    "a loop": lambda x: sum((np.sum(x[k] ** 2) * k for k in range(len(x))), np.sum(x)),
+    "no formula": lambda x: np.sum(x) * np.log(len(x)),
+    "other numbers": lambda x: np.sum(x[:, 0] * np.random.default_rng(len(x)).normal(size=len(x))),
+}
+
+
+@pytest.mark.parametrize("name", ONLY)
+def test_what_holds_for_the_rows_of_the_examples_only_says_so(name):
+    function = ONLY[name]
+    x = np.random.default_rng(1).uniform(1, 2, (12, 3))
+    d = derive(function, x)
+    assert d.source.startswith("# Holds only for x of shape (12, 3).\n")
+    assert r"& \text{only for x of shape (12, 3)}" in d.latex()
+    others = [FIXED] * ("constant_1" in d.source)
+    value, (g,) = written(d.source)(x, *others)
+    np.testing.assert_allclose(value, function(tg.Tensor(x)).data, rtol=1e-12)
+    np.testing.assert_allclose(g, tg.grad(function)(x), rtol=1e-12)
+    with pytest.raises(ValueError, match=r"x must have the shape \(12, 3\), got \(30, 3\)"):
+        written(d.source)(np.ones((30, 3)), *others)
+
+
+def test_inputs_of_as_many_rows_by_chance():
+    """Whoever gives a derivation inputs that need not have equally many rows is told where it takes them to have."""
+    d = derive(lambda x, w: np.mean(x**2) + np.mean(w), np.ones((12, 3)), np.ones(12))
+    run = written(d.source)
+    assert run(np.ones((5, 3)), np.ones(5))[0] == 2
+    with pytest.raises(ValueError, match="w must have 5 rows, got 4"):
+        run(np.ones((5, 3)), np.ones(4))
+    assert "raise" not in derive(F.mse_loss, np.ones((12, 3)), np.ones((12, 3))).source  # which fails by itself
+
+
+def test_square_inputs_and_inputs_without_rows():
+    d = derive(lambda x, A: x @ A @ x / len(x), np.ones(3), np.eye(3))
+    assert written(d.source)(np.ones(5), np.eye(5))[0] == 1
+    assert "m" not in derive(lambda x: x**2, 3.0).source.split("def")[1].split("\n", 1)[1]
+    assert (
+        written(derive(lambda x: np.mean(x), np.ones((1, 3))).source)(np.ones((2, 3)))[1][0].tolist()
+        == [[1 / 6] * 3] * 2
+    )
