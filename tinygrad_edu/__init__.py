@@ -11,6 +11,7 @@ from . import functional as functional
 from . import nn as nn
 from . import optim as optim
 from . import plots as plots
+from . import random as random
 from . import rules as rules  # fills the table of derivatives
 from .autograd.call_site import record_positions as record_positions
 from .autograd.gradcheck import GradientMismatch as GradientMismatch
@@ -93,7 +94,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-_ROOMS = {"autograd", "compiler", "data", "debug", "graph", "pages", "random", "rules", "storage", "training"}
+_ROOMS = {"autograd", "compiler", "data", "debug", "graph", "pages", "rules", "storage", "training"}
 __all__ = sorted(  # the names above, without what they are imported from
     {name for name in globals() if not name.startswith("_")} - {"Any", "TYPE_CHECKING"} - _ROOMS | {"TrainingPage"}
 )

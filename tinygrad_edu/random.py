@@ -1,10 +1,24 @@
-"""The package's default generator of random numbers, and how `rng=` is understood everywhere."""
+"""Random numbers: the package's default generator, how `rng=` is understood everywhere, and functions that draw.
+
+The functions have the names and arguments of the methods of `numpy.random.Generator`. Where one is called in a compiled
+step or a derivation, new numbers are drawn each time that runs. `rng` is a generator, a seed, or None for the package's
+own generator (`manual_seed`).
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike
+
+from .autograd.record import Operand
+from .autograd.recording import interpreter
 
 _default = np.random.default_rng()
+
+Rng = np.random.Generator | int | None
+Size = int | tuple[int, ...] | None
 
 
 def manual_seed(seed: int) -> None:
@@ -23,7 +37,7 @@ def manual_seed(seed: int) -> None:
     _default = np.random.default_rng(seed)
 
 
-def generator(rng: np.random.Generator | int | None = None) -> np.random.Generator:
+def generator(rng: Rng = None) -> np.random.Generator:
     """`rng` itself, a new generator seeded with it, or the default one for None."""
     if rng is None:
         return _default
@@ -32,3 +46,127 @@ def generator(rng: np.random.Generator | int | None = None) -> np.random.Generat
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
         return np.random.default_rng(int(rng))
     raise TypeError(f"rng must be a numpy.random.Generator, an int seed or None, not {type(rng).__name__}")
+
+
+def normal(
+    loc: Any = 0.0, scale: Any = 1.0, size: Size = None, *, dtype: DTypeLike | None = None, rng: Rng = None
+) -> Any:
+    """Numbers from the normal distribution of mean `loc` and standard deviation `scale`, of the shape `size` (by
+    default that of loc and scale together): loc + scale · ε, so that gradients flow to both (Kingma and Welling,
+    "Auto-encoding variational Bayes", 2014). `dtype` is by default that of loc and scale, or float64. Raises
+    `ValueError` for a negative `scale`.
+
+    >>> tg.random.normal(size=3, rng=0)
+    array([ 0.12573022, -0.13210486,  0.64042265])
+    """
+    loc, scale = _array(loc), _array(scale)
+    if not isinstance(scale, Operand) and np.any(np.less(scale, 0)):
+        raise ValueError(f"normal: scale must be at least 0, got {scale}")
+    return loc + scale * _drawn(_standard_normal, _shape(size, loc, scale), _dtype(dtype, loc, scale), rng)
+
+
+def uniform(
+    low: Any = 0.0, high: Any = 1.0, size: Size = None, *, dtype: DTypeLike | None = None, rng: Rng = None
+) -> Any:
+    """Numbers from `low` to `high`, all equally likely, of the shape `size` (by default that of low and high together):
+    low + (high − low) · u, so that gradients flow to both. `dtype` is by default that of low and high, or float64.
+
+    >>> tg.random.uniform(size=3, rng=0)
+    array([0.63696169, 0.26978671, 0.04097352])
+    """
+    low, high = _array(low), _array(high)
+    return low + (high - low) * _drawn(_standard_uniform, _shape(size, low, high), _dtype(dtype, low, high), rng)
+
+
+def bernoulli(p: Any = 0.5, size: Size = None, *, dtype: DTypeLike = np.float64, rng: Rng = None) -> Any:
+    """1 with probability `p`, else 0, of the shape `size` (by default that of p). No gradient flows to `p`. Raises
+    `ValueError` for a `p` outside [0, 1].
+
+    >>> tg.random.bernoulli(0.3, size=4, rng=0)
+    array([0., 1., 1., 1.])
+    """
+    p = interpreter().detached(p) if isinstance(p, Operand) else np.asarray(p)
+    if not isinstance(p, Operand) and not np.all((p >= 0) & (p <= 1)):
+        raise ValueError(f"bernoulli: p must be a probability, from 0 to 1, not {p}")
+    return (_drawn(_standard_uniform, _shape(size, p), np.dtype(np.float64), rng) < p).astype(dtype)
+
+
+def integers(low: int, high: int | None = None, size: Size = None, *, rng: Rng = None) -> Any:
+    """Whole numbers from `low` to `high` − 1 (from 0 to low − 1 without `high`), as int64, of the shape `size`.
+
+    >>> tg.random.integers(10, size=5, rng=0)
+    array([8, 6, 5, 2, 3])
+    """
+    first, last = (0, low) if high is None else (low, high)
+    if last <= first:
+        raise ValueError(f"integers: there is no whole number from {first} to {last} - 1")
+    return interpreter().constant(_integers, (first, last, _shape(size), rng), {})
+
+
+def permutation(x: Any, *, rng: Rng = None) -> Any:
+    """The whole numbers from 0 to x − 1 in random order; or the rows of an array or tensor `x` in random order, through
+    which gradients flow.
+
+    >>> tg.random.permutation(5, rng=0)
+    array([2, 4, 3, 0, 1])
+    """
+    if np.ndim(x):
+        x = x if isinstance(x, Operand) else np.asarray(x)
+        return x[_order(x.shape[0], rng)]
+    return _order(int(x), rng)
+
+
+def _order(count: int, rng: Rng) -> Any:
+    return interpreter().constant(_permutation, (count, rng), {})
+
+
+def _shape(size: Size, *others: Any) -> tuple[int, ...]:
+    if size is None:
+        return np.broadcast_shapes(*map(np.shape, others))
+    return (int(size),) if isinstance(size, int | np.integer) else tuple(size)
+
+
+def _array(x: Any) -> Any:
+    return x if isinstance(x, Operand | int | float) else np.asarray(x)
+
+
+def _dtype(dtype: DTypeLike | None, *others: Any) -> np.dtype[Any]:
+    floats = [x.dtype for x in others if getattr(x, "dtype", np.dtype(int)).kind == "f"]
+    return np.dtype(dtype) if dtype is not None else np.result_type(*floats) if floats else np.dtype(np.float64)
+
+
+def _drawn(function: Any, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Any:
+    """Numbers of a float dtype; NumPy draws float32 and float64."""
+    if dtype.kind != "f":
+        raise TypeError(f"random numbers are floats, not {dtype}; use integers for whole numbers")
+    drawn_as = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
+    drawn = interpreter().constant(function, (shape, drawn_as, rng), {})
+    return drawn if drawn_as == dtype else drawn.astype(dtype)
+
+
+# What is drawn. Each takes the generator as its last argument; by `draws`, a trace knows that every call differs.
+
+
+def _draws(function: Any) -> Any:
+    function.draws = True
+    return function
+
+
+@_draws
+def _standard_normal(shape: tuple[int, ...], dtype: Any, rng: Rng) -> Any:
+    return np.asarray(generator(rng).standard_normal(shape, dtype))[()]
+
+
+@_draws
+def _standard_uniform(shape: tuple[int, ...], dtype: Any, rng: Rng) -> Any:
+    return np.asarray(generator(rng).random(shape, dtype))[()]
+
+
+@_draws
+def _integers(low: int, high: int, shape: tuple[int, ...], rng: Rng) -> Any:
+    return np.asarray(generator(rng).integers(low, high, shape))[()]
+
+
+@_draws
+def _permutation(count: int, rng: Rng) -> Any:
+    return generator(rng).permutation(count)

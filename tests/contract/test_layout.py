@@ -14,9 +14,9 @@ import tinygrad_edu
 ROOT = Path(tinygrad_edu.__file__).parent
 # From the ground up. A file may import from its own place, from its own level and from those below.
 LEVELS = [
-    {"pages", "random"},
+    {"pages"},
     {"autograd"},
-    {"rules"},
+    {"rules", "random"},
     {"functional"},
     {"nn", "data", "datasets"},
     {"compiler", "debug", "storage", "plots"},

@@ -12,6 +12,7 @@ from ..autograd.broadcasting import sum_rows
 from ..functional.activations import _leaky_relu, _linear, _log_softmax, _mask, _softmax, _where_positive, relu, sigmoid
 from ..functional.losses import _binary_cross_entropy, _cross_entropy, _mse_loss
 from ..functional.targets import _checked, _rows_of_labels
+from ..random import _integers, _permutation, _standard_normal, _standard_uniform
 from ..rules.elementwise import _astype, _clip, _where
 from ..rules.products import product
 from ..rules.shape import _broadcast_to, _getitem, _reshape, _transpose
@@ -109,6 +110,16 @@ def one_hot(writer: Writer, line: Line) -> Text:
     return 9, f"{writer.helper(helpers.one_hot)}({writer.argument(line.args[0])}, {line.shape[-1]})"
 
 
+def drawn(method: str) -> Form:
+    """Random numbers, drawn by NumPy's own generator."""
+
+    def form(writer: Writer, line: Line) -> Text:
+        text = f"np.random.{method}({writer.argument(line.args[0])})"
+        return 9, text if line.dtype == np.float64 else f"{text}.astype({writer.argument(line.dtype)})"
+
+    return form
+
+
 def per_count(total: str) -> Form:
     """A sum divided by the option `count`."""
 
@@ -200,6 +211,10 @@ PYTHON = Notation(
         _softmax: of_rows(helped(helpers.softmax)),
         _log_softmax: of_rows(helped(helpers.log_softmax)),
         _mask: (6, "(np.random.random(<9:0>.shape) >= <0:1>) / (1 - <6:1>)"),
+        _standard_normal: drawn("standard_normal"),
+        _standard_uniform: drawn("random"),
+        _integers: (9, "np.random.randint(<0:0>, <0:1>, <0:2>)"),
+        _permutation: (9, "np.random.permutation(<0:0>)"),
         _mse_loss: per_count("np.sum((<5:0> - <6:1>) ** 2)"),
         _binary_cross_entropy: per_count("np.sum(np.logaddexp(0, <0:0>) - <6:2> * <7:0>)"),
         _cross_entropy: per_count("-np.sum(<6:2> * <7:1>)"),
@@ -270,6 +285,8 @@ LATEX = Notation(
         _where_positive: (6, r"<6:1> \odot [<4:0> > 0]"),
         sigmoid: (9, r"\sigma(<0:0>)"),
         _mask: (9, r"\operatorname{mask}(<0:0>, <0:1>)"),
+        _standard_normal: (9, r"\mathcal{N}(0, 1)^{<0:0>}"),
+        _standard_uniform: (9, r"\mathcal{U}(0, 1)^{<0:0>}"),
         _log_softmax: of_rows((9, r"\log\operatorname{softmax}(<0:0>)")),
         _mse_loss: latex_per_count("", r"\sum (<5:0> - <6:1>)^2"),
         _binary_cross_entropy: latex_per_count("", r"\sum \left(\log(1 + e^{<0:0>}) - <6:2> \odot <7:0>\right)"),
