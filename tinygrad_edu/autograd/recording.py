@@ -66,6 +66,12 @@ class Interpreter:
         """What stands for a tensor where no gradient flows: its values, as far as they are known."""
         return t._value
 
+    def variable(self, t: Operand, constant: bool) -> Any:
+        """A leaf of the value of `t`, to differentiate by; `constant` says that `t` was made of an array just now."""
+        leaf = t._made(t._value, None)
+        leaf.requires_grad = True
+        return leaf
+
     def argument_of(self, t: Operand, primitive: Primitive) -> Any:
         """The tensor that `primitive` was applied to, if that made `t` and if that is remembered; else None."""
         return argument_of(t, primitive)
@@ -168,6 +174,9 @@ class Around(Interpreter):
 
     def detached(self, t: Operand) -> Any:
         return self.inner.detached(t)
+
+    def variable(self, t: Operand, constant: bool) -> Any:
+        return self.inner.variable(t, constant)
 
     def argument_of(self, t: Operand, primitive: Primitive) -> Any:
         return self.inner.argument_of(t, primitive)

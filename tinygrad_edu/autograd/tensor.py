@@ -303,6 +303,10 @@ class Tensor(ArrayOperand):
 
     _made = staticmethod(made)
 
+    def _rebuilt(self, node: Node) -> Tensor:
+        """This tensor, recorded as `node`."""
+        return node if isinstance(node, Tensor) else made(self._value, node)
+
     def _node(self) -> Node | None:
         """The node at which the walk back continues: its record, itself if it is a leaf, None if it is constant."""
         return self.record if self.record is not None else self if self._requires_grad else None
@@ -336,6 +340,8 @@ class Tensor(ArrayOperand):
 
 def rebuilt(value: Any, node: Node) -> Tensor:
     """The tensor that had `value` when it was recorded as `node`, to read a rule with tensors."""
+    if isinstance(value, Tensor):  # a symbol, in a trace
+        return value._rebuilt(node)
     return node if isinstance(node, Tensor) and node._value is value else made(value, node)
 
 

@@ -60,7 +60,7 @@ def value_and_grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bo
     def value_and_gradient(*args: Any, **options: Any) -> Any:
         call = _Call(fun, argnums, args, options)
         result, aux = call.result if has_aux else (call.result, None)
-        if isinstance(result, list | tuple | dict) or np.asarray(plain(result)).dtype.kind not in "fiu":
+        if isinstance(result, list | tuple | dict) or _kind(result) not in "fiu":
             raise TypeError(f"{_name(fun)} must give a real number to have a gradient, got {result!r}")
         if np.size(plain(result)) != 1:
             raise ValueError(
@@ -88,7 +88,7 @@ def jacobian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any
 
         def of_output(output: Any) -> Any:
             shape = np.shape(plain(output))
-            if np.asarray(plain(output)).dtype.kind not in "fiu":
+            if _kind(output) not in "fiu":
                 raise TypeError(f"{_name(fun)} must give real numbers to have derivatives, got {output!r}")
             rows = [call.pull(output, _unit(k, shape)) for k in range(math.prod(shape))]
             if not rows:
@@ -231,7 +231,8 @@ class _Call:
             with recording():
                 variable: Tensor = _variable(x)
         else:
-            variable = Tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True)
+            is_tensor = isinstance(x, Tensor)
+            variable = interpreter().variable(x if is_tensor else Tensor(x), constant=not is_tensor)
         self.variables.append(variable)
         for inner in _around.get():
             inner.add(variable)
@@ -253,7 +254,7 @@ class _Call:
                 with recording():
                     found = pullback(
                         node,
-                        Tensor(seed) if recorded and not isinstance(seed, Tensor) else seed,
+                        seed,
                         tensor=rebuilt if recorded else None,
                         targets=set(nodes),
                     )
@@ -294,6 +295,10 @@ def _leaves(tree: Any) -> list[Any]:
     leaves: list[Any] = []
     _map(leaves.append, tree)
     return leaves
+
+
+def _kind(x: Any) -> str:
+    return (x if isinstance(x, Tensor) else np.asarray(x)).dtype.kind
 
 
 def _name(fun: Callable[..., Any]) -> str:

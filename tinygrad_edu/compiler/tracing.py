@@ -91,11 +91,7 @@ class Trace(Interpreter):
 
     def symbol(self, line: Line) -> Symbol:
         """A tensor that stands for what a line computes."""
-        s = Symbol.__new__(Symbol)
-        s.line, s.lines = line, self.lines
-        s.record = s._grad = s._name = None
-        s._requires_grad = False
-        return s
+        return _symbol(line, self.lines)
 
     def input(self, value: Any) -> Symbol:
         """A symbol for an input of the function, of which `value` is an example."""
@@ -146,6 +142,11 @@ class Trace(Interpreter):
 
     def detached(self, t: Any) -> Any:
         return self.symbol(self.line(t))
+
+    def variable(self, t: Any, constant: bool) -> Any:
+        leaf = self.write(np.positive, (t._value,), {}) if constant else self.detached(t)
+        leaf.requires_grad = True
+        return leaf
 
     def argument_of(self, t: Any, primitive: Primitive) -> Any:
         if not isinstance(t, Symbol):
@@ -253,6 +254,11 @@ class Symbol(Tensor):
             raise refusal("a tensor of a traced function is used outside of it, or in a derivation inside of it")
         return self.line
 
+    def _rebuilt(self, node: Node) -> Tensor:
+        if isinstance(node, Tensor):
+            return node
+        return _symbol(self.line, self.lines, node)
+
     @property
     def _value(self) -> Any:
         """An example of the values: for the trace itself, and only as long as it goes on."""
@@ -285,6 +291,14 @@ class Symbol(Tensor):
         return np.logical_not(self)
 
     __rand__, __ror__ = __and__, __or__
+
+
+def _symbol(line: Line, lines: list[Line], record: Record | None = None) -> Symbol:
+    s = Symbol.__new__(Symbol)
+    s.line, s.lines, s.record = line, lines, record
+    s._grad = s._name = None
+    s._requires_grad = record is not None
+    return s
 
 
 def _selects(index: Any) -> bool:
