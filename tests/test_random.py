@@ -90,7 +90,7 @@ def test_compiled_steps_draw_anew_and_what_recorded_ones_draw(seeded):
         rng = {"the package's": None, "a generator": np.random.default_rng(2), "a seed": 3}[seeded]
         net = tg.Dense(2, 2, rng=0)
         optimizer = tg.SGD(net.parameters(), lr=0.1)
-        step = tg.compile_step(lambda x: noisy(net, x, rng), optimizer)
+        step = tg.compile_step(lambda x, net=net, rng=rng: noisy(net, x, rng), optimizer)
         losses = []
         for _ in range(4):
             if compiled:

@@ -58,6 +58,16 @@ class Interpreter:
         """The values of a tensor, for somebody who looks at them; `what` says who."""
         return t._value
 
+    def data(self, t: Operand) -> Any:
+        """What `t.data` is: the array of its values."""
+        t._value = array = np.asarray(self.values(t))
+        return array
+
+    def assigns(self, t: Operand, value: Any) -> bool:
+        """Whether it does by itself what `t.data = value` does."""
+        self.values(t, "a tensor is assigned to")
+        return False
+
     def number(self, t: Operand, what: str) -> Any:
         """The values of a tensor, for somebody who makes a number or a plain array of them without a word."""
         return self.values(t, what)
@@ -168,6 +178,12 @@ class Around(Interpreter):
 
     def values(self, t: Operand, what: str = "the values of a tensor are asked for") -> Any:
         return self.inner.values(t, what)
+
+    def data(self, t: Operand) -> Any:
+        return self.inner.data(t)
+
+    def assigns(self, t: Operand, value: Any) -> bool:
+        return self.inner.assigns(t, value)
 
     def number(self, t: Operand, what: str) -> Any:
         return self.inner.number(t, what)

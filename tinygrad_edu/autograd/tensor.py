@@ -78,13 +78,13 @@ class Tensor(ArrayOperand):
     @property
     def data(self) -> NDArray[Any]:
         """The values. Assigning an array rebinds them: records keep the array that they saw."""
-        array: NDArray[Any] = np.asarray(interpreter().values(self))
-        self._value = array
+        array: NDArray[Any] = interpreter().data(self)
         return array
 
     @data.setter
     def data(self, value: ArrayConvertible) -> None:
-        interpreter().values(self, "a tensor is assigned to")
+        if interpreter().assigns(self, value):
+            return
         self._origin = None
         if value is self._value:  # what `t.data -= step` ends with
             mark_changed(value)
@@ -215,6 +215,7 @@ class Tensor(ArrayOperand):
 
     def numpy(self) -> NDArray[Any]:
         """The array itself (not a copy), cut off from the record."""
+        interpreter().values(self)
         return self.data
 
     def item(self) -> Any:

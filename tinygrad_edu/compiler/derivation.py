@@ -11,6 +11,7 @@ from ..autograd.engine import pullback
 from ..autograd.record import Record
 from ..autograd.recording import interpreted
 from ..autograd.tensor import Tensor
+from .state import MISSING, Kept, State
 from .tracing import Line, Symbol, Trace
 
 
@@ -26,8 +27,39 @@ class Derivation:
     ) -> None:
         """Traces `fun(*examples)` with `parameters`; gradients are of the parameters, then of the examples `wanted`."""
         trace = Trace(parameters)
-        split = interpreted(trace, self._trace, trace, fun, examples, parameters, wanted)
+        state = State(fun)
+        try:
+            split = interpreted(trace, self._trace, trace, fun, examples, parameters, wanted)
+        finally:
+            kept = state.taken_back(lambda value: isinstance(value, Symbol) and value.lines is trace.lines)
+        # What a run puts where the function did: new values of tensors, or tensors in the place of others
+        self.updates: list[tuple[Tensor | Kept, Line]] = [*trace.updates.items()]
+        self.updates += [self._update(each, trace) for each in kept]
+        self.watched = trace.watched()
         self._forget_what_is_not_needed(trace, split)
+        self.state = State(fun)
+
+    def _update(self, kept: Kept, trace: Trace) -> tuple[Tensor | Kept, Line]:
+        """What the function computed and put in a variable or an attribute."""
+        line, old = kept.value.line, kept.old
+        name = "a variable" if kept.key == "cell_contents" else repr(kept.key)
+        if isinstance(old, Tensor) and old in trace.captured:
+            if old.requires_grad or old.shape != line.shape or old.dtype != line.dtype:
+                raise TypeError(
+                    f"the function puts a tensor of shape {line.shape} and dtype {line.dtype} in the place of {name}, "
+                    f"which it reads and which has shape {old.shape} and dtype {old.dtype}"
+                    f"{' and requires grad' * old.requires_grad}: a derivation cannot go on with that. Keep what is "
+                    "updated in a tensor that does not require grad, and update it in its shape and dtype"
+                )
+            return old, line
+        if isinstance(kept.holder, list) or not (old is None or old is MISSING or isinstance(old, Tensor)):
+            was = "nothing" if old is MISSING else type(old).__name__
+            raise TypeError(
+                f"the function puts what it computes in the place of {name}, where there was {was}: "
+                "a derivation reads that only once. Keep what is updated in a tensor, tg.Tensor(…), and collect "
+                "values outside of the function"
+            )
+        return kept, line
 
     @property
     def given(self) -> list[Line]:
@@ -80,6 +112,7 @@ class Derivation:
     def _forget_what_is_not_needed(self, trace: Trace, split: int) -> None:
         needed: set[Line] = set()
         waiting = [self.value, *(g for g in self.gradients if isinstance(g, Line)), *trace.effects]
+        waiting += [line for _, line in self.updates]
         while waiting:
             line = waiting.pop()
             if line not in needed:

@@ -20,6 +20,7 @@ from . import source as writing
 from .derivation import Derivation
 from .helpers import log_softmax, one_hot, sigmoid, softmax
 from .program import Programs, Scalar
+from .repeatable import repeatable
 from .rows import General, examples_of, generalised
 
 Parameters = Module | Tensor | Iterable[Tensor] | Mapping[str, Tensor]
@@ -54,7 +55,7 @@ class Derived:
 
     def _derive(self, arrays: list[NDArray[Any]]) -> Derivation:
         wanted = [] if self._parameters else [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
-        found = Derivation(self._fun, arrays, self._parameters, wanted)
+        found = repeatable(lambda: Derivation(self._fun, arrays, self._parameters, wanted))
         for t in found.captured:
             if t.requires_grad:
                 raise TypeError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..autograd.call_site import warn_user
 from ..autograd.tensor import Tensor
 from .derivation import Derivation
 from .emission import Code
@@ -30,7 +31,8 @@ class Program:
 
     def __init__(self, derivation: Derivation) -> None:
         inputs = derivation.given
-        outputs = [derivation.value, *derivation.gradients]
+        updates = [line for _, line in derivation.updates]
+        outputs = [derivation.value, *derivation.gradients, *updates]
         computed = [value for value in outputs if isinstance(value, Line)]
         code = Code([*derivation.forward, *derivation.backward], inputs, computed)
         # Which gradients have memory to themselves, so that an optimiser may write over them
@@ -41,17 +43,42 @@ class Program:
         self.code = f"def run({arguments}):\n    {body}\n"
         exec(compile(self.code, "<derivation>", "exec"), code.namespace)
         self._run: Callable[..., tuple[Any, ...]] = code.namespace.pop("run")  # or they would hold each other
+        self._updated = [place for place, _ in derivation.updates]
+        self._state, self._watched = derivation.state, derivation.watched
         self._captured = [(t, t.dtype, t.requires_grad) for t in derivation.captured]
 
     def fits(self) -> bool:
-        """Whether the other tensors that the function uses have the dtype and requires_grad that this was made for."""
-        return all([t.dtype == dtype and t.requires_grad == learns for t, dtype, learns in self._captured])
+        """Whether what the function reads is what this was made of: the dtype and requires_grad of other tensors, whose
+        values may change, and the numbers, arrays and other objects in variables and attributes."""
+        return (
+            all([t.dtype == dtype and t.requires_grad == learns for t, dtype, learns in self._captured])
+            and self._state.is_unchanged()
+            and all([(array := get()) is None or _same(array, copy) for get, copy in self._watched])
+        )
+
+    def changed(self) -> str:
+        """What the function reads and what has changed."""
+        return "an array" if self._state.is_unchanged() else self._state.changed()
 
     def run(self, *arrays: Any) -> tuple[Any, ...]:
         """`arrays` are those of the inputs and the parameters; other tensors that the function uses bring their own."""
         with np.errstate():  # which also restores the buffer's size
             np.setbufsize(BUFFER)
-            return self._run(*arrays, *[t.data for t, *_ in self._captured])
+            results = self._run(*arrays, *[t.data for t, *_ in self._captured])
+        if not self._updated:
+            return results
+        count = len(results) - len(self._updated)
+        for place, value in zip(self._updated, results[count:], strict=True):
+            array = np.array(value)
+            if isinstance(place, Tensor):
+                place.data = array
+            else:
+                place.put(Tensor(array))
+        return results[:count]
+
+
+def _same(array: Any, copy: Any) -> bool:
+    return np.array_equal(array, copy) or np.array_equal(array, copy, equal_nan=array.dtype.kind == "f")
 
 
 class Programs:
@@ -63,6 +90,7 @@ class Programs:
         self._parameters = parameters
         self._who, self._instead = who, instead
         self._programs: dict[Any, Program] = {}
+        self._remade = 0  # how often what the function reads had changed
 
     def find(self, arrays: list[NDArray[Any]], derive: Callable[[list[NDArray[Any]]], Derivation]) -> Program:
         """The program for inputs like these arrays; if there is none yet, `derive` gives the derivation for it."""
@@ -70,7 +98,15 @@ class Programs:
         program = self._programs.get(key)
         if program is not None and program.fits():
             return program
-        if program is None and len(self._programs) == MOST_PROGRAMS:
+        if program is not None:
+            self._remade += 1
+            if self._remade == MOST_PROGRAMS:
+                warn_user(
+                    f"{self._who}: {program.changed()}, which the function reads, keeps changing, and each time the "
+                    "function is derived anew, which is slow. What changes often is best kept in a tensor that does "
+                    "not require grad: t = tg.Tensor(1.0), then t.data = new"
+                )
+        elif len(self._programs) == MOST_PROGRAMS:
             raise RuntimeError(
                 f"{self._who}: {MOST_PROGRAMS} programs were made for inputs of {MOST_PROGRAMS} different shapes, and "
                 f"these inputs have others again, {[a.shape for a in arrays]}. {self._instead}"

@@ -11,7 +11,9 @@ elsewhere, such as parameters, stay what they are; the trace knows their lines.
 from __future__ import annotations
 
 import copy
+import functools
 import operator
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -28,6 +30,7 @@ from ..random import generator
 
 NEGATIVE = primitive_of(np.negative)
 METADATA = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj}
+MOST_WATCHED = 100_000  # elements of a constant array of which every run looks whether it has changed
 SIZES_FROM_DATA = {np.nonzero, np.flatnonzero, np.argwhere}
 
 
@@ -77,6 +80,7 @@ class Trace(Interpreter):
         self.records_of: dict[Line, Record] = {}
         self.parameters = {p: Line(None, (), {}, p._value) for p in parameters}
         self.captured: dict[Tensor, Line] = {}  # tensors that are neither inputs nor parameters: read in each run
+        self.updates: dict[Tensor, Line] = {}  # what some of those are afterwards
         self._constants: dict[int, tuple[Any, Any]] = {}
         self._known: dict[Any, Line] = {}  # a common subexpression is written once
 
@@ -102,7 +106,7 @@ class Trace(Interpreter):
         computed from it is computed anew in each run."""
         if isinstance(t, Symbol):
             return t.line_in(self.lines)
-        found = self.parameters.get(t) or self.captured.get(t)
+        found = self.updates.get(t) or self.parameters.get(t) or self.captured.get(t)
         if found is None:
             if t.record is not None:
                 raise TypeError(
@@ -138,7 +142,20 @@ class Trace(Interpreter):
         return self.write(function, args, options)
 
     def values(self, t: Any, what: str = "the values of a tensor are asked for") -> Any:
-        raise refusal(what)
+        raise refusal(what, ASSIGN if "assigned" in what else LOOK)
+
+    def data(self, t: Any) -> Any:
+        return self.detached(t)
+
+    def assigns(self, t: Any, value: Any) -> bool:
+        if isinstance(t, Symbol) or t.requires_grad:
+            raise refusal("a tensor that is computed or learned is assigned to", ASSIGN)
+        self.line(t)  # which is read first in each run, so that it has a value if nothing is assigned
+        if np.shape(value) != t.shape:
+            raise ValueError(f"data of shape {np.shape(value)} assigned to a tensor of shape {t.shape}; make a new one")
+        new = value if isinstance(value, Symbol) else self.write(np.positive, (np.asarray(value),), {})
+        self.updates[t] = self.line(new if new.dtype == t.dtype else new.astype(t.dtype))
+        return True
 
     def detached(self, t: Any) -> Any:
         return self.symbol(self.line(t))
@@ -189,12 +206,23 @@ class Trace(Interpreter):
         return record
 
     def _constant(self, array: Any) -> Any:
-        """A copy of the array as it is now, since the user may change it later."""
+        """A copy of the array as it is now, since the user may change it later; one that is too large to be looked at
+        in every run is used itself."""
+        if array.size > MOST_WATCHED:
+            return array
         _, held = self._constants.get(id(array), (None, None))
         if held is None or held.dtype != array.dtype or not np.array_equal(held, array):
             held = array.copy(order="K")
             self._constants[id(array)] = array, held
         return held
+
+    def watched(self) -> list[tuple[Callable[[], Any], Any]]:
+        """The constant arrays, as long as somebody else has them, with copies of what they hold now."""
+        # A view is kept, since others may have what it is a view of.
+        return [
+            (weakref.ref(array) if array.base is None else functools.partial(_itself, array), array.copy())
+            for array, _ in self._constants.values()
+        ]
 
     def operand(self, value: Any) -> Any:
         """An argument as a line holds it: lines in place of tensors, copies of arrays."""
@@ -235,7 +263,7 @@ class Trace(Interpreter):
             self.effects.append(line)
             return None
         if not isinstance(y, np.ndarray | np.generic | bool | int | float):
-            raise TypeError(f"{_name(function)} gives {type(y).__name__}, which a derivation cannot hold")
+            raise TypeError(f"{name_of(function)} gives {type(y).__name__}, which a derivation cannot hold")
         if not draws:
             self._known[key] = line
         return self.symbol(line)
@@ -301,6 +329,10 @@ def _symbol(line: Line, lines: list[Line], record: Record | None = None) -> Symb
     return s
 
 
+def _itself(array: Any) -> Any:
+    return array
+
+
 def _selects(index: Any) -> bool:
     """Whether an index is a mask made of data."""
     if isinstance(index, tuple):
@@ -308,7 +340,7 @@ def _selects(index: Any) -> bool:
     return isinstance(index, Tensor) and index.dtype == bool
 
 
-def _name(function: Any) -> str:
+def name_of(function: Any) -> str:
     return getattr(function, "__name__", repr(function)).lstrip("_")
 
 
@@ -326,12 +358,13 @@ def _key(value: Any) -> Any:
     return id(value) if not isinstance(value, slice) else ("slice", repr(value))
 
 
-def refusal(what: str) -> TypeError:
+LOOK = "Write np.where(condition, a, b) for a choice, and leave values in arrays"
+ASSIGN = "What a step updates is a tensor that does not require grad, assigned as a whole: t.data = new"
+
+
+def refusal(what: str, instead: str = LOOK) -> TypeError:
     """The error that says what is wrong, and at which line of the user's code."""
-    return TypeError(
-        f"{what} {where()}: a derivation holds for all values, so it must not "
-        "depend on them. Write np.where(condition, a, b) for a choice, and leave values in arrays"
-    )
+    return TypeError(f"{what} {where()}: a derivation holds for all values, so it must not depend on them. {instead}")
 
 
 def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], Any]:

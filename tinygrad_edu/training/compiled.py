@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.conversion import array_of
@@ -13,6 +14,7 @@ from ..autograd.recording import gradient_check
 from ..autograd.tensor import Tensor
 from ..compiler.derivation import Derivation
 from ..compiler.program import Programs, Scalar
+from ..compiler.repeatable import repeatable
 from ..debug.anomaly import check_compiled
 from ..optim.base import Optimizer
 
@@ -57,7 +59,7 @@ class CompiledStep:
         return float(value.item())
 
     def _derive(self, arrays: list[NDArray[Any]]) -> Derivation:
-        derivation = Derivation(self._loss, arrays, self._parameters)
+        derivation = repeatable(lambda: Derivation(self._loss, arrays, self._parameters))
         self._optimizer.report_unreached([g is not None for g in derivation.gradients])
         return derivation
 
@@ -65,6 +67,12 @@ class CompiledStep:
         """What the optimiser's `step()` does, with the gradients of the last `evaluate`."""
         if self._gradients is None:
             raise RuntimeError("compile_step: update() without evaluate() before it")
+        if type(self._optimizer).step is not Optimizer.step:  # somebody's own, which reads the gradients
+            for p, g in zip(self._parameters, self._gradients, strict=True):
+                p.grad = None if g is None or not p.requires_grad else np.array(g)
+            self._gradients = None
+            self._optimizer.step()
+            return
         groups = [group for group in self._optimizer.param_groups for _ in group["params"]]
         updates = zip(self._parameters, self._gradients, groups, self._own, strict=True)
         self._gradients = None
@@ -86,14 +94,15 @@ def compile_step(loss: Callable[..., Scalar], optimizer: Optimizer) -> CompiledS
     """A training step for `loss(*batch)`, a scalar of the batch's arrays and the optimiser's parameters.
 
     `step = compile_step(lambda X, y: F.cross_entropy(net(X), y), optimizer)`; then `step(X, y)` computes the loss and
-    its gradients, updates the parameters in place and returns the loss as a float. The function is run once for each
+    its gradients, updates the parameters in place and returns the loss as a float. The function is run twice for each
     shape and dtype of batch and parameters, on symbols; what it does besides NumPy (printing, counting) happens then
-    only, and so are random numbers that it draws itself (those of `dropout` are drawn anew in each step); a module's
-    mode (`train()`, `eval()`) is that of this moment. Arrays that it holds are constants; tensors, such as parameters
-    that are not the optimiser's, are read in each step. It must not keep what it computes (a running mean, say).
+    only. Random numbers of `tg.random` and `dropout` are drawn anew in each step. Tensors that are not the optimiser's
+    parameters are read in each step, and updated if the function assigns to their `.data` or puts what it computes in
+    their place (a running mean, say). Where numbers, arrays or modes (`train()`, `eval()`) that the function reads from
+    variables or attributes have changed, it is run again.
 
-    Raises `TypeError`, with the line of code, where the function looks at values: in a Python branch, an index, by
-    `float()` or `.data`.
+    Raises `TypeError`, with the line of code, where the function looks at values, in a Python branch, an index, or by
+    `float()`, and where it computes something else when it is run again: with random numbers of its own, for example.
 
     >>> net = tg.Dense(2, 1, init="zeros")
     >>> step = tg.compile_step(lambda X, y: tg.mse_loss(net(X), y), tg.SGD(net.parameters(), lr=0.25))

@@ -1,0 +1,404 @@
+"""What a compiled function reads besides its arguments: it counts as it is in each step, or is refused."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+
+X = np.random.default_rng(0).normal(size=(6, 2))
+factor = 1.0
+
+
+def losses(make, change=None, compiled=True, optimizer=tg.SGD, steps=4):
+    """The losses of some steps and the parameters after them; `make(net)` gives the loss and what `change` is given."""
+    net = tg.Sequential(tg.Dense(2, 3, rng=1), tg.Tanh(), tg.Dense(3, 2, rng=2))
+    loss, owner = make(net)
+    made = optimizer(net.parameters(), lr=0.1)
+    step = tg.compile_step(loss, made)
+    found = []
+    for k in range(steps):
+        if compiled:
+            found.append(step(X))
+        else:
+            made.zero_grad()
+            J = loss(X)
+            J.backward()
+            made.step()
+            found.append(J.item())
+        if change is not None:
+            change(owner, k)
+    return [*found, *(p.data.copy() for p in net.parameters())]
+
+
+def agree(*args, **options):
+    for recorded, compiled in zip(losses(*args, compiled=False, **options), losses(*args, **options), strict=True):
+        np.testing.assert_allclose(compiled, recorded, rtol=1e-12)
+
+
+class Settings:
+    beta = 1.0
+
+    def __init__(self):
+        self.scale, self.inner, self.arrays = 1.0, {"rate": 1.0, "list": [1.0]}, np.ones(2)
+
+    def weigh(self, x):
+        return x * self.scale * self.beta * self.inner["rate"] * self.inner["list"][0] * self.arrays
+
+    def __call__(self, x):
+        return self.weigh(x)
+
+
+class Annealed(tg.Module):
+    def __init__(self):
+        self.temperature = 1.0
+        self.dropout = tg.Dropout(0.0, rng=np.random.default_rng(0))
+
+    def forward(self, x):
+        return self.dropout(x) * self.temperature
+
+
+def with_settings(net):
+    settings = Settings()
+    return lambda x: np.mean(settings.weigh(net(x)) ** 2), settings
+
+
+def called(net):
+    settings = Settings()
+    return lambda x: np.mean(settings(net(x)) ** 2), settings
+
+
+def partial(net):
+    settings = Settings()
+    return functools.partial(lambda s, x: np.mean(s.weigh(net(x)) ** 2), settings), settings
+
+
+def method(net):
+    class Problem(Settings):
+        def loss(self, x):
+            return np.mean(self.weigh(net(x)) ** 2)
+
+    problem = Problem()
+    return problem.loss, problem
+
+
+def module(net):
+    annealed = Annealed()
+    return lambda x: np.mean(annealed(net(x)) ** 2), annealed
+
+
+def helper(net):
+    settings = Settings()
+
+    def inner(x):
+        return settings.weigh(x)
+
+    return lambda x: np.mean(inner(net(x)) ** 2), settings
+
+
+def put(name, value):
+    return lambda owner, k: setattr(owner, name, value(k))
+
+
+SETTINGS = {
+    "an attribute": put("scale", lambda k: 0.5**k),
+    "an attribute of the class": put("beta", lambda k: 1.0 + k),
+    "a dict": lambda s, k: s.inner.update(rate=0.5**k),
+    "a list": lambda s, k: s.inner["list"].__setitem__(0, 0.5**k),
+    "an array in place": lambda s, k: s.arrays.__setitem__(0, k),
+    "another array": put("arrays", lambda k: np.array([k, 1.0])),
+}
+
+
+@pytest.mark.parametrize("make", [with_settings, called, partial, method, helper])
+@pytest.mark.parametrize("change", SETTINGS)
+def test_numbers_and_arrays_that_change_between_steps(make, change):
+    agree(make, SETTINGS[change])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("temperature", lambda k: 0.5**k),
+        lambda m, k: setattr(m.dropout, "p", 0.1 * k),
+        lambda m, k: (setattr(m.dropout, "p", 0.5), m.eval() if k % 2 else m.train()),
+        lambda m, k: setattr(m, "dropout", tg.Identity()),
+    ],
+)
+def test_modules_that_change_between_steps(change):
+    agree(module, change)
+
+
+def test_globals_variables_and_what_is_large():
+    def of_globals(net):
+        anneal(None, 0)
+        return lambda x: np.mean((net(x) * factor) ** 2), None
+
+    def anneal(_, k):
+        global factor
+        factor = 0.5**k
+
+    agree(of_globals, anneal)
+
+    def of_variables(net):
+        rate = 1.0
+
+        def loss(x):
+            return np.mean((net(x) * rate) ** 2)
+
+        def change(k):
+            nonlocal rate
+            rate = 0.5**k
+
+        return loss, change
+
+    agree(of_variables, lambda change, k: change(k))
+    large = np.ones((200_000, 2))
+
+    def of_large(net):
+        large[:] = 1
+        return lambda x: np.mean(net(x) ** 2) * np.mean(np.sin(tg.Tensor(np.ones(2)) * large)), None
+
+    agree(of_large, lambda _, k: large.__setitem__(slice(None), 0.5**k))
+
+
+def test_what_keeps_changing_is_said_once():
+    owner = Settings()
+    p = tg.Tensor(1.0, requires_grad=True)
+    step = tg.compile_step(lambda: p * owner.scale, tg.SGD([p], lr=0.1))
+    with pytest.warns(UserWarning, match=r"compile_step: 'scale', .* keeps changing.* kept in a tensor"):
+        for k in range(20):
+            owner.scale = float(k)
+            step()
+
+
+def counter(net):
+    calls = []
+
+    def loss(x):
+        calls.append(1)
+        return np.mean(net(x) ** 2) * 0.5 ** len(calls)
+
+    return loss, None
+
+
+def attribute(net):
+    s = Settings()
+
+    def loss(x):
+        s.scale *= 0.5
+        return np.mean(s.weigh(net(x)) ** 2)
+
+    return loss, None
+
+
+def growing(net):
+    terms = []
+
+    def loss(x):
+        terms.append(1)
+        return sum((np.mean(net(x) ** 2) for _ in terms), np.sum(net(x)))
+
+    return loss, None
+
+
+OWN = np.random.default_rng(0)
+AGAIN = {
+    "calls that are counted": counter,
+    "an attribute": attribute,
+    "more and more terms": growing,
+    "a generator of one's own": lambda net: (lambda x: np.mean((net(x) + OWN.normal(size=x.shape)) ** 2), None),
+    "NumPy's generator": lambda net: (lambda x: np.mean((net(x) + np.random.normal()) ** 2), None),
+    "a tensor of random numbers": lambda net: (lambda x: np.mean((net(x) + tg.Tensor(OWN.normal(size=2))) ** 2), None),
+    "rows": lambda net: (lambda x: np.mean(net(x)[OWN.permutation(6)[:3]] ** 2), None),
+    "a slice": lambda net: (lambda x: np.mean(net(x)[int(OWN.integers(1 << 40)) % 5 :] ** 2), None),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_what_is_another_function_each_time_is_refused(name):
+    with pytest.raises(TypeError, match=r"computes something else when it is called again: .* by tg.random"):
+        for _ in range(30):  # two small numbers may be equal by chance
+            losses(AGAIN[name], steps=1)
+
+
+class BatchNorm(tg.Module):
+    """As learners write it: with an attribute that is assigned, or with the data of one."""
+
+    def __init__(self, how):
+        self.how = how
+        self.mean, self.var = tg.Tensor(np.zeros(2)), tg.Tensor(np.ones(2))
+        self.last = None
+
+    def forward(self, x):
+        mean, var = np.mean(x, axis=0), np.var(x, axis=0)
+        if self.how == "data":
+            self.mean.data = 0.9 * self.mean.data + 0.1 * mean.data
+            self.var.data = 0.9 * self.var.data + 0.1 * var.data
+        elif self.how == "attribute":
+            self.mean = 0.9 * self.mean + 0.1 * mean.detach()
+            self.var = 0.9 * self.var + 0.1 * var.detach()
+        else:
+            with tg.no_grad():
+                self.mean.data = self.mean.data + 0.1 * (mean - self.mean)
+                self.var = self.var + 0.1 * (var - self.var)
+        self.last = x
+        return (x - mean) / np.sqrt(var + 1e-5) + np.sum(self.mean) * x + np.mean(self.var)
+
+
+@pytest.mark.parametrize("how", ["data", "attribute", "no_grad"])
+def test_running_statistics_are_updated_by_the_step(how):
+    norms = []
+
+    def make(net):
+        norms.append(BatchNorm(how))
+        return lambda x: np.mean(norms[-1](net(x)) ** 2), None
+
+    agree(make)
+    recorded, compiled = norms
+    for norm in norms:
+        assert type(norm.mean) is type(norm.var) is type(norm.last) is tg.Tensor
+        assert not norm.mean.requires_grad and norm.mean.record is None
+    np.testing.assert_allclose(compiled.mean.data, recorded.mean.data, rtol=1e-12)
+    np.testing.assert_allclose(compiled.var.data, recorded.var.data, rtol=1e-12)
+    np.testing.assert_allclose(compiled.last.data, recorded.last.data, rtol=1e-12)
+    assert not np.array_equal(compiled.mean.data, np.zeros(2))
+    compiled.last.data[:] = 7  # it is its own array
+
+
+def test_tensors_that_are_assigned_in_the_loss():
+    w, c = tg.Tensor(np.ones(2), requires_grad=True), tg.Tensor(np.ones(2))
+
+    def first():
+        c.data = np.full(2, 4.0)
+        return np.sum(w * c)
+
+    def later():
+        y = np.sum(w * c)
+        c.data = c.data * 2
+        return y
+
+    assert tg.compile_step(first, tg.SGD([w], lr=0.0))() == 8 and c.tolist() == [4, 4]
+    step = tg.compile_step(later, tg.SGD([w], lr=0.0))
+    assert [step(), step(), step()] == [8, 16, 32] and c.tolist() == [32, 32]
+    value, _ = tg.derive(later, parameters=[w])()
+    assert value == 64 and c.tolist() == [64, 64]
+
+
+def keeps(what):
+    return lambda box: lambda net: (lambda x: what(box, net(x)), None)
+
+
+def assigned_parameter(net):
+    def loss(x):
+        net[0].bias.data = net[0].bias.data * 0.5
+        return np.mean(net(x) ** 2)
+
+    return loss, None
+
+
+def assigned_part(net):
+    mean = tg.Tensor(np.zeros(2))
+
+    def loss(x):
+        mean[0] = 0.5
+        mean.data[:] = np.mean(net(x).data, axis=0)
+        return np.mean((net(x) - mean) ** 2)
+
+    return loss, None
+
+
+def number(net):
+    s = Settings()
+
+    def loss(x):
+        s.scale = s.scale + np.mean(net(x))
+        return np.mean(net(x) ** 2) * s.scale
+
+    return loss, None
+
+
+def collected(net):
+    values = []
+
+    def loss(x):
+        J = np.mean(net(x) ** 2)
+        values.append(J.detach())
+        return J
+
+    return loss, None
+
+
+def other_shape(net):
+    s = Settings()
+    s.scale = tg.Tensor(1.0)
+
+    def loss(x):
+        s.scale = s.scale + np.mean(net(x), axis=0).detach()
+        return np.mean(net(x) ** 2) * np.sum(s.scale)
+
+    return loss, None
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (assigned_parameter, r"a tensor that is computed or learned is assigned to at .*test_state.*t.data = new"),
+        (assigned_part, r"a tensor is assigned into at .*test_state.*assigned as a whole: t.data = new"),
+        (number, r"in the place of 'scale', where there was float: .* Keep what is updated in a tensor"),
+        (collected, r"in the place of 0, where there was nothing: .* collect values outside of the function"),
+        (other_shape, r"tensor of shape \(2,\) and dtype float64 in the place of 'scale', .* which has shape \(\)"),
+    ],
+)
+def test_updates_that_cannot_be_made_are_refused(make, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        losses(make, steps=1)
+
+
+def test_nothing_is_left_of_a_trace_that_failed():
+    box = {"mean": tg.Tensor(np.zeros(2)), "list": []}
+
+    def loss(x):
+        h = x * p
+        box["mean"], box["new"] = h, h
+        box["list"].append(h)
+        if np.sum(h) > 0:
+            return np.sum(h)
+        return -np.sum(h)
+
+    p = tg.Tensor(np.ones(2), requires_grad=True)
+    with pytest.raises(TypeError, match="a Python branch depends on the data"):
+        tg.compile_step(loss, tg.SGD([p], lr=0.1))(np.ones(2))
+    assert type(box["mean"]) is tg.Tensor and box["list"] == [] and "new" not in box
+
+
+class Halved(tg.SGD):
+    def step(self):
+        for p in self.parameters():
+            p.grad = p.grad * 0.5
+        super().step()
+
+
+class Clipped(tg.SGD):
+    def advance(self, updates):
+        super().advance([(p, np.clip(g, -0.01, 0.01), group, None) for p, g, group, _ in updates])
+
+
+@pytest.mark.parametrize("optimizer", [Halved, Clipped])
+def test_optimisers_of_one_s_own(optimizer):
+    agree(lambda net: (lambda x: np.mean(net(x) ** 2), None), optimizer=optimizer)
+
+
+def test_a_step_does_not_keep_what_the_function_no_longer_reads():
+    net = tg.Dense(2, 2, rng=0)
+    step = tg.compile_step(lambda x: np.mean(net(x) ** 2), tg.SGD(net.parameters(), lr=0.1))
+    step(X)
+    alive = weakref.ref(step)
+    del step
+    gc.collect()
+    assert alive() is None
