@@ -38,7 +38,11 @@ def manual_seed(seed: int) -> None:
 
 
 def generator(rng: Rng = None) -> np.random.Generator:
-    """`rng` itself, a new generator seeded with it, or the default one for None."""
+    """`rng` itself, a new generator seeded with it, or the default one for None.
+
+    >>> tg.random.generator(0).integers(10, size=3)
+    array([8, 6, 5])
+    """
     if rng is None:
         return _default
     if isinstance(rng, np.random.Generator):

@@ -115,6 +115,7 @@ class Trap:
         return trapped
 
 
+@pytest.mark.filterwarnings("ignore:compile_step. 'armed', which the function reads, keeps changing")
 @pytest.mark.parametrize("error", [ValueError("trap"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
 @pytest.mark.parametrize(
     ("compiled", "where"),  # the rules of a compiled step are read while it is traced, and not again

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,6 +121,19 @@ def record_of(
     record.shape_and_dtype = (y.shape, y.dtype) if kind is np.ndarray else None
     record.notes = None
     return record
+
+
+def note_constants(record: Record, args: Sequence[Any]) -> None:
+    """Notes the shapes and names of the constant arrays among the arguments, for drawings."""
+    constants: list[Any] = [None] * len(args)
+    for k, (arg, node) in enumerate(zip(args, record.nodes, strict=True)):
+        if node is None:
+            if arg.__class__ is np.ndarray and arg.ndim:
+                constants[k] = arg.shape, None
+            elif isinstance(arg, Operand) and (arg.shape or arg.name):
+                constants[k] = arg.shape, arg.name
+    if any(constants):
+        record.noting.constants = tuple(constants)
 
 
 _new = object.__new__

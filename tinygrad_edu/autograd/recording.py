@@ -21,7 +21,7 @@ import numpy as np
 
 from .conversion import constant_value, widened
 from .origin import argument_of, origin_of
-from .record import Node, Operand, Record, record_of
+from .record import Node, Operand, Record, note_constants, record_of
 
 if TYPE_CHECKING:
     from .primitives import Options, Primitive
@@ -244,19 +244,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(plain(v) for v in value)
     return value
-
-
-def note_constants(record: Record, args: Sequence[Any]) -> None:
-    """Notes the shapes and names of the constant arrays among the arguments, for drawings."""
-    constants: list[Any] = [None] * len(args)
-    for k, (arg, node) in enumerate(zip(args, record.nodes, strict=True)):
-        if node is None:
-            if arg.__class__ is np.ndarray and arg.ndim:
-                constants[k] = arg.shape, None
-            elif isinstance(arg, Operand) and (arg.shape or arg.name):
-                constants[k] = arg.shape, arg.name
-    if any(constants):
-        record.noting.constants = tuple(constants)
 
 
 def _differentiable(primitive: Primitive, y: Any) -> Any:

@@ -15,8 +15,8 @@ from .engine import pullback
 from .inplace import mark_changed
 from .operators import ArrayOperand
 from .primitives import Primitive
-from .record import Node, Record, record_of
-from .recording import RECORD, interpreter, is_recording, note_constants, plain
+from .record import Node, Record, note_constants, record_of
+from .recording import RECORD, interpreter, is_recording, plain
 
 _new = object.__new__
 _NO_OPTIONS: dict[str, Any] = {}
