@@ -249,14 +249,17 @@ def test_inputs_of_as_many_rows_by_chance():
     d = derive(lambda x, w: np.mean(x**2) + np.mean(w), np.ones((12, 3)), np.ones(12))
     run = written(d.source)
     assert run(np.ones((5, 3)), np.ones(5))[0] == 2
-    with pytest.raises(ValueError, match="w must have 5 rows, got 4"):
+    with pytest.raises(ValueError, match=r"w must have the shape \(5,\), got \(4,\)"):
         run(np.ones((5, 3)), np.ones(4))
     assert "raise" not in derive(F.mse_loss, np.ones((12, 3)), np.ones((12, 3))).source  # which fails by itself
 
 
 def test_square_inputs_and_inputs_without_rows():
     d = derive(lambda x, A: x @ A @ x / len(x), np.ones(3), np.eye(3))
-    assert written(d.source)(np.ones(5), np.eye(5))[0] == 1
+    run = written(d.source)
+    assert run(np.ones(5), np.eye(5))[0] == 1
+    with pytest.raises(ValueError, match="reshape|shape"):
+        run(np.ones(5), np.ones((5, 4)))
     assert "m" not in derive(lambda x: x**2, 3.0).source.split("def")[1].split("\n", 1)[1]
     assert (
         written(derive(lambda x: np.mean(x), np.ones((1, 3))).source)(np.ones((2, 3)))[1][0].tolist()

@@ -126,7 +126,20 @@ operations(
     np_astype=lambda d: f"np.astype({d.any()}, np.float64)",
     copy=lambda d: f"{d.any()}.copy()",
     flatten=lambda d: f"{d.array()}.flatten()",
-    whole_power=lambda d: f"{d.any()} ** {d.choice([2, 3, 1, 0, 2.0])}",
+    whole_power=lambda d: f"{d.any()} ** {d.choice([2, 3, 1, 0, 2.0, 'np.int8(3)', 'np.uint8(2)'])}",
+    negative_power=lambda d: f"(abs({d.any()}) + 0.7) ** {d.choice(['np.int8(-3)', 'np.int16(-1)', 'np.int64(-2)'])}",
+    # infinities, which are no values of these programs but may be between them
+    bounded=lambda d: f"np.{d.choice(['maximum', 'fmax', 'logaddexp', 'logaddexp2'])}({d.any()}, -np.inf)",
+    bounded_above=lambda d: f"np.{d.choice(['minimum', 'fmin'])}(np.inf, {d.any()})",
+    clip_one_side=lambda d: f"np.clip({d.any()}, {d.choice(['-np.inf, 0.3', '-0.4, np.inf', '-np.inf, np.inf'])})",
+    masked=lambda d: (
+        f"F.{d.choice(['softmax', 'logsumexp'])}(np.where({(x := d.array(size=2))} > np.min({x}), {x}, -np.inf), -1)"
+    ),
+    finite=lambda d: f"np.nan_to_num(np.where({(x := d.any())} > 0, {x}, np.inf), posinf={d.choice(['0.0', '2.5'])})",
+    of_infinity=lambda d: f"np.{d.choice(['tanh', 'exp'])}(np.where({(x := d.any())} < 0, {x}, -np.inf))",
+    nan_max=lambda d: (
+        f"np.{d.choice(['nanmax', 'nansum'])}(np.where({(x := d.array(size=2))} >= np.max({x}), {x}, np.nan))"
+    ),
     dropout=lambda d: f"F.dropout({d.any()}, 0.4, rng={d.rng.randrange(99)})",
 )
 
@@ -346,6 +359,9 @@ for _name, _text in {
     "inv": "np.linalg.inv({m})", "det": "np.linalg.det({x})", "slogdet": "np.linalg.slogdet({m})[1]",
     "solve": "np.linalg.solve({m}, {b})", "solve_vector": "np.linalg.solve({m}, np.sum({b}, axis=-1))",
     "cholesky": "np.linalg.cholesky({s})", "eigvalsh": "np.linalg.eigvalsh({s})", "eigh": "np.linalg.eigh({s})[0]",
+    "eigh_upper": "np.linalg.eigh({s}, 'U')[0]", "eigvalsh_upper": "np.linalg.eigvalsh({s}, UPLO='U')",
+    "cholesky_upper": "np.linalg.cholesky({s}, upper=True)", "svd_thin": "np.linalg.svd({s}, full_matrices=False)[1]",
+    "eigenvectors_upper": "np.square(np.linalg.eigh({s}, 'U')[1])",
     "eigenvectors": "np.square(np.linalg.eigh({s})[1])", "svdvals": "np.linalg.svdvals({s})",
     "svd": "np.square(np.linalg.svd({s})[0])", "pinv": "np.linalg.pinv({m})",
     "matrix_power": "np.linalg.matrix_power(np.tanh({x}), 3)",
@@ -412,5 +428,12 @@ operations(
     jacobian=lambda d: f"tg.jacobian(lambda x: {d.choice(INSIDE).format(x='x')})({d.any(lambda v: 1 <= v.size <= 4)})",
     hessian=lambda d: "tg.hessian({})({})".format(*_inner(d)),
     hvp=lambda d: f"tg.hvp({(p := _inner(d))[0]}, {p[1]}, {d.like(p[1])})",
+    grad_at_a_number=lambda d: (
+        f"tg.grad(lambda x: np.sum({d.choice(INSIDE).format(x='x')} * {d.any(lambda v: v.size <= 6)}))"
+        f"({d.choice(['0.7', 'np.float64(-1.2)', 'np.array(0.4)'])})"
+    ),
+    grads_at_a_number=lambda d: (
+        f"tg.grad(lambda z: tg.grad(lambda x: np.sum({d.any(lambda v: v.size <= 6)} * x ** 3 * z))(0.8) * z)(1.5)"
+    ),
     grad_of_grad=lambda d: "tg.grad(lambda z: np.sum(tg.grad({})(z) ** 2))({})".format(*_inner(d)),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import warnings
 from collections import Counter
@@ -14,6 +15,7 @@ import numpy as np
 import tinygrad_edu as tg
 from tinygrad_edu.autograd.recording import watching
 
+from .changes import CHANGES, Disagreement
 from .generation import random_array
 from .programs import Program
 
@@ -21,10 +23,6 @@ try:
     from . import pytorch
 except ImportError:
     pytorch = None  # type: ignore[assignment]
-
-
-class Disagreement(AssertionError):
-    """Two ways to compute the same thing gave different numbers."""
 
 
 REFUSALS = (  # the engine's documented ones: where a derivative does not exist or has no rule, …
@@ -268,6 +266,76 @@ def derived(run: Run) -> None:
         run.same_value(value, what)
         pairs = zip(found, run.arrays, strict=True)
         run.same_gradients([np.zeros(np.shape(x)) if g is None else g for g, x in pairs], what)
+    if len(results) > 1:
+        for_other_rows(run, names["value_and_gradients"], arrays)
+
+
+def for_other_rows(run: Run, written: Callable[..., Any], arrays: list[Any]) -> None:
+    """With another number of rows, the source gives what the program does, or raises."""
+    rows = next((len(x) for x in arrays if x.ndim), 0)
+    if not rows:
+        return
+    count = run.rng.choice([n for n in (2, 3, 4, 5, 6) if n != rows])  # a single row broadcasts
+    others = [np.resize(x, (count, *x.shape[1:])) if x.ndim and len(x) == rows else x for x in arrays]
+    others = [x + 0.01 * random_array(run.rng, x.shape) for x in others]
+    numbers = tuple(range(len(others)))
+    try:
+        with np.errstate(all="ignore"):
+            value, gradients = tg.value_and_grad(run.plain, numbers)(*others)
+    except Exception:
+        return  # the program is one for that number of rows
+    try:
+        found, ds = written(*others)
+    except (ValueError, IndexError, np.linalg.LinAlgError):
+        run.counts["(other rows are refused)"] += 1
+        return
+    run.counts["(other rows)"] += 1
+    scale = max(1.0, abs(float(value)), *(float(np.abs(g).max(initial=0)) for g in gradients))
+    pairs = [
+        (found, value),
+        *((np.zeros(np.shape(g)) if d is None else d, g) for d, g in zip(ds, gradients, strict=True)),
+    ]
+    for d, g in pairs:
+        if np.shape(d) != np.shape(g) or not np.allclose(d, g, rtol=0, atol=1e-7 * scale, equal_nan=True):
+            raise Disagreement(f"its source with {count} rows in place of {rows}: {d!r}, not {g!r}")
+
+
+def with_noise(run: Run) -> None:
+    """A compiled step draws the random numbers that recorded ones draw, and differentiates inside."""
+    arrays = [np.asarray(x, float) for x in run.arrays]
+    seed = run.rng.randrange(100)
+
+    def loss(leaves: list[Any], rng: np.random.Generator) -> Any:
+        noise = [x + 0.01 * tg.random.normal(size=x.shape, rng=rng) for x in leaves]
+        slope = tg.grad(lambda x: np.sum(x**2 * tg.random.uniform(0.5, 1.0, x.shape, rng=rng)))(noise[0])
+        return run.tensors(*noise, *constants) + np.sum(slope**2) * 0.1
+
+    constants = run.constants()
+    values: list[list[float]] = []
+    for compiled in (False, True):
+        leaves = [tg.Tensor(x.copy(), requires_grad=True) for x in arrays]
+        optimizer, rng = tg.SGD(leaves, lr=1e-3 / run.scale), np.random.default_rng(seed)
+        warnings.filterwarnings("ignore", message="SGD.step.*no gradient reached")
+        step = tg.compile_step(lambda leaves=leaves, rng=rng: loss(leaves, rng), optimizer)
+        values.append([])
+        for _ in range(2):
+            with np.errstate(all="ignore"):
+                if compiled:
+                    try:
+                        values[-1].append(step())
+                    except TypeError as error:
+                        if not any(text in str(error) for text in (*DERIVE_REFUSES, *REFUSALS)):
+                            raise
+                        return
+                    continue
+                optimizer.zero_grad()
+                J = loss(leaves, rng)
+                J.backward()
+                optimizer.step()
+                values[-1].append(J.item())
+    run.counts["(compiled with noise)"] += 1
+    if not np.allclose(*values, rtol=1e-7, atol=1e-7 * run.scale, equal_nan=True):
+        raise Disagreement(f"compiled with noise: {values[1]}, recorded {values[0]}")
 
 
 def with_a_leaf_from_outside(run: Run) -> None:
@@ -337,63 +405,29 @@ def changed_in_place(run: Run) -> None:
         run.same_gradients(gradients_of(leaves), "after changes of the data")
 
 
-def _subtract(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
-    leaf.data -= 0.3
+def numbers_that_leave(run: Run) -> None:
+    """Inside a transform, whatever makes a number or a plain array of what is differentiated raises."""
+    away = run.rng.choice(AWAYS)
+    numbers = tuple(range(len(run.arrays)))
+    try:
+        tg.grad(lambda *leaves: away(run.tensors(*leaves, *run.constants())) + np.sum(leaves[0]), numbers)(*run.arrays)
+    except TypeError as error:
+        if "its derivative would be lost" not in str(error):
+            raise
+    else:
+        if any(np.any(g) for g in run.gradients):
+            raise Disagreement("a number left the record, and nothing was said")
 
 
-def _subtract_inside(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
-    if isinstance(inner, tg.Tensor) and inner.data.flags.writeable:
-        inner.data *= 1.5
+def _assigned(y: Any) -> Any:
+    c = np.zeros(2)
+    c[1] = y
+    return c.sum()
 
 
-def _subtract_from_a_view(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
-    view = leaf.detach().T
-    view.data -= 0.5
-
-
-def _rebind(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
-    leaf.data = leaf.data + 1.0
-
-
-def _assign(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
-    for target in (leaf, inner):
-        if isinstance(target, tg.Tensor) and target.requires_grad:
-            before = target.numpy().copy()
-            try:
-                target[...] = 7.0
-            except TypeError as error:
-                assert "np.where" in str(error), error
-                np.testing.assert_array_equal(target.numpy(), before)
-            else:
-                raise Disagreement("assigning into a recorded tensor did not raise")
-
-
-def _assign_constant(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
-    for constant in constants:
-        constant[...] = 1
-
-
-def _optimise(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
-    for t in leaves:
-        t.grad = np.ones(t.shape)
-    tg.SGD(leaves, lr=0.1, momentum=0.5).step()
-    tg.Adam(leaves, lr=0.1).step()
-
-
-def _add_to_name(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
-    leaf += 1.0  # a new tensor, which only this name is bound to
-
-
-CHANGES = [
-    _subtract,
-    _subtract_inside,
-    _subtract_from_a_view,
-    _rebind,
-    _assign,
-    _assign_constant,
-    _optimise,
-    _add_to_name,
-]
+AWAYS: list[Callable[[Any], Any]] = [
+    _assigned, float, lambda y: y.item(), lambda y: math.tanh(y), lambda y: np.array([y.tolist()]).sum(),
+    lambda y: np.fromiter([y], float).sum(), lambda y: np.asarray(y).sum(), lambda y: np.full(2, y).sum()]  # fmt: skip
 ENDINGS: list[Callable[[Run], None]] = [
-    twice, in_parts, transformed, second_order, second_order, derived, with_a_leaf_from_outside, in_single_precision,
-    changed_in_place, changed_in_place]  # fmt: skip
+    twice, in_parts, transformed, second_order, second_order, derived, derived, with_a_leaf_from_outside,
+    with_noise, in_single_precision, changed_in_place, changed_in_place, numbers_that_leave]  # fmt: skip

@@ -7,7 +7,8 @@ formula gives it in all three. Where the derivations differ in anything else, on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,12 +91,14 @@ class Differs(Exception):
 
 
 class General(NamedTuple):
-    """A derivation, and for which inputs it holds: for all in which the inputs `tied` have as many rows as the first,
-    or, if there are `shapes`, only for inputs of those."""
+    """A derivation, and what is known of the shapes of inputs for which it holds."""
 
     derivation: Derivation
-    tied: tuple[int, ...] = ()
-    shapes: tuple[tuple[int, ...], ...] | None = None
+    shapes: tuple[tuple[int, ...], ...]  # in which an axis of m elements is marked
+    is_general: bool = True  # or the shapes are the only ones
+    # The derivation for one number of rows, and those where other axes are longer, with the numbers of these inputs
+    base: Derivation | None = None
+    others: tuple[tuple[tuple[int, ...], Derivation], ...] = ()
 
 
 class Examples(NamedTuple):
@@ -104,12 +107,12 @@ class Examples(NamedTuple):
     shapes: tuple[tuple[int, ...], ...]
     arrays: tuple[Any, ...]
 
-    def resized(self, rows: int, varied: Sequence[tuple[int, int]]) -> list[Any]:
-        """Inputs in which the axes `varied`, each of an input, have the length `rows`; what they hold is repeated."""
+    def resized(self, lengths: Mapping[tuple[int, int], int]) -> list[Any]:
+        """Inputs in which the axes, each of an input, have these lengths; what they hold is repeated."""
         arrays = []
         for k, (shape, array) in enumerate(zip(self.shapes, self.arrays, strict=True)):
             for axis, n in enumerate(shape):
-                n = rows if (k, axis) in varied else n
+                n = lengths.get((k, axis), n)
                 array = np.take(array, np.arange(n) % max(array.shape[axis], 1), axis)
             arrays.append(array)
         return arrays
@@ -123,34 +126,19 @@ def generalised(derivation: Derivation, examples: Examples, derive: Derive) -> G
     """The derivation for any number of rows, if there is one; else that of the examples."""
     axes = [(k, axis, n) for k, shape in enumerate(examples.shapes) for axis, n in enumerate(shape)]
     if not axes:
-        return General(derivation)
+        return General(derivation, examples.shapes)
     rows = axes[0][2]
     every = tuple((k, axis) for k, axis, n in axes if n == rows)
     leading = tuple((k, axis) for k, axis in every if axis == 0)
-    alone = leading[:1]
-    for varied in dict.fromkeys((leading, every, alone)):
-        try:
-            found = _compared(derivation, examples, derive, rows, varied)
-        except Exception:  # whatever the function says to other numbers of rows
-            continue
-        return General(found, _tied(examples, derive, rows, varied))
-    return General(derivation, shapes=examples.shapes)
-
-
-def _tied(examples: Examples, derive: Derive, rows: int, varied: Sequence[tuple[int, int]]) -> tuple[int, ...]:
-    """The inputs whose number of rows must be looked at, since the function itself would not fail if it were another
-    than that of the first."""
-    others = {k for k, _ in varied[1:]} - {varied[0][0]}
-    try:
-        derive(examples.resized(rows + 1, varied[:1]))
-    except Exception:
-        return ()
-    return tuple(sorted(others))
+    for varied in dict.fromkeys((leading, every, leading[:1])):
+        with suppress(Exception):  # whatever the function says to other numbers of rows
+            return _compared(derivation, examples, derive, rows, varied)
+    return General(derivation, examples.shapes, is_general=False)
 
 
 def _compared(
     derivation: Derivation, examples: Examples, derive: Derive, rows: int, varied: Sequence[tuple[int, int]]
-) -> Derivation:
+) -> General:
     """A derivation for other rows, marked where others differ from it. None has as many rows as another axis has
     elements, for then equal numbers would not say where they come from."""
     fixed = {n for k, shape in enumerate(examples.shapes) for axis, n in enumerate(shape) if (k, axis) not in varied}
@@ -163,8 +151,34 @@ def _compared(
         if candidate not in fixed:
             counts.append(candidate)
             candidate += candidate // 2
-    others = [derive(examples.resized(count, varied)) for count in counts]
-    return _Comparison([*others, derivation], [*counts, rows]).marked()
+    others = [derive(examples.resized(dict.fromkeys(varied, count))) for count in counts]
+    m = Count(counts[0])
+    m.formula = Formula(1, 1)
+    shapes = tuple(
+        tuple(m if (k, axis) in varied else n for axis, n in enumerate(shape))
+        for k, shape in enumerate(examples.shapes)
+    )
+    marked = _Comparison([*others, derivation], [*counts, rows]).marked()
+    base = dict.fromkeys(varied, counts[0])
+    return General(
+        marked, shapes, True, derive(examples.resized(base)), tuple(_with_longer_axes(examples, derive, base))
+    )
+
+
+def _with_longer_axes(
+    examples: Examples, derive: Derive, base: dict[tuple[int, int], int]
+) -> Iterator[tuple[tuple[int, ...], Derivation]]:
+    """What the function becomes where inputs have other shapes, with the numbers of these inputs; without the shapes of
+    which it says by itself that they are wrong."""
+    lengths = {(k, axis): n for k, shape in enumerate(examples.shapes) for axis, n in enumerate(shape)} | base
+    fixed: dict[int, list[tuple[int, int]]] = {}
+    for place in lengths.keys() - base.keys():
+        fixed.setdefault(lengths[place], []).append(place)
+    first = min(base)
+    for places in (*([place] for place in lengths if place != first), *fixed.values()):
+        with suppress(Exception):
+            changed = derive(examples.resized(lengths | {place: lengths[place] + 1 for place in places}))
+            yield tuple({k for k, _ in places}), changed
 
 
 class _Comparison:

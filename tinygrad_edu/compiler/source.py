@@ -117,7 +117,7 @@ def source(general: General, names: Sequence[str]) -> str:
     body = _body(general, writer, names)
     constants = "".join(f"{name} = {_array(value)}\n" for name, value in writer.constants.items())
     defined = definitions(writer.helpers)
-    parts = [] if general.shapes is None else [f"# Holds only for {_shapes(general.shapes, names)}.\n"]
+    parts = [] if general.is_general else [f"# Holds only for {_shapes(general.shapes, names)}.\n"]
     parts.append("from __future__ import annotations\n\nfrom typing import Any\n\n" if "Any" in defined else "")
     parts.append("import numpy as np\n")
     if defined:
@@ -155,14 +155,25 @@ def _body(general: General, writer: Writer, names: Sequence[str]) -> list[str]:
 
 
 def _checks(general: General, names: Sequence[str]) -> list[str]:
-    """Lines that refuse inputs for which the derivation does not hold."""
-    wanted = [(names[k], f"len({names[k]})", "m", "{m} rows") for k in general.tied]
-    shapes = [] if general.shapes is None else zip(names, general.shapes, strict=False)
-    wanted += [(name, f"np.shape({name})", str(shape), f"the shape {shape}") for name, shape in shapes if shape]
+    """Lines that refuse inputs for which the derivation does not hold, where NumPy would not."""
+    wanted = {k for k, shape in enumerate(general.shapes) if shape} if not general.is_general else set()
+    if general.base is not None:
+        base = _texts(general.base, names)
+        wanted.update(k for inputs, other in general.others for k in inputs if _texts(other, names) != base)
     return [
-        f'if {found} != {expected}:\n        raise ValueError(f"{name} must have {said}, got {{{found}}}")'
-        for name, found, expected, said in wanted
+        f"if np.shape({name}) != {shape}:\n"
+        f'        raise ValueError(f"{name} must have the shape {{{shape}}}, got {{np.shape({name})}}")'
+        for k, (name, shape) in enumerate(zip(names, general.shapes, strict=False))
+        if k in wanted
     ]
+
+
+def _texts(derivation: Derivation, names: Sequence[str]) -> list[str]:
+    """The lines of a derivation, without the shapes of what they give."""
+    writer = _writer(derivation, dict(zip(derivation.given, names, strict=True)), PYTHON)
+    texts = [text for lines in (derivation.forward, derivation.backward) for _, _, text in writer.statements(lines)]
+    texts += [writer.argument(g) for g in (*derivation.gradients, derivation.value)]
+    return [*texts, *map(_array, writer.constants.values())]
 
 
 def _array(value: Any) -> str:
@@ -183,7 +194,7 @@ def latex(general: General, names: Sequence[str]) -> str:
         f"{LATEX.symbol(name)} &: \\text{{a constant of shape }} {value.shape}"
         for name, value in writer.constants.items()
     ]
-    if general.shapes is not None:
+    if not general.is_general:
         rows.insert(0, f"& \\text{{only for {_shapes(general.shapes, names)}}}".replace("_", r"\_"))
     inner = " \\\\\n".join(rows)
     return f"\\begin{{aligned}}\n{inner}\n\\end{{aligned}}"
