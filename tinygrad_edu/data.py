@@ -20,7 +20,7 @@ class Batches:
     Each iteration is an epoch; with `shuffle`, each epoch has a new order, drawn from `rng` (a Generator, a seed, or
     None for the package's own generator). If `batch_size` does not divide the number of rows, the last batch is
     smaller, or left out with `drop_last`. `len()` is the number of batches. Without shuffling, batches are views, not
-    copies.
+    copies. Of a pandas table the values are taken: rows are positions, never labels of an index.
 
     >>> for X, y in tg.Batches(np.zeros((5, 2)), np.arange(5), batch_size=2, shuffle=False):
     ...     print(X.shape, y)
@@ -40,7 +40,7 @@ class Batches:
     ) -> None:
         if not arrays:
             raise TypeError("Batches needs at least one array")
-        self.arrays: list[Any] = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
+        self.arrays: list[Any] = [a if isinstance(a, Tensor) else as_array(a) for a in arrays]
         if not all(a.shape for a in self.arrays):
             raise TypeError("Batches: arrays must have a row for each sample, got a single number or object")
         lengths = [len(a) for a in self.arrays]
@@ -70,7 +70,8 @@ class Batches:
 
 
 class Standardizer:
-    """(X − mean) / (deviation + epsilon) for each column, with the mean and deviation of the data it was fitted on.
+    """(X − mean) / (deviation + epsilon) for each column, with the mean and deviation of the data it was fitted on. The
+    deviation of a column that is constant, up to rounding, counts as 1.
 
     Fit it on the training data, then apply it to all data: training, validation, test, a single new sample.
 
@@ -91,8 +92,11 @@ class Standardizer:
         if X.ndim != 2 or not len(X):
             raise ValueError(f"Standardizer: expected rows of samples (m, features), got shape {X.shape}")
         # Sums of many float32 numbers are not exact enough.
-        self.mean = X.mean(axis=0, dtype=np.float64).astype(X.dtype)
-        self.deviation = X.std(axis=0, dtype=np.float64).astype(X.dtype)
+        mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        # What rounding leaves of the variance of a constant (Chan, Golub and LeVeque, 1983), as in scikit-learn
+        rounding = len(X) * np.finfo(np.float64).eps
+        constant = deviation**2 <= rounding * deviation**2 + (rounding * mean) ** 2
+        self.mean, self.deviation = mean.astype(X.dtype), np.where(constant, 1, deviation).astype(X.dtype)
         return self
 
     @overload

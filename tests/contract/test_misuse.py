@@ -147,7 +147,7 @@ def test_labels_out_of_range(labels, message):
     for reading in (lambda: F.cross_entropy(network()(X), labels), lambda: tg.one_hot(labels, 2)):
         with pytest.raises(ValueError, match=message):
             reading()
-    with pytest.raises(ValueError, match="accuracy: labels from"):
+    with pytest.raises(ValueError, match="accuracy: labels contain .*classes"):
         tg.accuracy(np.zeros((4, 2)), labels)
 
 
@@ -182,7 +182,7 @@ def test_one_hot_where_integers_are_expected_and_the_reverse():
     rows = tg.one_hot(LABELS, 2)
     assert F.cross_entropy(scores, rows).item() == F.cross_entropy(scores, LABELS).item()
     assert tg.accuracy(scores.numpy(), rows) == tg.accuracy(scores.numpy(), LABELS)
-    message = r"got \(4, 2\); if these rows are one-hot already, their labels are rows\.argmax\(axis=1"
+    message = r"got \(4, 2\); these rows are one-hot already, their labels are rows\.argmax\(axis=1"
     with pytest.raises(ValueError, match=message):
         tg.one_hot(rows, 2)
     with pytest.raises(ValueError, match=r"got \(4, 3\); one-hot rows need one column for each of the model's 2 o"):
