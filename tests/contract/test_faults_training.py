@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu import Tensor
 from tinygrad_edu import functional as F
 
 X = np.random.default_rng(0).normal(size=(20, 3))
@@ -75,7 +74,7 @@ def test_two_forked_processes_draw_different_weights():
 
 def test_a_prediction_of_several_outputs():
     a, b = tg.Dense(3, 2, rng=0), tg.Dense(3, 1, rng=1)
-    both = collections.namedtuple("both", "left right")  # noqa: PYI024
+    both = collections.namedtuple("both", "left right")
     models = [
         lambda x: (a(x), b(x)), lambda x: [a(x), a(x)], lambda x: {"a": a(x), "b": (b(x), a(x))},
         lambda x: both(a(x), b(x)), lambda x: (b(x)[:, 0], a(x)), lambda x: x[:, :1].tolist(),
@@ -105,8 +104,9 @@ def test_metrics_of_a_model_with_two_outputs():
             return self.layer(x), self.layer(x)
 
     net = Twice()
-    history = tg.fit(net, X, X[:, :1], loss=lambda p, t: tg.mse_loss(p[1], t), optimizer=tg.SGD(net.parameters(), 0.1),
-                     epochs=1, validation=(X, X[:, :1]), metrics={"mse": lambda p, t: float(tg.mse_loss(p[0], t))})  # fmt: skip
+    optimizer, metrics = tg.SGD(net.parameters(), 0.1), {"mse": lambda p, t: float(tg.mse_loss(p[0], t))}
+    history = tg.fit(net, X, X[:, :1], loss=lambda p, t: tg.mse_loss(p[1], t), optimizer=optimizer, epochs=1,
+                     metrics=metrics, validation=(X, X[:, :1]))  # fmt: skip
     assert history["mse"] == history["val_mse"] == history["val_loss"]
 
 
@@ -172,3 +172,212 @@ def test_the_advice_on_logits_of_another_shape_works(logits, labels, advice):
 def test_labels_in_several_rows():
     with pytest.raises(ValueError, match=r"got \(2, 3\); make one row of them: labels\.reshape\(-1\)"):
         tg.one_hot([[0, 1, 2], [2, 0, 1]], 3)
+
+
+class Two(tg.Module):
+    """Two layers whose order among the attributes may differ."""
+
+    def __init__(self, reordered=False):
+        for name in "ba" if reordered else "ab":
+            setattr(self, name, tg.Dense(3, 3, rng=ord(name)))
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+
+def learned(net, optimizer, steps=2):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        tg.mse_loss(net(X), X).backward()
+        optimizer.step()
+    return net.state_dict()
+
+
+OPTIMISERS = [lambda p: tg.SGD(p, 0.1, momentum=0.9), lambda p: tg.Adam(p, 0.1), lambda p: tg.RMSprop(p, 0.1)]
+
+
+@pytest.mark.parametrize("make", OPTIMISERS)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_state_of_an_optimiser_follows_the_names(make, grouped):
+    def given(net):
+        groups = [{"params": net.a.parameters()}, {"params": net.b.parameters()}]
+        return groups if grouped else net.parameters()
+
+    net, other = Two(), Two(reordered=True)
+    optimizer, its = make(given(net)), make(given(other))
+    learned(net, optimizer)
+    other.load_state_dict(net.state_dict())
+    its.load_state_dict(optimizer.state_dict())
+    expected, found = learned(net, optimizer), learned(other, its)
+    assert all(np.array_equal(expected[name], found[name]) for name in expected)
+    other.c = other.__dict__.pop("a")
+    strange = make(other.parameters())
+    if not grouped:
+        with pytest.raises(ValueError, match=r"the state is one of '0/a.weight' \(group/name\), which this optimiser"):
+            strange.load_state_dict(optimizer.state_dict())
+
+
+@pytest.mark.parametrize("make", OPTIMISERS)
+@pytest.mark.parametrize("given", [lambda net: net.parameters(), lambda net: list(net.parameters())])
+def test_a_checkpoint_follows_the_names(make, given, tmp_path):
+    def trained(path, *stages):
+        for reordered, epochs in stages:
+            net = Two(reordered)
+            tg.fit(net, X, X, loss=tg.mse_loss, optimizer=make(given(net)), epochs=epochs, checkpoint=path, rng=0)
+        return net.state_dict()
+
+    stopped = trained(tmp_path / "a.npz", (False, 2), (True, 4))
+    expected = trained(tmp_path / "b.npz", (False, 4))
+    assert all(np.array_equal(expected[name], stopped[name]) for name in expected)
+
+
+def test_parameters_without_an_order_are_refused():
+    net = Two()
+    for make in (*OPTIMISERS, lambda p: tg.minimize(p, lambda: tg.mse_loss(net(X), X))):
+        for kind in (set, frozenset):
+            with pytest.raises(TypeError, match=r"takes a list of parameters, not (frozen)?set; pass a list: .*order"):
+                make(kind(net.parameters()))
+    for given, advice in [
+        ([{"params": set(net.parameters())}], "not set; pass a list"),
+        ({"params": net.parameters()}, r"not dict; pass a list of them, \[\{...\}\]"),
+        (dict(net.named_parameters()), r"not dict; pass list\(params.values\(\)\)"),
+        ([{"params": net}], r"not Two; pass model.parameters\(\)"),
+        (None, r"not NoneType; pass model.parameters\(\)"),
+        (0.1, r"not float; pass model.parameters\(\)"),
+    ]:
+        with pytest.raises(TypeError, match=advice):
+            tg.SGD(given, 0.1)
+
+
+@pytest.mark.parametrize("make", OPTIMISERS)
+def test_a_frozen_parameter_with_an_old_gradient_stays(make):
+    net = Two()
+    optimizer = make([{"params": net.a.parameters(), "weight_decay": 0.1}, {"params": net.b.parameters()}])
+    learned(net, optimizer)
+    net.a.weight.requires_grad = False
+    before = net.state_dict()
+    optimizer.step()
+    after = net.state_dict()
+    assert [name for name in before if np.array_equal(before[name], after[name])] == ["a.weight"]
+    for p in net.parameters():
+        p.requires_grad = False
+    with pytest.raises(RuntimeError, match=r"step\(\): all parameters are frozen; set p.requires_grad = True"):
+        optimizer.step()
+
+
+def fitted(metrics=(), *, epochs=2, validation=(X, X), **options):
+    net = Two()
+    optimizer = tg.SGD(net.parameters(), 0.01)
+    return tg.fit(net, X, X, loss=tg.mse_loss, optimizer=optimizer, epochs=epochs, metrics=metrics, rng=0,
+                  validation=validation, **options)  # fmt: skip
+
+
+def loss(prediction, target):
+    return 7.0
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [loss], {"loss": tg.accuracy}, {"val_loss": loss}, {"m": loss, "val_m": loss}, {"seconds": loss}, {1: loss},
+        [lambda p, t: 1.0, lambda p, t: 2.0], [np.mean, np.mean], [tg.Identity()],
+    ],
+)  # fmt: skip
+def test_metrics_whose_names_would_be_mixed_up(metrics):
+    with pytest.raises(ValueError, match=r"fit: the history has no room for a metric called .* a name of its own: met"):
+        fitted(metrics)
+
+
+def test_metrics_with_names_of_their_own(tmp_path):
+    for stop in (1, 3):
+        history = fitted(
+            {"a": lambda p, t: 1.0, "lossy": loss, "a/b": loss}, epochs=stop, checkpoint=tmp_path / "c.NPZ"
+        )
+    assert history["a"] == [1.0] * 3 and history["val_lossy"] == [7.0] * 3 == history["a/b"]
+    assert fitted([lambda p, t: 1.0])["<lambda>"] == [1, 1]
+    assert fitted({"val_loss": loss}, validation=None)["val_loss"] == [7, 7]
+
+
+def test_a_checkpoint_with_one_metric_more_is_not_done(tmp_path):
+    fitted(epochs=1, checkpoint=tmp_path / "c.npz")
+    with pytest.raises(ValueError, match="it measured loss, val_loss, this training measures loss, m, val_loss"):
+        fitted({"m": loss}, checkpoint=tmp_path / "c.npz")
+
+
+def stopped(values, **options):
+    told, stopping = iter(values), tg.EarlyStopping(**{"monitor": "m", "patience": 2, "mode": "min"} | options)
+    history = fitted(
+        {stopping.monitor: lambda p, t: next(told)}, epochs=len(values), callbacks=[stopping], validation=None
+    )
+    return history.epochs, stopping.best_epoch
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "ended"),
+    [
+        ([np.nan, 3, 2, 5, 5, 5], "min", (5, 3)),
+        ([np.nan, 1, 2, 0, 0, 0], "max", (5, 3)),
+        ([np.nan, np.nan, np.nan, 1], "min", (3, 1)),
+        ([3, np.nan, 2, np.nan, np.nan, 1], "min", (5, 3)),
+        ([np.inf, 3, 4, 4], "min", (4, 2)),
+        ([-np.inf, 3, 2, 2], "max", (4, 2)),
+    ],
+)
+def test_early_stopping_takes_nan_for_no_improvement(values, mode, ended):
+    assert stopped(values, mode=mode) == ended
+
+
+@pytest.mark.parametrize("monitor", ["auc", "val_auc", "f1", "r2", "recall", "score", "accuracy_of_b", "perplexity"])
+def test_early_stopping_does_not_guess_the_direction(monitor):
+    with pytest.raises(ValueError, match=rf"should '{monitor}' go up or down\? Say mode='max' or mode='min'"):
+        tg.EarlyStopping(monitor=monitor)
+    assert stopped([1, 2, 1, 1, 9], monitor=monitor, mode="max") == (4, 2)
+
+
+@pytest.mark.parametrize(("monitor", "sign"), [("top5_accuracy", -1), ("val_mse", 1), ("cost", 1), ("my_loss", 1)])
+def test_early_stopping_knows_these(monitor, sign):
+    assert tg.EarlyStopping(monitor=monitor).sign == sign
+
+
+def test_a_gradient_that_is_not_finite_of_a_parameter_outside_the_model():
+    net, scale = tg.Dense(3, 3, rng=0), tg.Tensor([0.0], requires_grad=True)
+
+    def rooted(p, t):
+        return tg.mse_loss(p, t) + np.sum(0 * np.sqrt(scale))
+
+    for compiled in (False, True):
+        scale.data = np.zeros(1)
+        optimizer = tg.SGD([*net.parameters(), scale], 0.1)
+        with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=r"a parameter of shape \(1,\) became"):
+            tg.fit(net, X, X, loss=rooted, optimizer=optimizer, epochs=2, compiled=compiled)
+
+
+@pytest.mark.parametrize("method", ["CG", "TNC", "L-BFGS-B"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_minimize_from_where_the_gradient_is_not_finite(method, compiled):
+    pytest.importorskip("scipy", reason="minimize needs SciPy")
+    w = tg.Tensor([0.0, 0.0], requires_grad=True)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(ValueError, match=r"gradient at the start is NaN .* start from other"),
+    ):
+        tg.minimize([w], lambda: np.sqrt(np.sum(w * w)), method, compiled=compiled)
+    assert w.tolist() == [0, 0]
+
+
+def test_minimize_with_its_arguments_the_wrong_way_round():
+    pytest.importorskip("scipy", reason="minimize needs SciPy")
+    net = Two()
+    value = lambda: tg.mse_loss(net(X), X)
+    for other in (net, net.parameters(), tg.SGD(net.parameters(), 0.1)):
+        with pytest.raises(TypeError, match=r"minimize\(model, loss\): the model comes first, got function"):
+            tg.minimize(value, other)
+    with pytest.raises(TypeError, match=r"loss is a function without arguments, not Tensor; pass lambda:"):
+        tg.minimize(net, value())
+
+
+@pytest.mark.parametrize(("size", "said"), [(32, "20 of 20"), (6, "6 of 20"), (None, "20 of 20")])
+def test_the_bar_says_how_many_rows_a_step_has(size, said, capsys):
+    pytest.importorskip("tqdm", reason="the bar is tqdm's (extra examples)")
+    fitted(batch_size=size, progress=True)
+    assert f"learning, {said} rows a step" in capsys.readouterr().err

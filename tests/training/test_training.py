@@ -248,7 +248,7 @@ for progress in (None, False, {}):
 
     assert run("False").stderr == ""
     shown = run("True")
-    assert "learning: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
+    assert "learning, 4 of 4 rows a step: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
 
 
 def test_validation_computes_what_training_does():

@@ -82,7 +82,7 @@ def _share(guesses: NDArray[Any], labels: NDArray[Any]) -> float:
     return float(np.mean(guesses == labels))
 
 
-def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batch_size: int = 1000) -> Any:
+def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batch_size: int = 1000) -> NDArray[Any]:
     """The model's output for all rows of `X`, in evaluation mode and without recording. Of a model with several outputs
     (a tuple, a list or a dict of them), all of them, in the same structure.
 
@@ -93,7 +93,8 @@ def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batc
     pieces = evaluated(lambda: [_outputs(model(widened(x)), len(x)) for (x,) in batches])
     if not pieces:
         raise ValueError("predict: there are no samples")
-    return _map(lambda *parts: np.concatenate(parts), *pieces)
+    whole: NDArray[Any] = _map(lambda *parts: np.concatenate(parts), *pieces)  # or several of them
+    return whole
 
 
 def _outputs(output: Any, rows: int) -> Any:
@@ -127,6 +128,6 @@ def measured(
                 outputs.append(_outputs(output, len(a)))
 
     evaluated(measure)
-    prediction = _map(lambda *parts: np.concatenate(parts), *outputs) if metrics else None
+    prediction: Any = _map(lambda *parts: np.concatenate(parts), *outputs) if metrics else None
     values = {name: metric(prediction, y) for name, metric in metrics.items()}
     return values if loss is None else {"loss": sum(totals) / len(X)} | values

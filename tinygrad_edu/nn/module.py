@@ -47,6 +47,14 @@ class _Mode:
             modes[id(module)] = bool(mode)
 
 
+class Parameters(list[Tensor]):
+    """A module's parameters, with their names for optimisers."""
+
+    def __init__(self, named: Iterable[tuple[str, Tensor]]) -> None:
+        self.names = {p: name for name, p in named}
+        super().__init__(self.names)
+
+
 class Module:
     """A function with parameters: the leaf tensors among its attributes that require grad, and its sub-modules'.
 
@@ -94,7 +102,8 @@ class Module:
                 yield name, value
 
     def parameters(self) -> list[Tensor]:
-        return [parameter for _, parameter in self.named_parameters()]
+        """The parameters, each once: a list that also has their `names`."""
+        return Parameters(self.named_parameters())
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
