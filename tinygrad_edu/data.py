@@ -8,7 +8,7 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .autograd.conversion import as_array
+from .autograd.conversion import array_of, as_array
 from .autograd.tensor import Tensor
 from .functional import one_hot as one_hot
 from .random import generator
@@ -88,7 +88,8 @@ class Standardizer:
         self.deviation: NDArray[Any] | None = None
 
     def fit(self, X: ArrayLike) -> Self:
-        X = as_array(X, dtype=np.result_type(as_array(X), np.float32))
+        X = array_of(X)
+        X = X.astype(np.result_type(X, np.float32), copy=False)
         if X.ndim != 2 or not len(X):
             raise ValueError(f"Standardizer: expected rows of samples (m, features), got shape {X.shape}")
         # Sums of many float32 numbers are not exact enough.

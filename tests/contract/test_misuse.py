@@ -424,7 +424,9 @@ def test_a_learning_rate_that_is_negative_or_nan(lr):
 
 def test_shapes_that_do_not_fit_in_a_model():
     net = Sequential(Dense(2, 3), Sigmoid(), Sequential(Dense(4, 2), Sigmoid()))
-    with pytest.raises(ValueError, match=r"Dense\(4 → 2\) got an input of shape \(4, 3\): expected \(…, 4\)") as error:
+    with pytest.raises(
+        ValueError, match=r"Dense\(4 → 2\) got an input of shape \(4, 3\): expected \(\.+, 4\)"
+    ) as error:
         net(X)
     assert error.value.__notes__ == [
         "in layer 0 of Sequential, Dense(4 → 2)",
@@ -509,7 +511,7 @@ def test_gradients_zeroed_or_scaled_by_hand(how, after, warns):
 @pytest.mark.parametrize("operate", [operator.iadd, operator.isub, operator.imul])
 def test_a_parameter_updated_without_data(operate):
     w = Tensor([1.0, 2.0], requires_grad=True)
-    with tg.no_grad(), pytest.raises(TypeError, match=r"would not change the parameter .* Write t\.data [-+*]= …"):
+    with tg.no_grad(), pytest.raises(TypeError, match=r"would not change the parameter .* Write t\.data [-+*]= \.\.\."):
         operate(w, np.ones(2))
     assert operate(w, np.ones(2)).requires_grad  # recorded, it is a new tensor as any other
     with tg.no_grad():

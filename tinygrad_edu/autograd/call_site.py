@@ -31,6 +31,34 @@ def caller() -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
 
 
+def library() -> str | None:
+    """The installed package whose code calls, other than this one and NumPy; None for the user's own code."""
+    parts = os.path.normpath(caller()[0]).split(os.sep)
+    k = next((k for k, part in enumerate(parts) if part in ("site-packages", "dist-packages")), None)
+    return None if k is None or k + 1 == len(parts) else parts[k + 1].removesuffix(".py")
+
+
+_INSTEAD = "Pass t.detach() for its values; to keep the gradient, compute with NumPy's arrays (table.to_numpy())"
+
+
+def _dropped_by_array(shape: tuple[int, ...]) -> str:
+    if who := library():
+        return f"{who} makes a plain array of a Tensor of shape {shape}, which would drop its gradient. {_INSTEAD}"
+    return (
+        f"making a plain array of a Tensor that requires grad (shape {shape}) would drop its gradient. To join tensors "
+        "use np.stack, np.concatenate or np.column_stack; for the values .numpy() or .detach()"
+    )
+
+
+def _dropped_by_copy(shape: tuple[int, ...], computed: str) -> str:
+    if who := library():
+        return f"{who} copies a Tensor of shape {shape}, which would drop its gradient. {_INSTEAD}"
+    return (
+        f"a tensor of shape {shape} that '{computed}' computed is copied or pickled: its record stays here, and its "
+        "gradient would be lost. Take .detach(), or drop it from what is copied"
+    )
+
+
 def where() -> str:
     """ "at train.py:41 (the line itself)": the user's."""
     file, number = caller()

@@ -261,7 +261,7 @@ def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
     0.5
     """
     if m <= 0 or not lam >= 0:
-        raise ValueError(f"l2_penalty: λ must be at least 0 and m, the number of samples, positive; got {lam=}, {m=}")
+        raise ValueError(f"l2_penalty: lam must be at least 0 and m, the number of samples, positive; got {lam=}, {m=}")
     if hasattr(model_or_weights, "parameters"):
         weights: Iterable[Any] = [p for p in model_or_weights.parameters() if p.ndim > 1]
     else:

@@ -140,7 +140,7 @@ class Optimizer:
             raise RuntimeError(
                 f"{type(self).__name__}.step(): no parameter has a gradient; call loss.backward() first. If that was "
                 "done, the loss does not depend on these parameters: make the optimiser from the model's current "
-                f"parameters, {type(self).__name__}(model.parameters(), …)"
+                f"parameters, {type(self).__name__}(model.parameters(), ...)"
             )
         if len(updates) != self._reached:
             self._reached = len(updates)
@@ -166,7 +166,7 @@ class Optimizer:
             self._tell(
                 f"no gradient reached {len(unreached)} of {len(parameters)} parameters: {'; '.join(unreached)}. Is a "
                 "layer left out of forward(), or was one replaced after the optimiser was made? Then make it of the "
-                f"finished model: {type(self).__name__}(model.parameters(), …). Freeze parameters that should not be "
+                f"finished model: {type(self).__name__}(model.parameters(), ...). Freeze parameters that should not be "
                 "trained (p.requires_grad = False); those that only some of the steps use may stay, this is said once"
             )
 

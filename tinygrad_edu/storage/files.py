@@ -64,7 +64,7 @@ def load(model: Module, path: PathLike) -> None:
     """
     if not isinstance(model, Module):
         raise TypeError(f"load(model, path): the model comes first, got {type(model).__name__}")
-    wanted = {name: t.shape for name, t in model.named_tensors().items()}
+    wanted = {name: kept.value.shape for name, kept in model._state().items()}
 
     def check(name: str, shape: tuple[int, ...]) -> None:
         if name not in wanted:
@@ -92,7 +92,11 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: PathLike) -> None:
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is a folder or a device; name a file in a folder")
     for name, array in arrays.items():
-        if "\0" in name or name == "__metadata__" or len(name.encode("utf-8", "replace")) > LONGEST_NAME:
+        try:
+            length = len(name.encode())
+        except UnicodeEncodeError:  # half a surrogate pair
+            length = LONGEST_NAME + 1
+        if "\0" in name or name == "__metadata__" or length > LONGEST_NAME:
             raise ValueError(
                 f"{path}: an array called {name[:40]!r} could not be read again; give it a shorter, plain name"
             )

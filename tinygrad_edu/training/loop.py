@@ -284,7 +284,7 @@ class _Interrupt:
 def _check_kinds(model: Any, loss: Any, optimizer: Any, metrics: Any, schedule: Any) -> None:
     """Raises `TypeError` for an argument of the wrong kind."""
     if not isinstance(model, Module):
-        raise TypeError(f"fit: the model must be a Module, such as Sequential(…), not {model!r}")
+        raise TypeError(f"fit: the model must be a Module, such as Sequential(...), not {model!r}")
     if not callable(loss):
         raise TypeError(f"fit: loss must be a function (prediction, target), such as mse_loss, not {loss!r}")
     if not isinstance(optimizer, Optimizer):
@@ -315,7 +315,7 @@ def _named(metrics: Any, validated: bool) -> dict[str, Metric]:
             raise ValueError(
                 f"fit: the history has no room for a metric called {name!r}"
                 + (", or has one already" if isinstance(name, str) else ", names are texts")
-                + f". Give each metric a name of its own: metrics={{'another_name': {_name(metric) or 'function'}, …}}"
+                + f". Give each metric a name of its own: metrics={{'a_name': {_name(metric) or 'function'}, ...}}"
             )
         noted |= names
     return dict(pairs)
@@ -374,6 +374,6 @@ def _check_parameters(model: Module, optimizer: Optimizer) -> None:
         raise ValueError(
             f"fit: the optimiser lacks {', '.join(lacking)} of the model, and holds {foreign} parameters that are not "
             "the model's. Was a layer replaced after the optimiser was made? Make the optimiser from the finished "
-            f"model: {type(optimizer).__name__}(model.parameters(), …). Freeze parameters that should not be trained "
+            f"model: {type(optimizer).__name__}(model.parameters(), ...). Freeze parameters that should not be trained "
             "(p.requires_grad = False)"
         )

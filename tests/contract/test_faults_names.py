@@ -1,0 +1,507 @@
+"""Faults that the field met with modes, names, messages and files, by kind: the right behaviour, and a neighbour."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import functools
+import gzip
+import operator
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu import Tensor, datasets
+from tinygrad_edu import functional as F
+
+X = np.random.default_rng(0).normal(size=(20, 3))
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+w = Tensor([1.0, 2.0], requires_grad=True)
+
+
+def parameter(value):
+    return Tensor([value], requires_grad=True)
+
+
+# Modes
+
+
+class Steps:
+    def __call__(self):
+        yield w * 2
+
+    @staticmethod
+    def drawn():
+        yield w * 2
+
+
+def steps():
+    yield w * 2
+
+
+async def later():
+    await asyncio.sleep(0)
+    return w * 2
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        steps,
+        Steps(),
+        staticmethod(Steps.drawn),
+        functools.partial(steps),
+        lambda: steps(),
+        lambda: (w * k for k in [1]),
+    ],
+)
+def test_nothing_that_makes_a_generator_records(made):
+    assert not next(tg.no_grad()(made)()).requires_grad and (w * 2).requires_grad
+
+
+@pytest.mark.parametrize("made", [later, lambda: later(), functools.partial(later)])
+def test_nothing_that_makes_a_coroutine_records(made):
+    assert not asyncio.run(tg.no_grad()(made)()).requires_grad and (w * 2).requires_grad
+
+
+def test_what_no_grad_does_not_decorate():
+    async def stream():
+        yield 1
+
+    for wrong in (stream, lambda: stream()):
+        with pytest.raises(TypeError, match="asynchronous generator; write `with no_grad"):
+            tg.no_grad()(wrong)()
+    for wrong in (True, Steps, classmethod(steps), property(steps)):
+        with pytest.raises(
+            TypeError, match=r"no_grad decorates functions, not .*`with no_grad\(\):`.*below @classmeth"
+        ):
+            tg.no_grad(wrong)
+
+
+def test_one_no_grad_in_several_threads():
+    shared, found = tg.no_grad(), []
+
+    def work():
+        for _ in range(100):
+            with shared:
+                inside = (w * 2).requires_grad
+                with shared:
+                    pass
+                inside |= (w * 2).requires_grad
+            found.append((inside, (w * 2).requires_grad))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [(False, True)] * 400
+
+
+def test_a_generator_that_was_left_inside_no_grad():
+    def inside():
+        with tg.no_grad():
+            yield (w * 2).requires_grad
+            yield (w * 2).requires_grad
+
+    left = inside()
+    assert next(left) is False
+    del left
+    assert (w * 2).requires_grad
+    one, two = inside(), inside()
+    next(one), next(two)
+    one.close(), two.close()
+    assert (w * 2).requires_grad
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"a.b": parameter(1.0), "a": {"b": parameter(2.0)}}, {1: parameter(1.0), "1": parameter(2.0)},
+        {"x": [parameter(1.0)], "x.0": parameter(2.0)}, {"a": tg.Dense(1, 1), "a.weight": np.ones(1)},
+    ],
+)  # fmt: skip
+def test_two_parameters_of_one_name_are_refused(held, tmp_path):
+    net = tg.Module()
+    net.held = held
+    for act in (net.parameters, net.state_dict, lambda: tg.save(net, tmp_path / "n.npz")):
+        with pytest.raises(
+            ValueError, match=r"Module has two tensors or arrays of the name 'held\..*'; rename an attri"
+        ):
+            act()
+
+
+class Normed(tg.Module):
+    """Normalises by running figures: arrays of its own, in all places where one may keep them."""
+
+    def __init__(self, features=3):
+        self.scale = Tensor(np.ones(features), requires_grad=True)
+        self.mean = np.zeros(features)
+        self.kept = {"var": np.ones(features), "both": [np.zeros(2), (np.zeros(1),)]}
+        self.count = np.int64(0)
+        self.seen = np.zeros(2, bool)
+        self.again = self.mean
+
+    def forward(self, x):
+        if self.training:
+            values = x.data if isinstance(x, Tensor) else x
+            self.mean = self.again = 0.9 * self.mean + 0.1 * values.mean(axis=0)
+            self.kept["var"] = 0.9 * self.kept["var"] + 0.1 * values.var(axis=0)
+            self.kept["both"][0] = self.kept["both"][0] + 1
+            self.kept["both"][1][0][:] += 1
+            self.count, self.seen = self.count + 1, np.ones(2, bool)
+        return (x - self.mean) / np.sqrt(self.kept["var"] + 1e-5) * self.scale
+
+
+def numbers(net):
+    both = net.kept["both"]
+    return [*net.mean, *net.again, *net.kept["var"], *both[0], *both[1][0], net.count, *net.seen, *net.scale.data]
+
+
+@pytest.mark.parametrize("ending", [".npz", ".safetensors", None])
+def test_arrays_of_a_module_are_saved(ending, tmp_path):
+    if ending == ".safetensors":
+        pytest.importorskip("safetensors", reason="needs the extra examples")
+    net, other = Normed(), Normed()
+    net(X), net(X + 1)
+    if ending is None:
+        other.load_state_dict(net.state_dict())
+    else:
+        tg.save(net, tmp_path / f"n{ending}")
+        tg.load(other, tmp_path / f"n{ending}")
+    assert numbers(other) == numbers(net) and other.again is other.mean and isinstance(other.count, np.int64)
+    assert np.array_equal(tg.predict(net, X), tg.predict(other, X))
+    before = net.state_dict()
+    net(X)
+    assert before["mean"].tolist() == other.mean.tolist() != net.mean.tolist()  # copies
+
+
+def test_arrays_of_a_module_are_missed():
+    state = Normed().state_dict()
+    for name in ("mean", "kept.var", "kept.both.0", "kept.both.1.0", "count", "seen"):
+        with pytest.raises(ValueError, match=f"missing: {name}"):
+            Normed().load_state_dict({n: v for n, v in state.items() if n != name})
+    with pytest.raises(ValueError, match=r"kept\.var is \(3,\), the model wants \(2,\).*mean is \(3,\)"):
+        Normed(2).load_state_dict(state)
+
+
+def test_arrays_of_a_module_come_back_from_a_checkpoint_and_with_the_best_epoch(tmp_path):
+    def trained(path, *stages):
+        for epochs in stages:
+            net = tg.Sequential(Normed(), tg.Dense(3, 1, rng=0))
+            stopping = tg.EarlyStopping(monitor="loss", min_delta=1e9, patience=50)
+            tg.fit(net, X, X[:, :1], loss=tg.mse_loss, optimizer=tg.SGD(net.parameters(), 0.1), epochs=epochs, rng=0,
+                   checkpoint=path, callbacks=[stopping])  # fmt: skip
+        return numbers(net[0])
+
+    once = trained(tmp_path / "c.npz", 1)
+    assert trained(tmp_path / "a.npz", 3) == trained(tmp_path / "b.npz", 2, 3) == once != numbers(Normed())
+
+
+# Names, continued: what a module is called
+
+
+class Embedding(tg.Module):
+    def __init__(self):
+        self.table = Tensor(np.ones((7, 4)), requires_grad=True)
+
+    def forward(self, indices):
+        return self.table[indices]
+
+
+class Reader(tg.Module):
+    def __init__(self):
+        self.embedding = Embedding()
+        self.hidden = [tg.Dense(4, 5), tg.Dense(5, 5)]
+        self.heads = {"left": tg.Dense(5, 2), "right": (tg.Dense(5, 3), np.tanh)}
+        self.scale = parameter(2.0)
+
+    def forward(self, indices):
+        z = np.sum(self.embedding(indices), axis=1)
+        for layer in self.hidden:
+            z = np.tanh(layer(z))
+        return self.heads["left"](z) * self.scale, self.heads["right"][0](z)
+
+
+def rows(table):
+    return [" ".join(line.split()) for line in table.splitlines()]
+
+
+def test_summaries_of_integers_and_of_models_made_of_classes():
+    shown = rows(Reader().summary((3,)))
+    for row in (
+        "Reader (None, 2), (None, 3) 1",
+        "embedding Embedding() (None, 3, 4) 28",
+        "hidden.1 Dense(5 → 5) (None, 5) 30",
+        "heads.left Dense(5 → 2) (None, 2) 12",
+        "heads.right.0 Dense(5 → 3) (None, 3) 18",
+        "total 114",
+    ):
+        assert row in shown
+    assert "hidden.0 Dense(4 → 5) ? 25" in rows(Reader().summary())
+    shown = rows(tg.Sequential(Embedding(), tg.Flatten(), tg.Sequential(tg.Dense(12, 2), np.tanh)).summary(3))
+    assert shown[2:4] == ["0 Embedding() (None, 3, 4) 28", "1 Flatten() (None, 12) 0"]
+    assert shown[4:6] == ["2.0 Dense(12 → 2) (None, 2) 26", "2.1 tanh (None, 2) 0"]
+    assert "0 Embedding() (None, 4) 28" in rows(tg.Sequential(Embedding()).summary(()))
+    with pytest.raises(ValueError, match="expected"):
+        tg.Sequential(tg.Dense(2, 2)).summary(3)
+    act = tg.Tanh()
+    shown = rows(tg.Sequential(tg.Dense(4, 3), act, tg.Dense(3, 2), act).summary())
+    assert [row.split(") ", 1)[1] for row in shown[2:6]] == [
+        "(None, 3) 15",
+        "(None, 3) 0",
+        "(None, 2) 8",
+        "(None, 2) 0",
+    ]
+
+
+def test_the_repr_shows_modules_wherever_they_are():
+    shown = repr(Reader())
+    for part in (
+        "(embedding): Embedding()",
+        "(hidden.1): Dense(5 → 5)",
+        "(heads.left): Dense",
+        "(heads.right.0): Dense",
+    ):
+        assert shown.count(part) == 1
+    assert "(1): Reader(" in repr(tg.Sequential(np.tanh, Reader()))
+
+
+def test_modules_that_know_each_other():
+    class Child(tg.Module):
+        def __init__(self, parent):
+            self.parent, self.layer, self.known = parent, tg.Dense(2, 2), [parent, {"me": self}]
+
+    class Parent(tg.Module):
+        def __init__(self):
+            self.children = [Child(self), Child(self)]
+            self.children.append(self.children)
+
+    net = Parent()
+    assert repr(net).count("Dense(2 → 2)") == 2 and net.num_parameters == 12
+    assert "children.1.layer Dense(2 → 2) ? 6" in rows(net.summary())
+
+
+PRINTING = """
+import numpy as np, tinygrad_edu as tg
+net = tg.Sequential(tg.Dense(2, 3), tg.Tanh())
+print(net, net.summary(), net[0])
+loss = net(np.ones((1, 2))).sum()
+print(tg.explain(loss), tg.draw_graph(loss) is not None)
+for act in (lambda: net(np.ones((1, 3))), lambda: tg.l2_penalty(net, -1, 1)):
+    try:
+        act()
+    except Exception as error:
+        print(error)
+wrong = tg.primitive(lambda x: x * x)
+tg.rule(wrong, lambda g, x: g * x)
+try:
+    tg.gradcheck(lambda x: wrong(x).sum(), np.ones(20))
+except tg.GradientMismatch as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_prints_what_the_stream_can_write(encoding):
+    env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", PRINTING], env=env, capture_output=True, check=False)
+    shown = done.stdout.decode(encoding)
+    assert done.returncode == 0, done.stderr.decode()
+    assert ("Dense(2 → 3)" if encoding == "utf-8" else "Dense(2 -> 3)") in shown and "20 of 20 entries" in shown
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("[a-z]*.py")))
+def test_the_help_of_the_examples(script, encoding, tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra examples")
+    (tmp_path / "optuna.py").write_text("raise ImportError")  # without Optuna, too
+    path = os.pathsep.join([str(tmp_path), str(EXAMPLES.parent)])
+    env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "PYTHONPATH": path}
+    run = functools.partial(subprocess.run, env=env, cwd=tmp_path, capture_output=True, check=False)
+    done = run([sys.executable, EXAMPLES / script, "--help"])
+    if b"No module named" in done.stderr:
+        pytest.skip("needs the extra examples")
+    assert done.returncode == 0 and b"--seed" in done.stdout, done.stderr.decode()
+    if script == "parameter_scan.py":
+        assert b"error: this needs Optuna: python -m pip install" in run([sys.executable, EXAMPLES / script]).stderr
+
+
+def test_messages_are_in_plain_characters():
+    """An error that is printed, too, where there are no arrows."""
+    for path in Path(tg.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise):
+                for part in ast.walk(node):
+                    assert not isinstance(part, ast.Constant) or str(part.value).isascii(), f"{path}:{node.lineno}"
+
+
+# Messages
+
+
+@pytest.mark.parametrize("kind", ["plot", "scatter", "step", "imshow", "hist", "fill_between", "axhline"])
+def test_plotting_a_recorded_tensor_says_detach(kind):
+    figures = pytest.importorskip("matplotlib.figure", reason="needs the extra examples")
+    x = np.linspace(0, 1, 5)
+    y = {"imshow": tg.Dense(3, 3).weight * 1, "axhline": np.sum(w)}.get(kind, Tensor(x, requires_grad=True) * 2)
+    first = [x] if kind in ("plot", "scatter", "step", "fill_between") else []
+    draw = lambda y: getattr(figures.Figure().subplots(), kind)(*first, y)
+    with pytest.raises(TypeError, match=r"matplotlib .* Tensor .* Pass t\.detach\(\) for its values") as error:
+        draw(y)
+    assert "np.stack" not in str(error.value) and "pickled" not in str(error.value)
+    draw(y.detach())
+    y.sum().backward()
+    with tg.no_grad():
+        draw(y)
+
+
+def test_measures_and_pictures_read_the_values():
+    pytest.importorskip("matplotlib", reason="needs the extra examples")
+    net = tg.Sequential(tg.Dense(2, 3, rng=0))
+    assert tg.accuracy(net(X[:, :2]), np.zeros(20, int)) == tg.accuracy(net(X[:, :2]).numpy(), np.zeros(20, int))
+    images, labels = Tensor(np.ones((4, 9)), requires_grad=True) * 1, Tensor(np.arange(4.0), requires_grad=True) * 1
+    tg.plots.image_grid(images, titles=labels.detach(), wrong=np.arange(4) > 2)
+    tg.plots.predictions(images, labels, labels), tg.plots.misclassified(images, labels, -labels)
+    tg.plots.digit_grid(images), tg.plots.pictures({"a": images})
+    tg.plots.curves({"loss": [np.sum(images), np.sum(images)], "m": labels})
+    tg.plots.decision_regions(net, Tensor(X[:, :2], requires_grad=True), np.zeros(20, int))
+    fitted = tg.Standardizer().fit(images * labels.reshape(4, 1))
+    assert fitted.mean.tolist() == [1.5] * 9
+
+
+def test_tables_and_tensors():
+    pd = pytest.importorskip("pandas", reason="needs pandas")
+    frame, series = pd.DataFrame(X, index=np.arange(20)[::-1]), pd.Series(X[:, 0], index=np.arange(20)[::-1])
+    t = Tensor(np.full((20, 3), 2.0), requires_grad=True)
+    one, column = np.sum(w), t[:, 0]
+    for table, other in ((frame, t), (frame, one), (series, column), (pd.Index(X[:, 0]), column), (series, one)):
+        for op in (operator.mul, operator.add, operator.sub, operator.truediv):
+            found = op(table, other)
+            assert isinstance(found, Tensor) and np.allclose(found.data, op(table.to_numpy(), other.data))
+            assert found.requires_grad and isinstance(op(other, table), Tensor)
+        assert isinstance((table * table) ** other, Tensor)
+    assert isinstance(np.multiply(frame, t), Tensor) and isinstance(frame * t.detach(), Tensor)
+    assert np.array_equal(frame > t, X > 2)
+    with pytest.raises(TypeError, match=r"pandas makes a plain array of a Tensor .*\.detach\(\).*table\.to_numpy\(\)"):
+        frame @ Tensor(np.ones((3, 2)), requires_grad=True)
+    with pytest.raises(TypeError, match=r"pandas makes a plain array of a Tensor"):
+        pd.DataFrame(t)
+
+
+def test_none_among_parameters_in_every_transform():
+    def f(p):
+        return np.sum(p["w"] ** 2) + p["more"][1] * 3.0
+
+    given = {"w": np.array([1.0, 2.0]), "b": None, "more": (None, 4.0)}
+    assert tg.grad(f)(given)["more"] == (None, 3.0) and tg.value_and_grad(f)(given)[1]["b"] is None
+    of_two = tg.jacobian(lambda p: {"y": f(p) * np.ones(2), "none": None})(given)
+    assert of_two["none"] is None and of_two["y"]["b"] is None and of_two["y"]["w"].tolist() == [[2, 4], [2, 4]]
+    second = tg.hessian(f)(given)
+    assert second["b"] is None and second["w"]["b"] is None and second["w"]["w"].tolist() == [[2, 0], [0, 2]]
+    assert tg.grad(lambda a, b: a * 2, argnums=(0, 1))(1.0, None) == (2, None)
+    with pytest.raises(TypeError, match="argument 0 is None, so there is nothing to differentiate by; pass floats"):
+        tg.grad(lambda a: a)(None)
+
+
+def test_lists_are_taken_by_functions_and_layers():
+    rows = [[1.0, -2.0], [3.0, 4.0]]
+    layers = (
+        tg.ReLU(),
+        tg.LeakyReLU(),
+        tg.Sigmoid(),
+        tg.Tanh(),
+        tg.Softmax(),
+        tg.Flatten(),
+        tg.Identity(),
+        tg.Dense(2, 1),
+    )
+    functions = [functools.partial(F.linear, weight=[[1.0], [2.0]], bias=bias) for bias in (None, [1.0])]
+    for function in (*layers, *functions, F.logsumexp, functools.partial(F.dropout, rng=0)):
+        with tg.no_grad():
+            np.testing.assert_array_equal(function(rows), function(np.array(rows)))
+
+
+# Files
+
+
+WRITING = [lambda p: tg.save(tg.Dense(1, 1), f"{p}.npz"), lambda p: tg.render_graph(np.sum(w), f"{p}.dot")]
+
+
+@pytest.mark.parametrize("act", WRITING)
+@pytest.mark.parametrize("name", ["no/net", "a\0b", "n" * 300])
+def test_where_nothing_can_be_written(act, name, tmp_path):
+    with pytest.raises((OSError, ValueError)) as error:
+        act(tmp_path / name)
+    said = str(error.value)
+    assert ".tmp" not in said and (repr(name)[1:-1] in said or "there is no folder" in said)
+    act(tmp_path / ("n" * 244))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["\ud800", "ä" * 40_000])
+def test_names_of_arrays_that_no_file_can_hold(name, tmp_path):
+    net = tg.Module()
+    net.held = {name: parameter(1.0)}
+    with pytest.raises(ValueError, match="could not be read again; give it a shorter, plain name"):
+        tg.save(net, tmp_path / "n.npz")
+    assert not list(tmp_path.iterdir())
+
+
+NAMES = ",".join(("Survived", *datasets.TITANIC_FEATURES))
+ROW = ",".join(["1"] * 15)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{NAMES}\n{'1' * 200_000}{ROW[1:]}\n", "x" * 200_000, f'{NAMES}\n"{ROW}\n' + f"{ROW}\n" * 9000,
+        f"{NAMES}\n{ROW}\0\n", "\0" * 50, f"{NAMES}\n{ROW[:-1]}\n", "",
+    ],
+)  # fmt: skip
+def test_damaged_tables_are_value_errors(content, tmp_path):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(ValueError, match=r"t\.csv"):
+        datasets.load_titanic(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("announced", [1, 60_000])
+def test_a_gzip_bomb_is_read_as_far_as_its_header_says(announced, tmp_path):
+    with gzip.open(tmp_path / "train-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
+        file.write(b"".join(n.to_bytes(4, "big") for n in (0x803, announced, 28, 28)))
+        for _ in range(24):
+            file.write(bytes(1 << 22))  # 100 MB
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=rf"more than the {announced * 784} bytes announced"):
+        datasets.load_mnist(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.8 * announced * 784 + (1 << 20) + (1 << 24) * (announced > 1)
+
+
+@pytest.mark.parametrize("ending", ["dot", "html"])
+def test_one_picture_from_several_threads(ending, tmp_path):
+    y, errors = np.sum(w * 2), []
+
+    def draw():
+        try:
+            for _ in range(4):
+                tg.render_graph(y, tmp_path / f"g.{ending}")
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors and [path.name for path in tmp_path.iterdir()] == [f"g.{ending}"]
