@@ -70,8 +70,9 @@ class Batches:
 
 
 class Standardizer:
-    """(X − mean) / (deviation + epsilon) for each column, with the mean and deviation of the data it was fitted on. The
-    deviation of a column that is constant, up to rounding, counts as 1.
+    """(X − mean) / deviation for each column, with the mean and deviation of the data it was fitted on. The deviation
+    of a column that is constant, up to rounding, counts as 1. With an `epsilon`, that is added to all deviations
+    instead, and what never varied becomes very large where it does.
 
     Fit it on the training data, then apply it to all data: training, validation, test, a single new sample.
 
@@ -82,7 +83,7 @@ class Standardizer:
            [ 1.,  1.]])
     """
 
-    def __init__(self, epsilon: float = 1e-9) -> None:
+    def __init__(self, epsilon: float = 0.0) -> None:
         self.epsilon = epsilon
         self.mean: NDArray[Any] | None = None
         self.deviation: NDArray[Any] | None = None
@@ -94,10 +95,12 @@ class Standardizer:
             raise ValueError(f"Standardizer: expected rows of samples (m, features), got shape {X.shape}")
         # Sums of many float32 numbers are not exact enough.
         mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
-        # What rounding leaves of the variance of a constant (Chan, Golub and LeVeque, 1983), as in scikit-learn
-        rounding = len(X) * np.finfo(np.float64).eps
-        constant = deviation**2 <= rounding * deviation**2 + (rounding * mean) ** 2
-        self.mean, self.deviation = mean.astype(X.dtype), np.where(constant, 1, deviation).astype(X.dtype)
+        if not self.epsilon:
+            # What rounding leaves of the variance of a constant (Chan, Golub and LeVeque, 1983), as in scikit-learn
+            rounding = len(X) * np.finfo(np.float64).eps
+            constant = deviation**2 <= rounding * deviation**2 + (rounding * mean) ** 2
+            deviation = np.where(constant, 1, deviation)
+        self.mean, self.deviation = mean.astype(X.dtype), deviation.astype(X.dtype)
         return self
 
     @overload

@@ -47,6 +47,14 @@ def test_a_constant_column_is_divided_by_1(constant, dtype):
     assert fitted.deviation[1] == np.std(np.arange(11, dtype=dtype))
 
 
+def test_a_column_of_tiny_numbers_is_standardised_as_any():
+    column = np.arange(9.0)[:, None]
+    np.testing.assert_allclose(
+        tg.Standardizer().fit(column * 1e-12)(column * 1e-12), tg.Standardizer().fit(column)(column)
+    )
+    assert tg.Standardizer(epsilon=1e-9).fit(np.ones((3, 1)))([[2.0]])[0, 0] > 9e8  # on request
+
+
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # it has threads
 def test_two_forked_processes_draw_different_weights():
     if not hasattr(os, "fork"):
