@@ -336,10 +336,14 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     >>> tg.linear(np.ones((1, 2)), np.array([[1.0], [2.0]]), np.array([10.0]))
     array([[13.]])
     """
-    x, weight = (a if hasattr(a, "shape") else np.asarray(a) for a in (x, weight))
+    if not hasattr(x, "shape"):
+        x = np.asarray(x)
+    if not hasattr(weight, "shape"):
+        weight = np.asarray(weight)
     if bias is None:
         return x @ weight
-    bias = bias if hasattr(bias, "shape") else np.asarray(bias)
+    if not hasattr(bias, "shape"):
+        bias = np.asarray(bias)
     return _linear(x, weight, bias) if len(shape_of(x)) > 1 else x @ weight + bias
 
 

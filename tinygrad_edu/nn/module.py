@@ -50,6 +50,9 @@ class _Mode:
             modes[id(module)] = bool(mode)
 
 
+KEPT = "what forward() keeps in an attribute is stored: make it in __init__, or hold it in a types.SimpleNamespace"
+
+
 class Parameters(list[Tensor]):
     """A module's parameters, with their names for optimisers."""
 
@@ -61,8 +64,8 @@ class Parameters(list[Tensor]):
 class Module:
     """A function with parameters: the leaf tensors among its attributes that require grad, and its sub-modules'.
 
-    Attributes are searched in the order in which they were set, and through lists, tuples and dicts. Subclasses
-    define `forward`.
+    Attributes are searched in the order in which they were set, and through lists, tuples and dicts. Arrays of numbers
+    among them, such as running means, are not learned, but saved with the parameters. Subclasses define `forward`.
 
     >>> class Scale(tg.Module):
     ...     def __init__(self):
@@ -215,7 +218,8 @@ class Module:
                 except FloatingPointError:
                     problems.append(f"{name} has numbers that are too large for {p.dtype}")
         if problems:
-            raise ValueError(f"load_state_dict: {'; '.join(sorted(problems))}")
+            advice = [KEPT] if unknown and not missing else []
+            raise ValueError(f"load_state_dict: {'; '.join(sorted(problems) + advice)}")
         for name, k in kept.items():
             k.set(fitted[name])
 
@@ -225,7 +229,8 @@ class Module:
         shapes are those of a `Sequential` that starts with `Dense`, and unknown ("?") for another model."""
         layers = list(self._layers("", set())) or [("0", self, self.num_parameters)]
         given = (input_shape,) if isinstance(input_shape, int) else input_shape
-        first = getattr(layers[0][1], "in_features", None) if isinstance(self, Iterable) else None
+        begins = isinstance(self, Iterable) or layers[0][1] is self
+        first = getattr(layers[0][1], "in_features", None) if begins else None
         shape = given if given is not None else (None if first is None else (first,))
         shapes = {} if shape is None else self._output_shapes(shape, strict=given is not None)
         rows = [("layer", "output shape", "parameters")]

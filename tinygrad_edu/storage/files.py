@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..nn.layers import Module
+from ..nn.module import KEPT
 from .atomic import replacing
 
 Arrays = dict[str, NDArray[Any]]
@@ -68,7 +69,7 @@ def load(model: Module, path: PathLike) -> None:
 
     def check(name: str, shape: tuple[int, ...]) -> None:
         if name not in wanted:
-            raise Refused(f"{name} is not in the model, which has {', '.join(wanted)}. {BUILD}")
+            raise Refused(f"{name} is not in the model, which has {', '.join(wanted)}. {BUILD}; {KEPT}")
         if shape != wanted[name]:
             raise Refused(f"{name} is {shape}, the model wants {wanted[name]}. {BUILD}")
 
