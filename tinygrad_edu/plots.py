@@ -156,6 +156,17 @@ def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", tit
     return figure
 
 
+def _predicted(who: str, model: Model, points: NDArray[Any]) -> NDArray[Any]:
+    scores = predict(model, points, batch_size=20_000)
+    if not isinstance(scores, np.ndarray) or scores.ndim != 2:
+        what = f"shape {scores.shape}" if isinstance(scores, np.ndarray) else f"a {type(scores).__name__} of outputs"
+        raise ValueError(
+            f"{who}: the model must give rows of numbers (m, k), it gives {what}; pass a function that does, such as "
+            "lambda X: model(X)[0] or lambda X: model(X).reshape(-1, 1)"
+        )
+    return scores
+
+
 def _values(values: Any) -> Any:
     """The values of a tensor; anything else as it is."""
     return array_of(values) if isinstance(values, Tensor) else values
@@ -178,7 +189,7 @@ def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | N
     low, high = points.min(axis=0), points.max(axis=0)
     margin = 0.08 * np.maximum(high - low, 1e-9)
     x, z = (np.linspace(low[k] - margin[k], high[k] + margin[k], 300) for k in range(2))
-    scores = predict(model, np.stack(np.meshgrid(x, z), axis=-1).reshape(-1, 2))
+    scores = _predicted("decision_regions", model, np.stack(np.meshgrid(x, z), axis=-1).reshape(-1, 2))
     regions = (scores[:, 0] > 0.5).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
     classes = max(int(regions.max()), int(labels.max())) + 1
     levels = np.arange(classes + 1) - 0.5
@@ -225,7 +236,7 @@ def drawn(model: Model, height: int, width: int) -> NDArray[Any]:
     >>> tg.plots.drawn(tg.Sequential(tg.Dense(2, 3), tg.Sigmoid()), 4, 5).shape
     (4, 5, 3)
     """
-    values: NDArray[Any] = np.clip(predict(model, grid_points(height, width), batch_size=20_000), 0, 1)
+    values: NDArray[Any] = np.clip(_predicted("drawn", model, grid_points(height, width)), 0, 1)
     if values.shape[1] not in (1, 3):
         raise ValueError(f"drawn: the model must give 1 or 3 values for a point, it gives {values.shape[1]}")
     return values.reshape(height, width) if values.shape[1] == 1 else values.reshape(height, width, 3)

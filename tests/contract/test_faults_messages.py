@@ -54,6 +54,10 @@ def test_measures_and_pictures_read_the_values():
     tg.plots.digit_grid(images), tg.plots.pictures({"a": images})
     tg.plots.curves({"loss": [np.sum(images), np.sum(images)], "m": labels})
     tg.plots.decision_regions(net, Tensor(X[:, :2], requires_grad=True), np.zeros(20, int))
+    for odd in (lambda x: (net(x), net(x)), lambda x: net(x)[:, 0]):
+        for draw in (lambda m: tg.plots.drawn(m, 4, 4), lambda m: tg.plots.decision_regions(m, X[:, :2], np.zeros(20))):
+            with pytest.raises(ValueError, match=r"must give rows of numbers \(m, k\), it gives .* lambda X: model"):
+                draw(odd)
     fitted = tg.Standardizer().fit(images * labels.reshape(4, 1))
     assert fitted.mean.tolist() == [1.5] * 9
 
