@@ -81,6 +81,27 @@ def test_what_no_grad_does_not_decorate():
             tg.no_grad(wrong)
 
 
+@pytest.mark.parametrize("decorator", [tg.detect_anomaly, tg.record_positions])
+def test_other_decorators_refuse_what_runs_later(decorator):
+    async def stream():
+        yield 1
+
+    for made in (steps, Steps(), later, stream, lambda: steps()):
+        with pytest.raises(
+            TypeError, match=r"runs when the decorator's block is over, .*; write `with` around its step"
+        ):
+            decorator()(made)()
+
+    @decorator()
+    def logarithm(x):
+        return np.log(x) + (logarithm(x + 1) if x.data < 2 else 0)
+
+    assert logarithm(Tensor(1.0, requires_grad=True)).item() == np.log(2) and logarithm.__name__ == "logarithm"
+    if decorator is tg.detect_anomaly:
+        with np.errstate(all="ignore"), pytest.raises(tg.AnomalyError):
+            logarithm(Tensor(-1.0, requires_grad=True))
+
+
 def test_one_no_grad_in_several_threads():
     shared, found = tg.no_grad(), []
 
