@@ -41,7 +41,7 @@ class Optimizer:
         if not given:
             raise ValueError(f"{type(self).__name__} got no parameters; pass model.parameters()")
         groups = given if isinstance(given[0], dict) else [{"params": params if hasattr(params, "names") else given}]
-        self._names: dict[Tensor, str] = {}  # in the model, where they are known
+        names: dict[Tensor, str] = {}
         self.param_groups: list[Group] = []
         seen: set[int] = set()
         for group in groups:
@@ -52,7 +52,7 @@ class Optimizer:
                 raise ValueError(f"{type(self).__name__}: unknown settings {sorted(unknown)}")
             those = group["params"]
             parameters = [those] if isinstance(those, Tensor) else listed(type(self).__name__, those)
-            self.learn_names(getattr(those, "names", {}))
+            names |= getattr(those, "names", {})
             for p in parameters:
                 if not isinstance(p, Tensor) or not p.requires_grad or not p.is_leaf:
                     raise TypeError(f"{type(self).__name__}: parameters are leaf tensors that require grad, not {p!r}")
@@ -62,6 +62,8 @@ class Optimizer:
             self.param_groups.append(defaults | group | {"params": parameters})
         for group in self.param_groups:
             self._check(group)
+        self._names: dict[Tensor, str] = {}  # in the model, where they are known
+        self.learn_names(names)
         _keep_freed_memory()
         self._state: dict[Tensor, State] = {}
         self._spare: dict[np.dtype[Any], Array] = {}
@@ -113,7 +115,7 @@ class Optimizer:
     def learn_names(self, names: Mapping[Tensor, str]) -> None:
         """Names parameters that have no name yet. What is accumulated for a parameter is stored with its name, so that
         it comes back to it in a model whose parameters are in another order."""
-        self._names = {**names, **self._names}
+        self._names = {p: names[p] for p in self.parameters() if p in names} | self._names
 
     def zero_grad(self) -> None:
         for p in self.parameters():
