@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,7 +72,10 @@ def save_pictures(figures: Mapping[str, Any], folder: Path) -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """What stands behind `if __name__ == "__main__"`."""
+    """What stands behind `if __name__ == "__main__"`. An output that has no Greek letters shows ? in their place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         main()
     except KeyboardInterrupt:

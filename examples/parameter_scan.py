@@ -31,10 +31,10 @@ from tinygrad_edu import optim
 try:
     import optuna
     from optuna.trial import TrialState
-except ImportError:
-    raise SystemExit("error: this needs Optuna: python -m pip install 'tinygrad-edu[scan]'") from None
 
-OPEN = (TrialState.WAITING, TrialState.RUNNING)
+    OPEN = (TrialState.WAITING, TrialState.RUNNING)
+except ImportError:
+    optuna = None  # `--help` goes without
 HEARTBEAT, GRACE = 2, 10  # seconds between signs of life, and after which a process counts as dead
 
 
@@ -249,9 +249,11 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
+    args = parse_arguments()
+    if optuna is None:
+        raise SystemExit("error: this needs Optuna: python -m pip install 'tinygrad-edu[scan]'")
     from learn_image import load
 
-    args = parse_arguments()
     try:
         with _cli.errors_told():
             args.out.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .autograd.conversion import as_array
+from .autograd.conversion import array_of, as_array
 from .autograd.tensor import Tensor
 from .functional import one_hot as one_hot
 from .random import generator
@@ -20,7 +20,7 @@ class Batches:
     Each iteration is an epoch; with `shuffle`, each epoch has a new order, drawn from `rng` (a Generator, a seed, or
     None for the package's own generator). If `batch_size` does not divide the number of rows, the last batch is
     smaller, or left out with `drop_last`. `len()` is the number of batches. Without shuffling, batches are views, not
-    copies.
+    copies. Of a pandas table the values are taken: rows are positions, never labels of an index.
 
     >>> for X, y in tg.Batches(np.zeros((5, 2)), np.arange(5), batch_size=2, shuffle=False):
     ...     print(X.shape, y)
@@ -40,7 +40,7 @@ class Batches:
     ) -> None:
         if not arrays:
             raise TypeError("Batches needs at least one array")
-        self.arrays: list[Any] = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
+        self.arrays: list[Any] = [a if isinstance(a, Tensor) else as_array(a) for a in arrays]
         if not all(a.shape for a in self.arrays):
             raise TypeError("Batches: arrays must have a row for each sample, got a single number or object")
         lengths = [len(a) for a in self.arrays]
@@ -70,7 +70,9 @@ class Batches:
 
 
 class Standardizer:
-    """(X − mean) / (deviation + epsilon) for each column, with the mean and deviation of the data it was fitted on.
+    """(X − mean) / deviation for each column, with the mean and deviation of the data it was fitted on. The deviation
+    of a column that is constant, up to rounding, counts as 1. With an `epsilon`, that is added to all deviations
+    instead, and what never varied becomes very large where it does.
 
     Fit it on the training data, then apply it to all data: training, validation, test, a single new sample.
 
@@ -81,18 +83,24 @@ class Standardizer:
            [ 1.,  1.]])
     """
 
-    def __init__(self, epsilon: float = 1e-9) -> None:
+    def __init__(self, epsilon: float = 0.0) -> None:
         self.epsilon = epsilon
         self.mean: NDArray[Any] | None = None
         self.deviation: NDArray[Any] | None = None
 
     def fit(self, X: ArrayLike) -> Self:
-        X = as_array(X, dtype=np.result_type(as_array(X), np.float32))
+        X = array_of(X)
+        X = X.astype(np.result_type(X, np.float32), copy=False)
         if X.ndim != 2 or not len(X):
             raise ValueError(f"Standardizer: expected rows of samples (m, features), got shape {X.shape}")
         # Sums of many float32 numbers are not exact enough.
-        self.mean = X.mean(axis=0, dtype=np.float64).astype(X.dtype)
-        self.deviation = X.std(axis=0, dtype=np.float64).astype(X.dtype)
+        mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        if not self.epsilon:
+            # What rounding leaves of the variance of a constant (Chan, Golub and LeVeque, 1983), as in scikit-learn
+            rounding = len(X) * np.finfo(np.float64).eps
+            constant = deviation**2 <= rounding * deviation**2 + (rounding * mean) ** 2
+            deviation = np.where(constant, 1, deviation)
+        self.mean, self.deviation = mean.astype(X.dtype), deviation.astype(X.dtype)
         return self
 
     @overload

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +205,7 @@ def _read_idx(folder: Path, name: str, ndim: int) -> Any:
             if shape[1:] not in ((), (28, 28)):
                 raise ValueError(f"{path}: not MNIST: images of {shape[1:]}")
             count = int(np.prod(shape))
-            content = b""
+            content = bytearray()  # grows without being copied each time
             while len(content) <= count and (part := file.read(min(count + 1 - len(content), 1 << 24))):
                 content += part
     except (OSError, EOFError, zlib.error) as error:
@@ -274,6 +276,14 @@ TITANIC_FEATURES = (
 )
 
 
+@contextlib.contextmanager
+def _csv_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a table of numbers in CSV ({error}); is it the Titanic's file?") from None
+
+
 def load_titanic(path: str | os.PathLike[str]) -> tuple[Array, Labels]:
     """The Titanic's passengers from a CSV file with the columns "Survived" and the 14 of `TITANIC_FEATURES`.
 
@@ -288,7 +298,7 @@ def load_titanic(path: str | os.PathLike[str]) -> tuple[Array, Labels]:
         raise FileNotFoundError(f"{path}: there is no such file")
     columns = ("Survived", *TITANIC_FEATURES)
     rows = []
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file, _csv_errors(path):
         reader = csv.DictReader(file)
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
         if missing:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .autograd.conversion import array_of
+from .autograd.tensor import Tensor
 from .datasets import grid_points
 from .nn.evaluation import predict
 from .nn.module import Module
@@ -52,13 +53,14 @@ def image_grid(
     columns = columns or int(np.ceil(np.sqrt(n)))
     rows = -(-n // columns)
     limit = float(np.abs(shown).max()) if symmetric else None
-    figure = _figure(columns * 0.8, rows * (1.05 if titles else 0.8))
+    figure = _figure(columns * 0.8, rows * (0.8 if titles is None else 1.05))
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
         if i < n:
             axes.imshow(shown[i], cmap="gray", vmin=None if limit is None else -limit, vmax=limit)
-            if titles:
-                axes.set_title(titles[i], fontsize=9, color="#c00000" if wrong and wrong[i] else "black")
+            if titles is not None:
+                red = wrong is not None and wrong[i]
+                axes.set_title(titles[i], fontsize=9, color="#c00000" if red else "black")
     return figure
 
 
@@ -138,7 +140,7 @@ def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", tit
         colors: dict[str, str] = {}
         for name in names:
             color = colors.setdefault(name.removeprefix("val_"), f"C{len(colors)}")
-            values = history[name]
+            values = [array_of(value).item() for value in _values(history[name])]
             axes.plot(
                 range(1, len(values) + 1),
                 values,
@@ -154,6 +156,22 @@ def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", tit
     return figure
 
 
+def _predicted(who: str, model: Model, points: NDArray[Any]) -> NDArray[Any]:
+    scores = predict(model, points, batch_size=20_000)
+    if not isinstance(scores, np.ndarray) or scores.ndim != 2:
+        what = f"shape {scores.shape}" if isinstance(scores, np.ndarray) else f"a {type(scores).__name__} of outputs"
+        raise ValueError(
+            f"{who}: the model must give rows of numbers (m, k), it gives {what}; pass a function that does, such as "
+            "lambda X: model(X)[0] or lambda X: model(X).reshape(-1, 1)"
+        )
+    return scores
+
+
+def _values(values: Any) -> Any:
+    """The values of a tensor; anything else as it is."""
+    return array_of(values) if isinstance(values, Tensor) else values
+
+
 def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | None = None, title: str = "") -> Figure:
     """Points (m, 2) with their labels over the regions in which the model predicts each class.
 
@@ -166,12 +184,12 @@ def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | N
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"decision_regions: expected points (m, 2), got shape {points.shape}")
     if labels.size and (np.any(labels < 0) or np.any(labels != np.floor(labels))):
-        raise ValueError(f"decision_regions: labels must be the integers 0, 1, …, got {np.unique(labels)[:10]}")
+        raise ValueError(f"decision_regions: labels must be the integers 0, 1, ..., got {np.unique(labels)[:10]}")
     axes = _figure(5, 5).subplots() if axes is None else axes
     low, high = points.min(axis=0), points.max(axis=0)
     margin = 0.08 * np.maximum(high - low, 1e-9)
     x, z = (np.linspace(low[k] - margin[k], high[k] + margin[k], 300) for k in range(2))
-    scores = predict(model, np.stack(np.meshgrid(x, z), axis=-1).reshape(-1, 2))
+    scores = _predicted("decision_regions", model, np.stack(np.meshgrid(x, z), axis=-1).reshape(-1, 2))
     regions = (scores[:, 0] > 0.5).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
     classes = max(int(regions.max()), int(labels.max())) + 1
     levels = np.arange(classes + 1) - 0.5
@@ -218,7 +236,7 @@ def drawn(model: Model, height: int, width: int) -> NDArray[Any]:
     >>> tg.plots.drawn(tg.Sequential(tg.Dense(2, 3), tg.Sigmoid()), 4, 5).shape
     (4, 5, 3)
     """
-    values: NDArray[Any] = np.clip(predict(model, grid_points(height, width), batch_size=20_000), 0, 1)
+    values: NDArray[Any] = np.clip(_predicted("drawn", model, grid_points(height, width)), 0, 1)
     if values.shape[1] not in (1, 3):
         raise ValueError(f"drawn: the model must give 1 or 3 values for a point, it gives {values.shape[1]}")
     return values.reshape(height, width) if values.shape[1] == 1 else values.reshape(height, width, 3)

@@ -47,7 +47,7 @@ def test_a_module_that_knows_its_parent():
             self.child = Child(self)
 
     net = Parent()
-    assert repr(net).count("Dense(2 → 2)") == 1 and "…" in repr(net)
+    assert repr(net).count("Dense(2 → 2)") == 1 and "(parent): ..." in repr(net)
     assert "total" in net.summary() and net.num_parameters == 6
 
 

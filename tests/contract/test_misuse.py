@@ -147,7 +147,7 @@ def test_labels_out_of_range(labels, message):
     for reading in (lambda: F.cross_entropy(network()(X), labels), lambda: tg.one_hot(labels, 2)):
         with pytest.raises(ValueError, match=message):
             reading()
-    with pytest.raises(ValueError, match="accuracy: labels from"):
+    with pytest.raises(ValueError, match=r"accuracy: labels contain .*classes"):
         tg.accuracy(np.zeros((4, 2)), labels)
 
 
@@ -182,7 +182,7 @@ def test_one_hot_where_integers_are_expected_and_the_reverse():
     rows = tg.one_hot(LABELS, 2)
     assert F.cross_entropy(scores, rows).item() == F.cross_entropy(scores, LABELS).item()
     assert tg.accuracy(scores.numpy(), rows) == tg.accuracy(scores.numpy(), LABELS)
-    message = r"got \(4, 2\); if these rows are one-hot already, their labels are rows\.argmax\(axis=1"
+    message = r"got \(4, 2\); these rows are one-hot already, their labels are rows\.argmax\(axis=1"
     with pytest.raises(ValueError, match=message):
         tg.one_hot(rows, 2)
     with pytest.raises(ValueError, match=r"got \(4, 3\); one-hot rows need one column for each of the model's 2 o"):
@@ -424,7 +424,9 @@ def test_a_learning_rate_that_is_negative_or_nan(lr):
 
 def test_shapes_that_do_not_fit_in_a_model():
     net = Sequential(Dense(2, 3), Sigmoid(), Sequential(Dense(4, 2), Sigmoid()))
-    with pytest.raises(ValueError, match=r"Dense\(4 → 2\) got an input of shape \(4, 3\): expected \(…, 4\)") as error:
+    with pytest.raises(
+        ValueError, match=r"Dense\(4 → 2\) got an input of shape \(4, 3\): expected \(\.+, 4\)"
+    ) as error:
         net(X)
     assert error.value.__notes__ == [
         "in layer 0 of Sequential, Dense(4 → 2)",
@@ -509,7 +511,7 @@ def test_gradients_zeroed_or_scaled_by_hand(how, after, warns):
 @pytest.mark.parametrize("operate", [operator.iadd, operator.isub, operator.imul])
 def test_a_parameter_updated_without_data(operate):
     w = Tensor([1.0, 2.0], requires_grad=True)
-    with tg.no_grad(), pytest.raises(TypeError, match=r"would not change the parameter .* Write t\.data [-+*]= …"):
+    with tg.no_grad(), pytest.raises(TypeError, match=r"would not change the parameter .* Write t\.data [-+*]= \.\.\."):
         operate(w, np.ones(2))
     assert operate(w, np.ones(2)).requires_grad  # recorded, it is a new tensor as any other
     with tg.no_grad():

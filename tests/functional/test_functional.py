@@ -359,7 +359,7 @@ def test_l2_penalty_skips_biases():
     np.testing.assert_allclose(weights[0].grad, 3 / 5 * weights[0].data, rtol=1e-14)
     assert net[0].bias.grad is None
     for lam, m in ((-1, 5), (1, 0), (np.nan, 5)):
-        with pytest.raises(ValueError, match="λ must be at least 0"):
+        with pytest.raises(ValueError, match="lam must be at least 0"):
             F.l2_penalty(net, lam, m)
     with pytest.raises(ValueError, match="no weights"):
         F.l2_penalty([], 1, 5)

@@ -96,11 +96,11 @@ def test_dense_computes_x_w_plus_b():
     [
         (
             (5, 4),
-            r"Dense\(3 → 2\) got an input of shape \(5, 4\): expected \(…, 3\). Dense adds its own bias: leave out",
+            r"Dense\(3 → 2\) got an input of shape \(5, 4\): expected \(\.{3}, 3\). Dense adds its own bias: leave out",
         ),
         ((3, 5), "Samples are rows: pass x.T"),
         ((5, 3, 1), r"Put a Flatten\(\) before it"),
-        ((5, 7), r"expected \(…, 3\)$"),
+        ((5, 7), r"expected \(\.\.\., 3\)$"),
         ((), r"shape \(\)"),
     ],
 )

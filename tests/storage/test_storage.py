@@ -45,7 +45,9 @@ def test_names_and_places(tmp_path):
     for act in (tg.save, tg.load):
         with pytest.raises(ValueError, match=r"must end in \.npz or \.safetensors"):
             act(network(), tmp_path / "net.pkl")
-    with pytest.raises(FileNotFoundError, match=r"no.folder\.npz cannot be written: there is no folder '.*no'$"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no.folder\.npz cannot be written: there is no folder '.*no'; make it$"
+    ):
         tg.save(network(), tmp_path / "no" / "folder.npz")
     with pytest.raises(TypeError, match="only arrays of real numbers"):
         save_arrays({"a": np.array(["x"])}, tmp_path / "a.npz")

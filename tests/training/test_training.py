@@ -248,7 +248,7 @@ for progress in (None, False, {}):
 
     assert run("False").stderr == ""
     shown = run("True")
-    assert "learning: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
+    assert "learning, 4 of 4 rows a step: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
 
 
 def test_validation_computes_what_training_does():
@@ -267,7 +267,7 @@ def test_accuracy_refuses_what_is_no_probability_and_no_label():
         (np.full((3, 1), np.nan), np.zeros(3), "are not probabilities"),
         (np.array([[-3.0], [2.0]]), [0, 1], "apply sigmoid to logits"),
         (np.array([[0.4], [0.6]]), [-1, 1], "must be 0 and 1"),
-        (np.eye(2), [1, 2], "labels from 1 to 2 for 2 classes"),
+        (np.eye(2), [1, 2], "accuracy: labels contain 2, but there are 2 classes"),
     ]:
         with pytest.raises(ValueError, match=said):
             tg.accuracy(prediction, target)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .conversion import array_of
 from .engine import pullback
+from .printing import printable
 from .recording import no_grad, recording
 from .tensor import Tensor, rebuilt
 
@@ -290,7 +291,7 @@ def _report(
             total = float(np.linalg.norm(numeric + analytic))
             difference = float(np.linalg.norm(numeric - analytic)) / total if total else float("inf")
             lines.append(f"{name}, shape {shapes[k]}: ‖num − ana‖ / ‖num + ana‖ = {difference:.3g}")
-    return "\n".join([*lines, *_hints(checks, wrong, names, shapes)])
+    return printable("\n".join([*lines, *_hints(checks, wrong, names, shapes)]))
 
 
 def _arrays(checks: list[_Entry], k: int) -> tuple[Array, Array]:

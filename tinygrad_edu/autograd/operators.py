@@ -49,7 +49,7 @@ def look_up(function: Callable[..., Any]) -> Callable[..., Any]:
         name = f"{module}.{name}" if module else name
         raise TypeError(
             f"{name} got a Tensor and has no derivative rule; its result would be cut off from the gradient. Give it "
-            f"one with tinygrad_edu.rule({name}, …), or pass t.detach().numpy() if no gradient is wanted"
+            f"one with tinygrad_edu.rule({name}, ...), or pass t.detach().numpy() if no gradient is wanted"
         ) from None
 
 
@@ -110,6 +110,7 @@ class ArrayOperand(Operand):
 
     __slots__ = ()
     __hash__: ClassVar[Any] = object.__hash__  # `==` compares values; a key is the object
+    __pandas_priority__ = 5000  # so that pandas leaves `table * t` to the tensor
 
     def _binary(self, primitive: Primitive, a: Any, b: Any) -> Self:
         raise NotImplementedError
@@ -223,8 +224,8 @@ class ArrayOperand(Operand):
         trained."""
         if self._requires_grad and self.record is None and not is_recording():
             raise TypeError(
-                f"t {operator} … under no_grad() would not change the parameter (of shape {self.shape}); it would make "
-                f"a new tensor that does not require grad. Write t.data {operator} …, or use an optimiser"
+                f"t {operator} ... under no_grad() would not change the parameter (of shape {self.shape}); it would "
+                f"make a new tensor that does not require grad. Write t.data {operator} ..., or use an optimiser"
             )
 
     # Comparisons give plain boolean arrays.
@@ -356,7 +357,7 @@ class ArrayOperand(Operand):
         """The values in another precision; the gradient is converted back to this tensor's dtype."""
         if self._requires_grad and np.dtype(dtype).kind != "f":
             raise TypeError(
-                f"astype({np.dtype(dtype)}) would drop the gradient: use t.detach().astype(…) if you mean it"
+                f"astype({np.dtype(dtype)}) would drop the gradient: use t.detach().astype(...) if you mean it"
             )
         return self._call(np.astype, self, np.dtype(dtype))
 

@@ -57,7 +57,7 @@ def _reads(vjp: Vjp, primitive: Primitive, count: int) -> list[tuple[int, str | 
     who = f"rule({primitive.name})"
     given = list(inspect.signature(vjp).parameters.values())
     if not given or given[0].kind not in (given[0].POSITIONAL_ONLY, given[0].POSITIONAL_OR_KEYWORD):
-        raise TypeError(f"{who}: the first parameter of a rule is the arriving gradient, lambda g, …")
+        raise TypeError(f"{who}: the first parameter of a rule is the arriving gradient, lambda g, ...")
     if given[0].name in known:
         raise TypeError(
             f"{who}: the first parameter of a rule is the arriving gradient, but {given[0].name} is an argument of "
@@ -98,7 +98,8 @@ def _resolved(name: str, known: dict[str, int], primitive: Primitive, count: int
         return known[of], attribute
     raise TypeError(
         f"rule({primitive.name}): nothing is called {name!r}. After the arriving gradient, a rule may name "
-        f"{', '.join(known)} (and of each {', '.join(f'…_{m}' for m in METADATA)}); options are keyword-only, after a *"
+        f"{', '.join(known)} (and of each {', '.join(f'..._{m}' for m in METADATA)}); options are keyword-only, "
+        "after a *"
     )
 
 
@@ -240,7 +241,7 @@ class Primitive:
                 return args, self.defaults | options if self.defaults else options
         if self.each is None and len(args) != count:
             if not self.rules:
-                raise TypeError(f"{self.name} has no derivative rule; add one with rule({self.name}, …)")
+                raise TypeError(f"{self.name} has no derivative rule; add one with rule({self.name}, ...)")
             names = self.positional[count:]
             if not count < len(args) <= count + len(names):
                 raise TypeError(f"{self.name} takes {count} array argument(s) on tensors, got {len(args)}")

@@ -264,7 +264,8 @@ class no_grad:
     """Inside it, or in a function decorated with it, nothing is recorded, in this thread.
 
     A decorated function runs in a context of its own (`contextvars`), so what it sets there, for example by
-    `np.seterr`, ends with it. Generators and coroutines may be decorated, too.
+    `np.seterr`, ends with it. Generators and coroutines may be decorated, too. (A `with no_grad():` around a `yield`
+    holds until the generator goes on, as the context manager that is made of one needs it.)
 
     >>> x = tg.Tensor([1.0], requires_grad=True)
     >>> with tg.no_grad():
@@ -284,13 +285,27 @@ class no_grad:
 
     def __call__(self, function: Function) -> Function:
         if inspect.isasyncgenfunction(function):
+            raise TypeError(ASYNCHRONOUS)
+        if not callable(function) or isinstance(function, type):
+            what = function.__name__ if isinstance(function, type) else type(function).__name__
             raise TypeError(
-                "no_grad cannot decorate an asynchronous generator; write `with no_grad():` around its steps"
+                f"no_grad decorates functions, not {what}; write `with no_grad():` for a block, and @no_grad() before "
+                "each method, below @classmethod or @property"
             )
 
         @functools.wraps(function)
         def unrecorded(*args: Any, **options: Any) -> Any:
-            return interpreted(interpreter().recording(False), function, *args, **options)
+            made = interpreted(interpreter().recording(False), function, *args, **options)
+            if isinstance(made, types.GeneratorType):  # of a function that does not look like one that makes it
+                return _unrecorded_steps(made)
+            if isinstance(made, types.CoroutineType):
+                return awaited(made)
+            if isinstance(made, types.AsyncGeneratorType):
+                raise TypeError(ASYNCHRONOUS)
+            return made
+
+        async def awaited(made: Any) -> Any:
+            return await types.coroutine(_unrecorded_steps)(made)
 
         @functools.wraps(function)
         def generator(*args: Any, **options: Any) -> Any:
@@ -298,7 +313,7 @@ class no_grad:
 
         @functools.wraps(function)
         async def coroutine(*args: Any, **options: Any) -> Any:
-            return await types.coroutine(_unrecorded_steps)(function(*args, **options))
+            return await awaited(function(*args, **options))
 
         kinds = {inspect.isgeneratorfunction: generator, inspect.iscoroutinefunction: coroutine}
         return next((made for is_one, made in kinds.items() if is_one(function)), unrecorded)  # type: ignore[return-value]
@@ -311,6 +326,9 @@ class no_grad:
         while isinstance(paused, _Paused) and paused.block() is not self:  # one that was interrupted
             paused = paused.outer
         _interpreter.set(paused.outer if isinstance(paused, _Paused) else paused)
+
+
+ASYNCHRONOUS = "no_grad cannot decorate an asynchronous generator; write `with no_grad():` around its steps"
 
 
 def _unrecorded_steps(steps: Any) -> Generator[Any, Any, Any]:

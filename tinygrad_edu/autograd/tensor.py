@@ -10,6 +10,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike as ArrayConvertible
 from numpy.typing import DTypeLike, NDArray
 
+from .call_site import _dropped_by_array, _dropped_by_copy
 from .conversion import constant_value, numeric
 from .engine import pullback
 from .inplace import mark_changed
@@ -235,20 +236,14 @@ class Tensor(ArrayOperand):
         values = interpreter().number(self, "a plain array is made of a tensor")
         released = self.record is not None and self.record.saved is None
         if self._requires_grad and not released and is_recording():
-            raise TypeError(
-                f"making a plain array of a Tensor that requires grad (shape {self.shape}) would drop its gradient. "
-                "To join tensors use np.stack, np.concatenate or np.column_stack; for the values .numpy() or .detach()"
-            )
+            raise TypeError(_dropped_by_array(self.shape))
         return np.array(values, dtype=dtype, copy=copy)
 
     def __getstate__(self) -> object:
         """For `copy.deepcopy` and pickles, of leaves only. Raises `TypeError` for a recorded tensor."""
         interpreter().values(self, "a tensor is copied")
         if self.record is not None:
-            raise TypeError(
-                f"a tensor of shape {self.shape} that '{self.record.primitive.name}' computed is copied or pickled: "
-                "its record stays here, and its gradient would be lost. Take .detach(), or drop it from what is copied"
-            )
+            raise TypeError(_dropped_by_copy(self.shape, self.record.primitive.name))
         attributes, slots = cast(tuple[Any, dict[str, Any]], super().__getstate__())
         return attributes, slots | {"_origin": None}
 

@@ -88,12 +88,18 @@ def jacobian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any
 
         def of_output(output: Any) -> Any:
             shape = np.shape(plain(output))
+            if output is None and call.result is not None:  # in the place of a parameter
+                return None
             if _kind(output) not in "fiu":
                 raise TypeError(f"{_name(fun)} must give real numbers to have derivatives, got {output!r}")
             rows = [call.pull(output, _unit(k, shape)) for k in range(math.prod(shape))]
             if not rows:
-                return _map(lambda x: np.zeros((*shape, *np.shape(plain(x)))), call.chosen)
-            return _map(lambda *parts: np.reshape(np.stack(parts), (*shape, *np.shape(parts[0]))), *rows)
+                return _map(lambda x: None if x is None else np.zeros((*shape, *np.shape(plain(x)))), call.chosen)
+
+            def joined(*parts: Any) -> Any:
+                return None if parts[0] is None else np.reshape(np.stack(parts), (*shape, *np.shape(parts[0])))
+
+            return _map(joined, *rows)
 
         return _map(of_output, call.result)
 
@@ -209,7 +215,11 @@ class _Call:
         arguments = list(args)
         self.variables: list[Tensor] = []
         for n in numbers:
-            arguments[n] = _map(self._make_variable, args[n]) if args[n] is not None else Tensor(args[n], True)
+            if args[n] is None and self.single:
+                raise TypeError(
+                    f"{_name(fun)}: argument {n} is None, so there is nothing to differentiate by; pass floats"
+                )
+            arguments[n] = _map(self._make_variable, args[n])
         self.chosen: Any = args[numbers[0]] if self.single else tuple(args[n] for n in numbers)
         # What comes from outside is recorded there, and its derivative must be too.
         self.may_use_others = is_recording()

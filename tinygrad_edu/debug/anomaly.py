@@ -6,13 +6,12 @@ import itertools
 import sys
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ..autograd.broadcasting import unbroadcast
-from ..autograd.call_site import caller
+from ..autograd.call_site import block, caller
 from ..autograd.engine import rule_arguments
 from ..autograd.record import Node, Record
 from ..autograd.recording import gradient_check, plain, watching
@@ -28,7 +27,7 @@ class AnomalyError(FloatingPointError):
     """
 
 
-@contextmanager
+@block
 def detect_anomaly() -> Iterator[None]:
     """Inside it, or in a function decorated with `@detect_anomaly()`, NaN and infinity are traced to where they came
     from, in this thread.

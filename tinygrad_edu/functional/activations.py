@@ -336,8 +336,14 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     >>> tg.linear(np.ones((1, 2)), np.array([[1.0], [2.0]]), np.array([10.0]))
     array([[13.]])
     """
+    if not hasattr(x, "shape"):
+        x = np.asarray(x)
+    if not hasattr(weight, "shape"):
+        weight = np.asarray(weight)
     if bias is None:
         return x @ weight
+    if not hasattr(bias, "shape"):
+        bias = np.asarray(bias)
     return _linear(x, weight, bias) if len(shape_of(x)) > 1 else x @ weight + bias
 
 

@@ -21,7 +21,7 @@ from ..autograd.primitives import primitive, rule
 from ..autograd.recording import interpreter
 from ..autograd.tensor import Tensor
 from .activations import Scratch, _softmax, as_floats, log_softmax, new_array, sigmoid
-from .targets import _count, _rows_of, _target
+from .targets import _count, _rows_of, _target, advice_on_logits
 
 Given = Tensor | ArrayLike
 
@@ -181,12 +181,8 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
     shape = shape_of(logits)
     if len(shape) != 2 or not shape[1]:
         raise ValueError(
-            f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}. "
-            + (
-                f"Make rows of them: logits.reshape(-1, {shape[-1]}), and labels.reshape(-1)"
-                if len(shape) > 2
-                else "For one score of each sample use binary_cross_entropy_with_logits"
-            )
+            f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}"
+            f"{advice_on_logits(shape, shape_of(labels))}"
         )
     logits = _logits("cross_entropy", logits, "binary_cross_entropy, if classes do not exclude each other")
     if isinstance(labels, Tensor) and labels.requires_grad:
@@ -265,7 +261,7 @@ def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
     0.5
     """
     if m <= 0 or not lam >= 0:
-        raise ValueError(f"l2_penalty: λ must be at least 0 and m, the number of samples, positive; got {lam=}, {m=}")
+        raise ValueError(f"l2_penalty: lam must be at least 0 and m, the number of samples, positive; got {lam=}, {m=}")
     if hasattr(model_or_weights, "parameters"):
         weights: Iterable[Any] = [p for p in model_or_weights.parameters() if p.ndim > 1]
     else:

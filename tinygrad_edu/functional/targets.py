@@ -51,12 +51,18 @@ def _checked(target: Any, *, loss: str, low: float, high: float, dtype: Any) -> 
     if values.size and not (np.min(values) >= low and np.max(values) <= high):
         if np.isfinite(low):
             span = f"{np.min(values):.4g} to {np.max(values):.4g}"
-            advice = (
-                "turn labels -1 and 1 into (y + 1) / 2" if np.min(values) < 0 else "use cross_entropy for class labels"
-            )
+            advice = _advice_on_targets(np.min(values), np.max(values))
             raise ValueError(f"{loss}: targets must lie in [{low:g}, {high:g}], got {span}; {advice}")
         raise ValueError(f"{loss}: the target contains NaN")
     return values.astype(dtype, copy=False)
+
+
+def _advice_on_targets(low: Any, high: Any) -> str:
+    if low == -1 and high == 1:
+        return "turn labels -1 and 1 into (y + 1) / 2"
+    if low < 0:
+        return f"if {low:g} marks missing targets, leave those out: keep = target != {low:g}"
+    return "use cross_entropy for class labels"
 
 
 def _count(loss: str, reduction: str, shape: tuple[int, ...]) -> int:
@@ -104,7 +110,7 @@ def rows_into(out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...]
         )
     is_class = np.equal(given.reshape(m, 1), np.arange(k), out=scratch(0, out, bool))
     if np.count_nonzero(is_class) != m:
-        _classes(given, k)  # says which label is not a class
+        class_indices("cross_entropy", given, k)  # says which label is not a class
     np.copyto(out, is_class)
 
 
@@ -129,26 +135,48 @@ def one_hot(labels: Tensor | ArrayLike, num_classes: int, dtype: DTypeLike = np.
 def one_hot_rows(labels: Any, num_classes: int, dtype: Any) -> Any:
     given = _values_of("one_hot", labels)
     if given.ndim != 1 and given.shape[1:] != (1,):
-        advice = "; if these rows are one-hot already, their labels are rows.argmax(axis=1)" if given.ndim == 2 else ""
+        one = given.ndim == 2 and np.all((given == 0) | (given == 1)) and np.all(given.sum(axis=1) == 1)
+        advice = (
+            "; these rows are one-hot already, their labels are rows.argmax(axis=1)"
+            if one
+            else "; make one row of them: labels.reshape(-1)"
+        )
         raise ValueError(f"one_hot: labels must have shape (m,) or (m, 1), got {given.shape}{advice}")
-    classes = _classes(given, num_classes)
+    classes = class_indices("one_hot", given, num_classes)
     rows = np.zeros((len(classes), num_classes), dtype)
     rows[np.arange(len(classes)), classes] = 1
     return rows
 
 
-def _classes(labels: Any, num_classes: int) -> Any:
+def class_indices(who: str, labels: Any, num_classes: int) -> Any:
     """Labels as a row of indices; refuses labels that are not classes."""
     classes = labels.reshape(-1)
     unsigned = classes.view(classes.dtype.str.replace("i", "u"))  # read so, −1 is larger than every class
     if classes.dtype.kind == "f" or np.maximum.reduce(unsigned, initial=0) >= num_classes:
         wrong = classes[~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes)))]
+        if np.any(wrong == -100):
+            wrong = wrong[wrong == -100]
         if len(wrong):
             raise ValueError(
-                f"labels contain {wrong[0]}, but there are {num_classes} classes (0 to {num_classes - 1})."
+                f"{who}: labels contain {wrong[0]}, but there are {num_classes} classes (0 to {num_classes - 1})."
                 + _advice_on(wrong, num_classes)
             )
     return classes if classes.dtype.kind in "iu" else classes.astype(np.intp)
+
+
+def advice_on_logits(shape: tuple[int, ...], labels: tuple[int, ...]) -> str:
+    """What to do with logits that are not rows (m, k), k > 0."""
+    if len(shape) == 1 and labels in ((), (1,)):
+        return ". For a single sample: logits.reshape(1, -1), and labels.reshape(1)"
+    if len(shape) < 2:
+        return ". For one score of each sample use binary_cross_entropy_with_logits"
+    if 0 in shape[1:]:
+        return ", without any class; give the model an output for each class"
+    first = len(shape) > 2 and labels != shape and labels != shape[:-1] and labels == (shape[0], *shape[2:])
+    if first:  # PyTorch's layout
+        return f". Make rows of them: np.moveaxis(logits, 1, -1).reshape(-1, {shape[1]}), and labels.reshape(-1)"
+    rows = f"labels.reshape(-1{f', {shape[-1]}' if labels == shape and shape[-1] > 1 else ''})"
+    return f". Make rows of them: logits.reshape(-1, {shape[-1]}), and {rows}"
 
 
 def _advice_on(wrong: Any, num_classes: int) -> str:
@@ -160,6 +188,11 @@ def _advice_on(wrong: Any, num_classes: int) -> str:
         return " Labels must be whole numbers."
     if np.all(wrong == num_classes):
         return f" If they count from 1, use labels - 1. For {num_classes + 1} classes, give the model as many outputs."
-    if np.all(wrong == -100):  # what PyTorch ignores by default
-        return " If it marks padding, leave those rows out: keep = labels != -100, then logits[keep] and labels[keep]."
-    return " Number the classes from 0: np.unique(labels, return_inverse=True)[1]."
+    number = " Number the classes from 0: np.unique(labels, return_inverse=True)[1]."
+    if np.all(wrong == wrong[0]) and wrong[0] in PADDING:
+        out = f" If it marks padding, leave those rows out: keep = labels != {wrong[0]:g}, then logits[keep] and labels"
+        return f"{out}[keep]." + ("" if wrong[0] == -100 else f" If it is a class:{number}")
+    return number
+
+
+PADDING = (-100, -1, 255)  # what PyTorch ignores by default, what others do

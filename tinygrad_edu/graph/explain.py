@@ -30,6 +30,7 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
     1     multiply   x (2,), x (2,) → (2,)  da = g * b                1.414
                                             db = g * a
     """
+    from ..autograd.printing import printable
     from ..autograd.record import reached
     from ..pages.arrays import norm
     from .computation import computation, is_whole
@@ -54,7 +55,7 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
         where = [operation.position or ""] * kept
         rows.append([_step(operation), operation.name, *where, _shapes(operation, found), rules[0], size])
         rows += [["", "", *[""] * kept, "", rule, ""] for rule in rules[1:]]
-    return "\n".join([*_table(rows), *found.notes])
+    return printable("\n".join([*_table(rows), *found.notes]))
 
 
 def _step(operation: Operation) -> str:

@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.conversion import array_of, widened
 from ..autograd.tensor import Tensor
+from ..autograd.transforms import _leaves, _map
 from ..data import Batches
+from ..functional.targets import class_indices
 from .module import Module, evaluated
 
 Loss = Callable[[Any, Any], Any]
@@ -20,9 +22,11 @@ Metric = Callable[[NDArray[Any], NDArray[Any]], float]
 def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> float:
     """The share of predictions that are right.
 
-    `prediction` (m, k): the largest score against labels (m,), (m, 1) or one-hot rows (m, k). `prediction` (m, 1) or
-    (m,): predicted labels, if they are integers, or probabilities of class 1, against 0 and 1. Raises `ValueError` for
-    numbers that are not probabilities (such as logits: apply `sigmoid`), and for impossible labels.
+    `prediction` (m, k): the largest score against labels (m,), (m, 1) or one-hot rows (m, k). If rows of the target
+    (m, k) have several 1 or none, each column is a question of its own, `prediction` holds probabilities or 0 and 1,
+    and a row is right if all of it is. `prediction` (m, 1) or (m,): predicted labels, if they are integers, or
+    probabilities of class 1, against 0 and 1. Raises `ValueError` for numbers that are not probabilities (such as
+    logits: apply `sigmoid`), and for impossible labels.
 
     >>> tg.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
     0.5
@@ -30,43 +34,83 @@ def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> floa
     p, t = array_of(prediction, "accuracy: predictions are"), array_of(target, "accuracy: targets are")
     if not p.size:
         raise ValueError("accuracy: there are no samples")
+    if p.ndim > 2:
+        raise ValueError(
+            f"accuracy: predictions must be rows of scores (m, k), got shape {p.shape}. Make rows of them: "
+            f"prediction.reshape(-1, {p.shape[-1]}), and target.reshape(-1)"
+        )
     if p.ndim == 2 and p.shape[1] > 1:
-        if t.ndim == 2 and t.shape[1] > 1 and t.shape != p.shape:
-            raise ValueError(f"accuracy: one-hot rows of shape {t.shape} for predictions of shape {p.shape}")
-        labels = np.argmax(t, axis=1) if t.shape == p.shape else t.reshape(-1)
-        if labels.size and not 0 <= labels.min() <= labels.max() < p.shape[1]:
-            raise ValueError(f"accuracy: labels from {labels.min()} to {labels.max()} for {p.shape[1]} classes")
-        return _share(np.argmax(p, axis=1), labels)
+        return _accuracy_of_rows(p, t)
     p, t = p.reshape(-1), t.reshape(-1)
-    if p.dtype.kind in "iub":
-        return _share(p, t)
+    return _share(p, t) if p.dtype.kind in "iub" else _share(*_decided(p, t))
+
+
+def _accuracy_of_rows(p: NDArray[Any], t: NDArray[Any]) -> float:
+    if t.ndim == 2 and t.shape[1] > 1 and t.shape != p.shape:
+        raise ValueError(
+            f"accuracy: one-hot rows of shape {t.shape} for predictions of shape {p.shape}; they need one column for "
+            f"each of the {p.shape[1]} classes"
+        )
+    if t.shape != p.shape:
+        return _share(np.argmax(p, axis=1), class_indices("accuracy", t, p.shape[1]))
+    if np.all(t >= 0) and np.allclose(np.sum(t, axis=1), 1, rtol=0, atol=1e-5):  # one-hot, or probabilities
+        return _share(np.argmax(p, axis=1), np.argmax(t, axis=1))
+    guesses, labels = _decided(p, t)
+    return float(np.mean(np.all(guesses == labels, axis=1)))
+
+
+def _decided(p: NDArray[Any], t: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Probabilities and their labels as true and false."""
     if not np.all((p >= 0) & (p <= 1)):
         raise ValueError(
             f"accuracy: {p.min():.4g} to {p.max():.4g} are not probabilities; apply sigmoid to logits, or pass labels "
             "as integers"
         )
     if not np.all((t == 0) | (t == 1)):
-        raise ValueError("accuracy: the labels of probabilities must be 0 and 1")
-    return _share(p > 0.5, t > 0.5)
+        raise ValueError(
+            f"accuracy: the labels of probabilities must be 0 and 1, got {t.min():.4g} to {t.max():.4g}; one-hot rows "
+            "hold a single 1. Leave out rows without a label: keep = labels >= 0"
+        )
+    return p > 0.5, t > 0.5
 
 
 def _share(guesses: NDArray[Any], labels: NDArray[Any]) -> float:
     if guesses.shape != labels.shape:
-        raise ValueError(f"accuracy: {len(guesses)} predictions for {len(labels)} labels")
+        raise ValueError(
+            f"accuracy: {len(guesses)} predictions for {len(labels)} labels; there must be one label for each row"
+        )
     return float(np.mean(guesses == labels))
 
 
 def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batch_size: int = 1000) -> NDArray[Any]:
-    """The model's output for all rows of `X`, in evaluation mode and without recording.
+    """The model's output for all rows of `X`, in evaluation mode and without recording. Of a model with several outputs
+    (a tuple, a list or a dict of them), all of them, in the same structure.
 
     >>> tg.predict(tg.Sequential(tg.Dense(2, 1), tg.Dropout()), np.ones((5, 2))).shape
     (5, 1)
     """
     batches = Batches(X, batch_size=batch_size, shuffle=False)
-    pieces = evaluated(lambda: [array_of(model(widened(x))) for (x,) in batches])
+    pieces = evaluated(lambda: [_outputs(model(widened(x)), len(x)) for (x,) in batches])
     if not pieces:
         raise ValueError("predict: there are no samples")
-    return np.concatenate(pieces)
+    whole: NDArray[Any] = _map(lambda *parts: np.concatenate(parts), *pieces)  # or several of them
+    return whole
+
+
+def _outputs(output: Any, rows: int) -> Any:
+    """What a model gave for a batch, as arrays of as many rows."""
+
+    def rows_of(value: Any) -> NDArray[Any]:
+        array = array_of(value)
+        if array.shape[:1] != (rows,):
+            raise ValueError(
+                f"predict: for {rows} rows the model gave an output of shape {array.shape}; an output needs a row for "
+                "each of them. For an output of another kind call the model itself: with no_grad(): model.eval()(X)"
+            )
+        return array
+
+    several = any(isinstance(leaf, Tensor | np.ndarray) for leaf in _leaves(output))  # not a list of plain numbers
+    return _map(rows_of, output) if several else rows_of(output)
 
 
 def measured(
@@ -80,9 +124,10 @@ def measured(
             output = model(widened(a))
             if loss is not None:  # of the output itself, which knows the logits it was made of
                 totals.append(float(loss(output, b)) * len(a))
-            outputs.append(array_of(output))
+            if metrics:
+                outputs.append(_outputs(output, len(a)))
 
     evaluated(measure)
-    prediction = np.concatenate(outputs)
+    prediction: Any = _map(lambda *parts: np.concatenate(parts), *outputs) if metrics else None
     values = {name: metric(prediction, y) for name, metric in metrics.items()}
     return values if loss is None else {"loss": sum(totals) / len(X)} | values

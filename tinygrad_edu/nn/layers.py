@@ -11,7 +11,8 @@ from numpy.typing import DTypeLike
 
 from .. import functional as F
 from ..autograd.call_site import warn_user
-from ..autograd.conversion import shape_of
+from ..autograd.conversion import as_array, shape_of
+from ..autograd.printing import printable
 from ..autograd.recording import is_recording
 from ..autograd.tensor import Tensor
 from ..random import generator
@@ -23,7 +24,7 @@ from .initializers import he_normal as he_normal
 from .initializers import he_uniform as he_uniform
 from .initializers import zeros as zeros
 from .module import Module as Module
-from .module import name_of
+from .module import name_of, note_shape, noted_shapes
 
 Rng = np.random.Generator | int | None
 
@@ -118,6 +119,7 @@ class Flatten(Module):
     """
 
     def forward(self, x: Any) -> Any:
+        x = x if hasattr(x, "reshape") else as_array(x)
         return x.reshape(len(x), int(np.prod(x.shape[1:])))
 
 
@@ -201,14 +203,13 @@ class Dense(Module):
                 hint = ". Samples are rows: pass x.T"
             elif int(np.prod(shape[1:])) == self.in_features:
                 hint = ". Put a Flatten() before it"
-            raise ValueError(
-                f"Dense({self.in_features} → {self.out_features}) got an input of shape {shape}: "
-                f"expected (…, {self.in_features}){hint}"
-            )
+            raise ValueError(f"{self!r} got an input of shape {shape}: expected (..., {self.in_features}){hint}")
         return F.linear(x, self.weight, self.bias)
 
     def _describe(self) -> str:
-        return f"{self.in_features} → {self.out_features}" + ("" if self.bias is not None else ", bias=False")
+        return printable(f"{self.in_features} → {self.out_features}") + (
+            "" if self.bias is not None else ", bias=False"
+        )
 
 
 class Sequential(Module):
@@ -239,9 +240,12 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         layers = iter(self.layers)
+        shapes = noted_shapes.get()
         try:
             for layer in layers:
                 x = layer(x)
+                if shapes is not None and not isinstance(layer, Module):
+                    note_shape(shapes, layer, x)
         except Exception as error:
             k = len(self.layers) - operator.length_hint(layers) - 1
             error.add_note(f"in layer {k} of {type(self).__name__}, {name_of(layer).rstrip('(')}")

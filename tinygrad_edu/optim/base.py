@@ -37,15 +37,11 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Tensor] | Iterable[Group], defaults: Group) -> None:
-        if isinstance(params, Tensor) or hasattr(params, "parameters") or callable(params):
-            advice = "[tensor]" if isinstance(params, Tensor) else "model.parameters()"
-            raise TypeError(
-                f"{type(self).__name__} takes a list of parameters, not {type(params).__name__}; pass {advice}"
-            )
-        given = list(params)
+        given = listed(type(self).__name__, params)
         if not given:
             raise ValueError(f"{type(self).__name__} got no parameters; pass model.parameters()")
-        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        groups = given if isinstance(given[0], dict) else [{"params": params if hasattr(params, "names") else given}]
+        names: dict[Tensor, str] = {}
         self.param_groups: list[Group] = []
         seen: set[int] = set()
         for group in groups:
@@ -54,7 +50,9 @@ class Optimizer:
             unknown = group.keys() - defaults.keys() - {"params"}
             if unknown:
                 raise ValueError(f"{type(self).__name__}: unknown settings {sorted(unknown)}")
-            parameters = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+            those = group["params"]
+            parameters = [those] if isinstance(those, Tensor) else listed(type(self).__name__, those)
+            names |= getattr(those, "names", {})
             for p in parameters:
                 if not isinstance(p, Tensor) or not p.requires_grad or not p.is_leaf:
                     raise TypeError(f"{type(self).__name__}: parameters are leaf tensors that require grad, not {p!r}")
@@ -64,6 +62,8 @@ class Optimizer:
             self.param_groups.append(defaults | group | {"params": parameters})
         for group in self.param_groups:
             self._check(group)
+        self._names: dict[Tensor, str] = {}  # in the model, where they are known
+        self.learn_names(names)
         _keep_freed_memory()
         self._state: dict[Tensor, State] = {}
         self._spare: dict[np.dtype[Any], Array] = {}
@@ -112,22 +112,37 @@ class Optimizer:
     def parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
+    def learn_names(self, names: Mapping[Tensor, str]) -> None:
+        """Names parameters that have no name yet. What is accumulated for a parameter is stored with its name, so that
+        it comes back to it in a model whose parameters are in another order."""
+        self._names = {p: names[p] for p in self.parameters() if p in names} | self._names
+
     def zero_grad(self) -> None:
         for p in self.parameters():
             p.zero_grad()
 
     def step(self) -> None:
-        """Updates every parameter that has a gradient. Raises `RuntimeError` if none has.
+        """Updates every parameter that has a gradient and is not frozen. Raises `RuntimeError` if none has.
 
         Warns, once, of parameters that no gradient reached, and of gradients that were not zeroed since the last step.
         """
         groups = self.param_groups
-        updates = [(p, p._grad, group, None) for group in groups for p in group["params"] if p._grad is not None]
+        updates = [
+            (p, p._grad, group, None)
+            for group in groups
+            for p in group["params"]
+            if p._grad is not None and p._requires_grad
+        ]
         if not updates:
+            if not any(p.requires_grad for p in self.parameters()):
+                raise RuntimeError(
+                    f"{type(self).__name__}.step(): all parameters are frozen; set p.requires_grad = True for those "
+                    "that should be trained"
+                )
             raise RuntimeError(
                 f"{type(self).__name__}.step(): no parameter has a gradient; call loss.backward() first. If that was "
                 "done, the loss does not depend on these parameters: make the optimiser from the model's current "
-                f"parameters, {type(self).__name__}(model.parameters(), …)"
+                f"parameters, {type(self).__name__}(model.parameters(), ...)"
             )
         if len(updates) != self._reached:
             self._reached = len(updates)
@@ -153,7 +168,7 @@ class Optimizer:
             self._tell(
                 f"no gradient reached {len(unreached)} of {len(parameters)} parameters: {'; '.join(unreached)}. Is a "
                 "layer left out of forward(), or was one replaced after the optimiser was made? Then make it of the "
-                f"finished model: {type(self).__name__}(model.parameters(), …). Freeze parameters that should not be "
+                f"finished model: {type(self).__name__}(model.parameters(), ...). Freeze parameters that should not be "
                 "trained (p.requires_grad = False); those that only some of the steps use may stay, this is said once"
             )
 
@@ -219,24 +234,31 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of the settings and of what was accumulated for the parameters, as arrays: "groups.0.lr", and
-        "state.3.velocity" for the parameter numbered 3 over all groups."""
+        "state.3.velocity" for the parameter numbered 3 over all groups, with its group and its name in the model, if
+        the optimiser was made of `model.parameters()`, as the bytes "names.3"."""
         state = {
             f"groups.{i}.{name}": np.array(value)
             for i, group in enumerate(self.param_groups)
             for name, value in group.items()
             if name != "params"
         }
-        for k, p in enumerate(self.parameters()):
-            state |= {f"state.{k}.{name}": np.array(value) for name, value in self._state.get(p, {}).items()}
+        placed = [(p, i) for i, group in enumerate(self.param_groups) for p in group["params"]]
+        for k, (p, i) in enumerate(placed):
+            if accumulated := self._state.get(p):
+                state |= {f"state.{k}.{name}": np.array(value) for name, value in accumulated.items()}
+                if p in self._names:
+                    state[f"names.{k}"] = np.frombuffer(self._place(i, p), np.uint8)
         return state
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Continues from the state of an earlier optimiser. Raises `ValueError` and changes nothing if it had other
-        groups, or parameters of other shapes."""
+        """Continues from the state of an earlier optimiser. Parameters are found by their names, if both optimisers
+        know them, else by their numbers. Raises `ValueError` and changes nothing if it had other groups, or parameters
+        of other names or shapes."""
         who = f"{type(self).__name__}.load_state_dict"
         parameters = [(p, i) for i, group in enumerate(self.param_groups) for p in group["params"]]
         groups = [dict(group) for group in self.param_groups]
         found: dict[Tensor, State] = {}
+        places = self._places(state, parameters)
         settings = {f"groups.{i}.{s}": (i, s) for i, group in enumerate(groups) for s in group if s != "params"}
         for name in sorted(settings.keys() - state.keys()):
             raise ValueError(f"{who}: {name} is missing; the state belongs to another optimiser")
@@ -250,9 +272,11 @@ class Optimizer:
                 continue
             kind, _, rest = name.partition(".")
             number, _, what = rest.partition(".")
-            if kind != "state" or not number.isdecimal() or int(number) >= len(parameters) or not what:
+            if kind == "names":
+                continue
+            if kind != "state" or number not in places or not what:
                 raise ValueError(f"{who}: {name} is unknown; the state belongs to another optimiser")
-            p, i = parameters[int(number)]
+            p, i = parameters[places[number]]
             wanted = () if what == "steps" else p.shape
             if array.dtype.kind not in "fiu" or array.shape != wanted:
                 raise ValueError(f"{who}: {name} is {array.dtype} of shape {array.shape}, expected shape {wanted}")
@@ -265,9 +289,46 @@ class Optimizer:
         self.param_groups, self._state = groups, found
         self._work.clear()
 
+    def _places(self, state: Mapping[str, ArrayLike], parameters: Sequence[tuple[Tensor, int]]) -> dict[str, int]:
+        """Which of the parameters each number in the state stands for."""
+        places = {str(k): k for k in range(len(parameters))}
+        own = {self._place(i, p): k for k, (p, i) in enumerate(parameters) if p in self._names}
+        named = {name.removeprefix("names."): value for name, value in state.items() if name.startswith("names.")}
+        if not own or not named:
+            return places
+        places = {number: k for number, k in places.items() if parameters[k][0] not in self._names}
+        for number, value in named.items():
+            place = np.asarray(value, np.uint8).tobytes()
+            if place not in own:
+                raise ValueError(
+                    f"{type(self).__name__}.load_state_dict: the state is one of {place.decode(errors='replace')!r} "
+                    "(group/name), which this optimiser does not have; build model and optimiser as they were"
+                )
+            places[number] = own[place]
+        return places
+
+    def _place(self, group: int, p: Tensor) -> bytes:
+        return f"{group}/{self._names[p]}".encode("utf-8", "surrogatepass")
+
     def _entries(self, group: Group) -> set[str]:
         """The names of what is accumulated for a parameter."""
         return set()
+
+
+def listed(who: str, params: Any) -> list[Any]:
+    """The parameters, or groups, that were given; refuses what is something else or has no order."""
+    advice = None
+    if isinstance(params, Tensor):
+        advice = "[tensor]"
+    elif isinstance(params, set | frozenset):
+        advice = "a list: what is accumulated for a parameter goes by their order, and a set has another in each run"
+    elif isinstance(params, dict):
+        advice = "a list of them, [{...}]" if "params" in params else "list(params.values())"
+    elif hasattr(params, "parameters") or not isinstance(params, Iterable):
+        advice = "model.parameters()"
+    if advice is not None:
+        raise TypeError(f"{who} takes a list of parameters, not {type(params).__name__}; pass {advice}")
+    return list(params)
 
 
 def _keep_freed_memory() -> None:

@@ -17,9 +17,11 @@ from ..compiler.derivation import Derivation
 from ..compiler.program import Programs
 from ..debug.anomaly import check_compiled
 from ..nn.module import Module
+from .base import listed
 from .progress import progress_bar
 
 Vector = NDArray[np.float64]
+ELSEWHERE = "start from other parameters, or run it inside detect_anomaly() to see the operation where it began"
 METHODS = ("CG", "TNC", "L-BFGS-B")
 
 
@@ -105,7 +107,9 @@ class _Objective:
         self.state.evaluations += 1
         if self.state.evaluations == 1:
             if not math.isfinite(cost):
-                raise ValueError(f"minimize: the cost at the start is {cost}")
+                raise ValueError(f"minimize: the cost at the start is {cost}; {ELSEWHERE}")
+            if not all(g is None or np.isfinite(g).all() for g in gradients):
+                raise ValueError(f"minimize: the gradient at the start is NaN or infinite; {ELSEWHERE}")
             self.state.cost = cost
         self.tried = x.copy()
         self.costs[self.tried.tobytes()] = cost
@@ -215,15 +219,16 @@ def _checked(model: Any, loss: Any, method: str, max_iter: int) -> list[Tensor]:
         raise ValueError(f"minimize: unknown method {method!r}; choose from {', '.join(METHODS)}")
     if max_iter < 1:
         raise ValueError(f"minimize: max_iter must be at least 1, not {max_iter}")
+    if not hasattr(model, "parameters") and not isinstance(model, Tensor | Iterable):
+        raise TypeError(f"minimize(model, loss): the model comes first, got {type(model).__name__}")
     if not callable(loss):
-        raise TypeError(f"minimize(model, loss): loss is a function without arguments, not {type(loss).__name__}")
+        raise TypeError(
+            f"minimize(model, loss): loss is a function without arguments, not {type(loss).__name__}; "
+            "pass lambda: and what computes it"
+        )
     if isinstance(model, Tensor):
         model = [model]
-    elif hasattr(model, "parameters"):
-        model = model.parameters()
-    elif not isinstance(model, Iterable):
-        raise TypeError(f"minimize(model, loss): the model comes first, got {type(model).__name__}")
-    parameters: list[Tensor] = list(model)
+    parameters: list[Tensor] = model.parameters() if hasattr(model, "parameters") else listed("minimize", model)
     if not parameters or not all(isinstance(p, Tensor) and p.requires_grad and p.is_leaf for p in parameters):
         raise TypeError("minimize: expected a model with parameters, or leaf tensors that require grad")
     return parameters

@@ -20,9 +20,11 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     It is called `.net.npz.….tmp`, by a name that nobody else uses, so that threads and processes may write to one
     `path` at the same time: the last one stays. Raises `OSError` naming `path` if it cannot be written.
     """
+    if "\0" in os.fspath(path):
+        raise ValueError(f"{os.fspath(path)!r} cannot be written: no name of a file holds NUL; take another name")
     target = path.resolve()  # a link goes on pointing to the file
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {os.fspath(target.parent)!r}")
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {os.fspath(target.parent)!r}; make it")
     temporary = target.with_name(f".{target.name[:KEPT]}.{secrets.token_hex(4)}.tmp")
     note = f"while saving {path}, which is as it was before"
     try:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..nn.layers import Module
+from ..nn.module import KEPT
 from .atomic import replacing
 
 Arrays = dict[str, NDArray[Any]]
@@ -64,11 +65,11 @@ def load(model: Module, path: PathLike) -> None:
     """
     if not isinstance(model, Module):
         raise TypeError(f"load(model, path): the model comes first, got {type(model).__name__}")
-    wanted = {name: t.shape for name, t in model.named_tensors().items()}
+    wanted = {name: kept.value.shape for name, kept in model._state().items()}
 
     def check(name: str, shape: tuple[int, ...]) -> None:
         if name not in wanted:
-            raise Refused(f"{name} is not in the model, which has {', '.join(wanted)}. {BUILD}")
+            raise Refused(f"{name} is not in the model, which has {', '.join(wanted)}. {BUILD}; {KEPT}")
         if shape != wanted[name]:
             raise Refused(f"{name} is {shape}, the model wants {wanted[name]}. {BUILD}")
 
@@ -92,7 +93,11 @@ def save_arrays(arrays: Mapping[str, NDArray[Any]], path: PathLike) -> None:
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is a folder or a device; name a file in a folder")
     for name, array in arrays.items():
-        if "\0" in name or name == "__metadata__" or len(name.encode("utf-8", "replace")) > LONGEST_NAME:
+        try:
+            length = len(name.encode())
+        except UnicodeEncodeError:  # half a surrogate pair
+            length = LONGEST_NAME + 1
+        if "\0" in name or name == "__metadata__" or length > LONGEST_NAME:
             raise ValueError(
                 f"{path}: an array called {name[:40]!r} could not be read again; give it a shorter, plain name"
             )

@@ -86,12 +86,16 @@ class Callback:
         """Continues from what `state_dict` returned."""
 
 
+UP, DOWN = "accuracy", ("loss", "cost", "error", "mse", "rmse", "mae")
+
+
 class EarlyStopping(Callback):
     """Ends the training when `monitor` has not improved by more than `min_delta` for `patience` epochs, and restores
     the parameters of the best epoch (also if the training ends for another reason).
 
-    A value whose name ends in "accuracy" should go up, every other one down, unless `mode` says "max" or "min". Note
-    that "loss" is measured during an epoch, "val_loss" and the metrics after it.
+    A value whose name ends in "accuracy" should go up, one that ends in "loss", "cost", "error", "mse", "rmse" or "mae"
+    down; of any other `mode` says so: "max" or "min". NaN is no improvement. Note that "loss" is measured during an
+    epoch, "val_loss" and the metrics after it.
 
     >>> net, x = tg.Dense(1, 1, init="zeros"), np.ones((1, 1))
     >>> optimizer = tg.SGD(net.parameters(), lr=0.25)
@@ -113,7 +117,9 @@ class EarlyStopping(Callback):
         self.min_delta = min_delta
         if mode not in (None, "min", "max"):
             raise ValueError(f"EarlyStopping: mode must be 'min', 'max' or None, not {mode!r}")
-        self.sign = -1 if mode == "max" or (mode is None and monitor.endswith("accuracy")) else 1
+        if mode is None and not monitor.endswith((UP, *DOWN)):
+            raise ValueError(f"EarlyStopping: should {monitor!r} go up or down? Say mode='max' or mode='min'")
+        self.sign = -1 if mode == "max" or (mode is None and monitor.endswith(UP)) else 1
         self.before_training()
 
     def before_training(self) -> None:
@@ -129,7 +135,8 @@ class EarlyStopping(Callback):
             )
         value = training.history[self.monitor][-1] * self.sign
         if not self._parameters or value < self.best - self.min_delta:
-            self.best, self.best_epoch, self._parameters = value, training.epoch, training.model.state_dict()
+            self.best = math.inf if math.isnan(value) else value
+            self.best_epoch, self._parameters = training.epoch, training.model.state_dict()
         elif training.epoch - self.best_epoch >= self.patience:
             raise StopIteration(f"{self.monitor} did not improve after epoch {self.best_epoch}")
 

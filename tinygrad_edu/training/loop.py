@@ -82,16 +82,18 @@ def fit(
     _check_kinds(model, loss, optimizer, metrics, schedule)
     _check_numbers(epochs, batch_size)
     _check_places(validation, checkpoint)
+    named = _named(metrics, validation is not None)
     data, held_out = _samples(model, X, y, validation)
     _check_parameters(model, optimizer)
+    optimizer.learn_names({p: name for name, p in model.named_parameters()})
     rng = generator(rng)
     rows = len(data[0])
     batches = Batches(*data, batch_size=batch_size or rows, shuffle=batch_size is not None, rng=rng)
     training = Training(model, optimizer, History(), 0, (data[0][:0], data[1][:0]), loss)
     hooks = [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
-    named = dict(metrics) if isinstance(metrics, Mapping) else {m.__name__: m for m in metrics}
     books = _Bookkeeping(training, data, held_out, named, hooks, checkpoint, generators_of(model, rng))
-    bar = progress_bar(progress, epochs * len(batches), training.epoch * len(batches))
+    what = f"learning, {rows if batch_size is None else min(batch_size, rows)} of {rows} rows a step"
+    bar = progress_bar(progress, epochs * len(batches), training.epoch * len(batches), what=what)
     step = CompiledStep(lambda a, b: loss(model(a), b), optimizer) if compiled else None
     books.keep(bar, lambda: _learn(training, batches, epochs, schedule, step, books))
     return training.history
@@ -209,11 +211,15 @@ class _Bookkeeping:
 
     def check_parameters(self) -> None:
         """Raises if a finite loss had a gradient that was not: √0 has an infinite slope."""
-        for name, p in self.training.model.named_parameters():
+        names = {p: name for name, p in self.training.model.named_parameters()}
+        for p in dict.fromkeys((*names, *self.training.optimizer.parameters())):
             if not np.isfinite(p.data).all():
+                which = names.get(p, f"a parameter of shape {p.shape}")
                 raise FloatingPointError(
-                    f"fit: in epoch {self.training.epoch + 1}, {name} became NaN or infinite, though the loss was "
-                    "finite: its gradient was not. Run it inside detect_anomaly() to see the operation where it began"
+                    f"fit: in epoch {self.training.epoch + 1}, {which} became "
+                    "NaN or infinite, though the loss was finite: its gradient, or the step, was not. The parameters "
+                    "are of no use any more: build or load the model anew, and run it inside detect_anomaly() to see "
+                    "the operation where it began"
                 )
 
     def after_step(self, value: float, batch: Samples) -> None:
@@ -278,7 +284,7 @@ class _Interrupt:
 def _check_kinds(model: Any, loss: Any, optimizer: Any, metrics: Any, schedule: Any) -> None:
     """Raises `TypeError` for an argument of the wrong kind."""
     if not isinstance(model, Module):
-        raise TypeError(f"fit: the model must be a Module, such as Sequential(…), not {model!r}")
+        raise TypeError(f"fit: the model must be a Module, such as Sequential(...), not {model!r}")
     if not callable(loss):
         raise TypeError(f"fit: loss must be a function (prediction, target), such as mse_loss, not {loss!r}")
     if not isinstance(optimizer, Optimizer):
@@ -295,6 +301,28 @@ def _check_kinds(model: Any, loss: Any, optimizer: Any, metrics: Any, schedule: 
             f"fit: schedule must be a function of the time in epochs, not {schedule!r}; set a fixed rate as the "
             "optimiser's lr"
         )
+
+
+def _named(metrics: Any, validated: bool) -> dict[str, Metric]:
+    """The metrics by their names in the history, each of which there may be once."""
+    pairs: list[tuple[Any, Metric]] = (
+        list(metrics.items()) if isinstance(metrics, Mapping) else [(_name(m), m) for m in metrics]
+    )
+    noted = {"loss", "seconds", *(["val_loss"] if validated else [])}
+    for name, metric in pairs:
+        names = {name, f"val_{name}"} if validated else {name}
+        if not isinstance(name, str) or not noted.isdisjoint(names):
+            raise ValueError(
+                f"fit: the history has no room for a metric called {name!r}"
+                + (", or has one already" if isinstance(name, str) else ", names are texts")
+                + f". Give each metric a name of its own: metrics={{'a_name': {_name(metric) or 'function'}, ...}}"
+            )
+        noted |= names
+    return dict(pairs)
+
+
+def _name(metric: Any) -> str | None:
+    return getattr(metric, "__name__", None)
 
 
 def _check_numbers(epochs: Any, batch_size: Any) -> None:
@@ -314,7 +342,7 @@ def _is_count(value: Any, least: int) -> bool:
 def _check_places(validation: Any, checkpoint: Any) -> None:
     if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
         raise TypeError("fit: validation must be a pair of inputs and targets, (X, y)")
-    if checkpoint is not None and (Path(checkpoint).suffix != ".npz" or not Path(checkpoint).parent.is_dir()):
+    if checkpoint is not None and (Path(checkpoint).suffix.lower() != ".npz" or not Path(checkpoint).parent.is_dir()):
         raise ValueError(f"fit: checkpoint={str(checkpoint)!r} must be an .npz file in a folder that exists")
 
 
@@ -346,6 +374,6 @@ def _check_parameters(model: Module, optimizer: Optimizer) -> None:
         raise ValueError(
             f"fit: the optimiser lacks {', '.join(lacking)} of the model, and holds {foreign} parameters that are not "
             "the model's. Was a layer replaced after the optimiser was made? Make the optimiser from the finished "
-            f"model: {type(optimizer).__name__}(model.parameters(), …). Freeze parameters that should not be trained "
+            f"model: {type(optimizer).__name__}(model.parameters(), ...). Freeze parameters that should not be trained "
             "(p.requires_grad = False)"
         )
