@@ -290,6 +290,14 @@ def slopes(draw):
 
 
 @st.composite
+def traces(draw):
+    x = draw(arrays(hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=3)))
+    axes = draw(st.permutations(range(-x.ndim, 0)))[:2]
+    offset = draw(st.integers(-1, 1))
+    return lambda a: np.trace(a, offset, *axes), [x]
+
+
+@st.composite
 def with_holes(draw, function):
     """Reductions of numbers of which some are NaN, but not all of a row."""
     x = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3), apart=True))
@@ -489,6 +497,8 @@ CALLS = {
     "sort": along(np.sort),
     "partition": along(lambda a, axis: np.partition(a, 0, axis)),
     "slopes": slopes(),
+    "trace": traces(),
+    "unique": arrays(full_shapes).map(lambda x: (lambda a: np.unique(np.concatenate((a, a))), [x])),
     "cumsum": along(np.cumsum),
     "cumprod": cumulative_products(),
     "reshape": reshapes(),

@@ -131,7 +131,7 @@ class ArrayOperand(Operand):
             return look_up(ufunc)(*inputs, **options)
         if method == "reduce" and ufunc in REDUCTIONS:
             return look_up(REDUCTIONS[ufunc])(*inputs, **({"axis": 0} | options))
-        if method == "accumulate" and ufunc in ACCUMULATIONS:
+        if method == "accumulate" and ufunc in ACCUMULATIONS and np.ndim(inputs[0]):
             return look_up(ACCUMULATIONS[ufunc])(*inputs, **({"axis": 0} | options))
         if method == "outer" and not options:
             a, b = inputs
@@ -373,7 +373,7 @@ class ArrayOperand(Operand):
         return self._call(np.copy, self)
 
     def conj(self) -> Self:
-        return self._call(np.conjugate, self)
+        return self.copy()
 
     @property
     def real(self) -> Self:

@@ -16,6 +16,7 @@ import numpy as np
 from ..autograd.operators import on_values, option
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.recording import plain
+from .products import _dot
 
 # Inverses and determinants
 
@@ -345,7 +346,7 @@ def multi_dot(arrays: Any, *, out: None = None) -> Any:
     if len(arrays) < 2:
         raise ValueError("multi_dot: expected at least two arrays")
     if len(arrays) == 2:
-        return np.dot(*arrays)
+        return _dot(*arrays)
     ndims = [np.ndim(a) for a in arrays]
     if ndims[0] == 1:
         arrays[0] = np.reshape(arrays[0], (1, -1))
@@ -377,7 +378,7 @@ def _chained(arrays: list[Any], i: int, j: int, split: dict[tuple[int, int], int
     if i == j:
         return arrays[i]
     k = split[i, j]
-    return np.dot(_chained(arrays, i, k, split), _chained(arrays, k + 1, j, split))
+    return _dot(_chained(arrays, i, k, split), _chained(arrays, k + 1, j, split))
 
 
 # The names that NumPy 2 has from the array API standard

@@ -93,16 +93,38 @@ def unique(
     ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: None = None
 ) -> Any:
     refuse(np.unique, {"axis": axis}, "axis")
-    flags: Any = (True, return_inverse, return_counts)
-    _, first, *others = np.unique(np.asarray(plain(ar)), *flags)  # raises for a symbol, which has no values
-    values = np.ravel(ar)[first]
-    rest = [first] * return_index + others
-    return (values, *rest) if rest else values
+    x = np.asarray(plain(ar))  # raises for a symbol, which has no values
+    _, first, inverse, counts = np.unique(x, True, True, True)
+    wanted = (return_index, return_inverse, return_counts)
+    y = _unique(ar, wanted=wanted, first=first, inverse=np.reshape(inverse, x.shape))
+    rest = [value for value, give in zip((first, inverse, counts), wanted, strict=True) if give]
+    return (y, *rest) if rest else y
+
+
+@primitive(selects=True)
+def _unique(x: Any, *, wanted: Any, first: Any, inverse: Any) -> Any:
+    return np.unique(x, *wanted)[0] if any(wanted) else np.unique(x)
+
+
+rule(
+    _unique,  # the gradient of each value belongs to the first element that has it
+    lambda g, *, wanted, first, inverse: np.where(
+        first[inverse] == np.arange(inverse.size).reshape(inverse.shape), g[inverse], 0
+    ),
+)
+
+
+def _like(x: Any, y: Any) -> Any:
+    """`y` in the dtype of `x`."""
+    return y if y.dtype == x.dtype else np.astype(y, x.dtype)
 
 
 @implements(np.insert)
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
-    return _insert(arr, obj, values if isinstance(values, Operand) else np.asarray(values, arr.dtype), axis)
+    arr = arr if isinstance(arr, Operand) else np.asarray(arr)
+    if isinstance(values, Operand):
+        return _insert(arr, obj, _like(arr, values), axis)
+    return _insert(arr, obj, np.asarray(values, arr.dtype), axis)
 
 
 _insert = _moving(np.insert, "arr", "values")
@@ -117,7 +139,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
     moved = _pad(array, pad_width, "constant" if mode == "empty" else mode, **options)
     if np.any(values):
         edges = np.pad(np.zeros(array.shape, array.dtype), pad_width, constant_values=values)
-        moved = np.where(np.pad(np.ones(array.shape, bool), pad_width), moved, edges)
+        moved = _like(array, np.where(np.pad(np.ones(array.shape, bool), pad_width), moved, edges))
     return moved
 
 
@@ -140,12 +162,12 @@ def _places(x: Any, y: Any, axis: int) -> Any:
     return np.take_along_axis(np.argsort(y, axis, kind="stable"), rank, axis)
 
 
-@primitive
+@primitive(selects=True)
 def _sort(x: Any, *, axis: int, kind: Any, order: Any, stable: Any) -> Any:
     return np.sort(x, axis, kind, order, stable=stable)
 
 
-@primitive
+@primitive(selects=True)
 def _partition(x: Any, *, kth: Any, axis: int, kind: Any, order: Any) -> Any:
     return np.partition(x, kth, axis, kind, order)
 

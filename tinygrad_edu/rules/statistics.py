@@ -181,6 +181,8 @@ def _along(axis: int, ndim: int, chosen: Any) -> tuple[Any, ...]:
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _GIVEN, append: Any = _GIVEN) -> Any:
     if n < 0:
         raise ValueError(f"diff: n must not be negative, got {n}")
+    if n == 0:
+        return a
     if np.ndim(a) == 0:
         raise ValueError("diff: the input must have at least one axis")
     parts = []
