@@ -209,7 +209,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min:
     return _clip(a, min if a_min is None else a_min, max if a_max is None else a_max)
 
 
-@primitive(elementwise=True)
+@primitive(elementwise=True, selects=True)
 def _where(c: Any, a: Any, b: Any) -> Any:
     return np.where(c, a, b)
 

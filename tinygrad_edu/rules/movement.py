@@ -114,16 +114,11 @@ rule(
 )
 
 
-def _like(x: Any, y: Any) -> Any:
-    """`y` in the dtype of `x`."""
-    return y if y.dtype == x.dtype else np.astype(y, x.dtype)
-
-
 @implements(np.insert)
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     arr = arr if isinstance(arr, Operand) else np.asarray(arr)
     if isinstance(values, Operand):
-        return _insert(arr, obj, _like(arr, values), axis)
+        return _insert(arr, obj, np.astype(values, arr.dtype), axis)  # type: ignore[call-overload]
     return _insert(arr, obj, np.asarray(values, arr.dtype), axis)
 
 
@@ -139,7 +134,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
     moved = _pad(array, pad_width, "constant" if mode == "empty" else mode, **options)
     if np.any(values):
         edges = np.pad(np.zeros(array.shape, array.dtype), pad_width, constant_values=values)
-        moved = _like(array, np.where(np.pad(np.ones(array.shape, bool), pad_width), moved, edges))
+        moved = np.where(np.pad(np.ones(array.shape, bool), pad_width), moved, edges)
     return moved
 
 

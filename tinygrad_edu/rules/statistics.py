@@ -52,7 +52,7 @@ rule(np.nansum, lambda g, x, *, axis=None, keepdims=False: np.where(np.isnan(x),
 rule(
     np.nanmean,
     lambda g, x, *, axis=None, keepdims=False: np.where(
-        np.isnan(x), 0, restored(g, axis, keepdims) / np.sum(~np.isnan(x), axis=axis, keepdims=True)
+        np.isnan(x), 0, restored(g, axis, keepdims) / np.maximum(1, np.sum(~np.isnan(x), axis=axis, keepdims=True))
     ),
 )
 rule(
