@@ -16,6 +16,7 @@ from ..autograd.operators import on_values, option, refuse
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.record import Operand
 from ..autograd.recording import plain
+from .shape import getitem
 
 
 def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
@@ -45,7 +46,7 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
                 return [selected(n) for n in numbers]
             if not isinstance(numbers, Operand) and np.all(numbers):  # the values of a symbol cannot be looked at
                 return elements[numbers - 1]
-            return np.concatenate([np.zeros(1, elements.dtype), elements])[numbers]
+            return getitem(np.concatenate([np.zeros(1, elements.dtype), elements]), numbers)
 
         return selected(on_values(function)(*bound.args, **bound.kwargs))
 
