@@ -388,6 +388,8 @@ def test_dtypes_of_statistics_are_numpy_s():
     same(gradients(lambda t: np.percentile(t, 25), [0.0, 1.0, 3.0]), [[0.5, 0.5, 0]])
     alike(lambda a: np.average(a, returned=True), single)
     alike(lambda a, w: np.average(a, weights=w), single > 0.2, single)
+    same(gradients(lambda t: np.average(t, weights=[1, 3]), [2.0, 6.0]), [[0.25, 0.75]])
+    same(gradients(lambda w: np.average([2, 6], weights=w), [1.0, 3.0]), [[-0.75, 0.25]])
     alike(lambda a: np.insert(a, 1, np.float64(5.0)), single)
     alike(lambda a, v: np.insert(a, 1, v), single, np.array([5.0, 6.0]))
     alike(lambda a: np.diff(a, 2), whole > 1)

@@ -1,4 +1,4 @@
-"""Statistics made of sums, extrema and sorting, and differences along an axis. None needs a rule of its own."""
+"""Statistics: averages, sums and extrema without NaNs, order statistics, and differences along an axis."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autograd.operators import option, refuse
 from ..autograd.primitives import implements, primitive, rule
+from ..autograd.record import Operand
 from ..autograd.recording import plain
 from .reductions import products_of_others, restored
 
@@ -30,8 +31,9 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         if not isinstance(axis, int) or np.shape(weights) != (np.shape(a)[axis],):
             raise ValueError(f"average: weights of shape {np.shape(weights)} do not fit {np.shape(a)}, {axis=}")
         weights = np.expand_dims(weights, [k for k in range(np.ndim(a)) if k != axis % np.ndim(a)])
-    dtype = np.result_type(a, weights, *[np.float64] * (np.result_type(a).kind != "f"))
-    a, weights = np.astype(a, dtype), np.astype(weights, dtype)
+    a, weights = (x if isinstance(x, Operand) else np.asarray(x) for x in (a, weights))
+    dtype = np.result_type(a.dtype, weights.dtype, a.dtype if a.dtype.kind == "f" else np.float64)
+    a, weights = (x if x.dtype == dtype else np.astype(x, dtype) for x in (a, weights))
     total = np.sum(weights, axis=axis, keepdims=keepdims)
     if np.any(plain(total) == 0):
         raise ZeroDivisionError("average: the weights sum to zero")
