@@ -68,7 +68,7 @@ rule(
 
 @implements(np.linalg.solve)
 def solve(a: Any, b: Any) -> Any:
-    return _solve(a, b) if np.ndim(b) > 1 else _solve(a, np.expand_dims(b, -1))[..., 0]
+    return _solve(a, np.expand_dims(b, -1))[..., 0] if np.ndim(b) == 1 else _solve(a, b)
 
 
 @primitive
