@@ -248,6 +248,73 @@ def dots(draw):
 
 
 @st.composite
+def inners(draw):
+    k = draw(st.integers(0, 3))
+    rest = [draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3)) for _ in range(2)]
+    if draw(st.booleans()):
+        return np.inner, [draw(arrays((*shape, k))) for shape in rest]
+    return np.inner, [draw(arrays(rest[0])), draw(arrays(()))]
+
+
+@st.composite
+def tensordots(draw):
+    """Sums over some axes of both, in any order."""
+    over = draw(st.lists(st.integers(0, 3), max_size=2))
+    rest = [draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3)) for _ in range(2)]
+    parts, axes = [], []
+    for sizes in rest:
+        shape, places = list(sizes), []
+        for n in over:
+            at = draw(st.integers(0, len(shape)))
+            shape.insert(at, n)
+            places = [p + (p >= at) for p in places] + [at]
+        parts.append(draw(arrays(tuple(shape))))
+        axes.append([p - len(shape) if draw(st.booleans()) else p for p in places])
+    return lambda a, b: np.tensordot(a, b, axes), parts
+
+
+@st.composite
+def gufuncs(draw, function, signature):
+    """Calls of products of stacks."""
+    shapes = hnp.mutually_broadcastable_shapes(signature=signature, max_dims=2, min_side=0, max_side=3)
+    return function, [draw(arrays(s)) for s in draw(shapes).input_shapes]
+
+
+@st.composite
+def slopes(draw):
+    x = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=2, min_side=3, max_side=7)))
+    axis, order = draw(st.integers(0, x.ndim - 1)), draw(st.integers(1, 2))
+    places = np.cumsum(np.random.default_rng(draw(seeds)).uniform(0.5, 1.5, x.shape[axis]))
+    spacing = draw(st.sampled_from([1.0, 0.5, places]))
+    return lambda a: np.gradient(a, spacing, axis=axis, edge_order=order), [x]
+
+
+@st.composite
+def traces(draw):
+    x = draw(arrays(hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=3)))
+    axes = draw(st.permutations(range(-x.ndim, 0)))[:2]
+    offset = draw(st.integers(-1, 1))
+    return lambda a: np.trace(a, offset, *axes), [x]
+
+
+@st.composite
+def with_holes(draw, function):
+    """Reductions of numbers of which some are NaN, but not all of a row."""
+    x = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3), apart=True))
+    holes = np.random.default_rng(draw(seeds)).random(x.shape) < draw(st.sampled_from([0.0, 0.5]))
+    holes[(0,) * x.ndim] = False
+    axis, keepdims = draw(st.one_of(st.none(), st.just(tuple(range(x.ndim))))), draw(st.booleans())
+    if draw(st.booleans()):
+        axis, holes = draw(axes_of(x.ndim)), False
+    return lambda a: function(np.where(holes, np.nan, a), axis=axis, keepdims=keepdims), [x]
+
+
+def vdots():
+    shape = st.shared(full_shapes, key="vdot")
+    return st.tuples(arrays(shape), arrays(shape.map(lambda s: (int(np.prod(s)),)))).map(lambda x: (np.vdot, list(x)))
+
+
+@st.composite
 def linears(draw):
     n, k = draw(st.tuples(*2 * [st.integers(1, 3)]))
     batch = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3))
@@ -409,6 +476,11 @@ CALLS = {
     "trunc": one(np.trunc),
     "rint": one(np.rint),
     "floor_divide": two(operator.floordiv, low2=0.7, high2=2.0),
+    "divmod": two(lambda a, b: sum(divmod(a, b)), low2=0.7, high2=2.0),
+    "modf": one(lambda a: (lambda part, whole: part * 2 + whole)(*np.modf(a))),
+    "imag": one(lambda a: a + np.imag(a)),
+    "copy": one(np.copy),
+    "conjugate": one(np.conj),
     "astype": one(lambda a: a.astype(np.float64)),
     "sum": st.one_of(reduction(np.sum), sums_of_some()),
     "mean": reduction(np.mean, full_shapes),
@@ -417,6 +489,16 @@ CALLS = {
     "max": reduction(np.max, full_shapes),
     "min": reduction(np.min, full_shapes),
     "prod": products(),
+    "nansum": with_holes(np.nansum),
+    "nanmean": with_holes(np.nanmean),
+    "nanprod": with_holes(np.nanprod),
+    "nanmax": with_holes(np.nanmax),
+    "nanmin": with_holes(np.nanmin),
+    "sort": along(np.sort),
+    "partition": along(lambda a, axis: np.partition(a, 0, axis)),
+    "slopes": slopes(),
+    "trace": traces(),
+    "unique": arrays(full_shapes).map(lambda x: (lambda a: np.unique(np.concatenate((a, a))), [x])),
     "cumsum": along(np.cumsum),
     "cumprod": cumulative_products(),
     "reshape": reshapes(),
@@ -425,6 +507,11 @@ CALLS = {
     "getitem": indices(),
     "concatenate": joins(),
     "product": st.one_of(matmuls(), dots()),
+    "dot": dots(),
+    "inner": inners(),
+    "tensordot": tensordots(),
+    "vdot": vdots(),
+    "vecdot": gufuncs(np.vecdot, "(n),(n)->()"),
     "einsum": einsums(),
     "convolve": convolutions(),
     "inv": matrices(np.linalg.inv),
@@ -472,3 +559,6 @@ CALLS = {
     "cross_entropy_of_probabilities": losses(F.binary_cross_entropy, 0.1, 0.9, 0.1, 0.9, both=True),
     "cross_entropy": classifications(),
 }
+if hasattr(np, "matvec"):  # NumPy 2.2
+    CALLS["matvec"] = gufuncs(np.matvec, "(m,n),(n)->(m)")
+    CALLS["vecmat"] = gufuncs(np.vecmat, "(n),(n,m)->(m)")

@@ -225,3 +225,204 @@ def test_norms_have_numpy_s_precision(dtype, order, axis):
     found, wanted = np.linalg.norm(Tensor(x), order, axis), np.linalg.norm(x, order, axis)
     assert found.dtype == wanted.dtype
     np.testing.assert_allclose(found.data, wanted, rtol=1e-3 if dtype == np.float16 else 1e-6)
+
+
+def alike(call, *arrays):
+    """The value to the bit, the dtype and the warnings are NumPy's, recorded or not."""
+    with warnings.catch_warnings(record=True) as wanted_warnings:
+        warnings.simplefilter("always")
+        wanted = call(*arrays)
+    for recorded in (True, False):
+        tensors = [Tensor(a, requires_grad=recorded and np.asarray(a).dtype.kind == "f") for a in arrays]
+        with warnings.catch_warnings(record=True) as found_warnings:
+            warnings.simplefilter("always")
+            found = call(*tensors)
+        for a, b in zip(*(x if isinstance(x, tuple | list) else [x] for x in (wanted, found)), strict=True):
+            a, b = np.asarray(a), np.asarray(b.data if isinstance(b, Tensor) else b)
+            assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+        assert {str(w.message) for w in wanted_warnings} == {str(w.message) for w in found_warnings}
+
+
+def test_the_parts_of_infinite_numbers():
+    x = np.array([INF, -INF, -0.0, -2.5, 3.0])
+    alike(np.modf, x)
+    part, whole = np.modf(Tensor(x))
+    assert part.tolist() == [0, 0, 0, -0.5, 0] and whole.tolist() == [INF, -INF, 0, -2, 3]
+    same(gradients(lambda t: np.modf(t)[0], x), [[1] * 5])
+    same(gradients(lambda t: np.modf(t)[1], x), [[0] * 5])
+    assert np.modf(Tensor(np.array([3, 4])))[0].dtype == np.float64
+    alike(np.imag, x)
+    assert np.imag(Tensor(x)).tolist() == [0] * 5
+    same(gradients(lambda t: t + np.imag(t), x), [[1] * 5])
+
+
+def test_quotient_and_remainder_come_of_one_call():
+    a, b = np.array([7.5, -7.5, INF, 1.0]), np.array([2.0, 2.0, 2.0, 0.0])
+    alike(np.divmod, a, b)
+    with pytest.warns(RuntimeWarning, match="in divmod"):
+        divmod(Tensor(a, requires_grad=True), b)
+    quotient, remainder = divmod(Tensor(a[:2]), 2.0)
+    assert quotient.tolist() == [3, -4] and remainder.tolist() == [1.5, 0.5]
+    same(gradients(lambda a, b: divmod(a, b)[1], a[:2], b[:2]), [[1, 1], [-3, 4]])
+    same(gradients(lambda a, b: divmod(a, b)[0], a[:2], b[:2]), [[0, 0], [0, 0]])
+
+
+def test_what_is_put_in_order():
+    x = np.array([3.0, NAN, 1.0, NAN, 2.0, -INF, 0.0, -0.0, INF])
+    rng = np.random.default_rng(0)
+    with_nan = rng.normal(size=(6, 40))
+    with_nan[:, ::7] = NAN
+    for k in (0, 3, 20):
+        alike(lambda a, k=k: np.partition(a, k, axis=1), with_nan)
+    alike(np.sort, x)
+    alike(lambda a: np.sort(a[::-1]), x)
+    weights = np.arange(1.0, 6)
+    for call in (np.sort, lambda t: np.partition(t, [0, 1, 2, 3])):
+        same(gradients(lambda t, f=call: f(t) * weights, [3.0, NAN, 1.0, 2.0, -INF]), [[4, 5, 2, 3, 1]])
+    same(gradients(lambda t: np.unique(t) * weights[:3], [3.0, 1.0, 3.0, 2.0, 1.0]), [[3, 1, 0, 2, 0]])
+    alike(np.unique, np.array([0.0, -0.0, 1.0, 0.0, NAN, NAN]))
+
+
+def test_small_integers_that_are_only_moved_stay_small():
+    x = np.array([[3, -1], [2, 127]], np.int8)
+    for call in (
+        np.sort, lambda a: np.partition(a, 1), np.unique, np.copy, lambda a: np.pad(a, 1, constant_values=7),
+        lambda a: np.insert(a, 1, 5), lambda a: np.select([a > 2], [a], a), lambda a: a.flatten(), np.real,
+        lambda a: np.stack([a, a]), lambda a: np.where(a > 2, a, a[0]), np.ravel,
+    ):  # fmt: skip
+        assert call(Tensor(x)).dtype == call(x).dtype == np.int8
+        np.testing.assert_array_equal(call(Tensor(x)).data, call(x))
+
+
+def test_finite_differences_are_numpy_s():
+    rng = np.random.default_rng(0)
+    places = np.array([0.0, 1.0, 3.0, 4.5, 7.0])
+    for dtype in (np.float64, np.float32, np.float16):
+        for order in (1, 2):
+            alike(lambda a, o=order: np.gradient(a, places, edge_order=o), rng.normal(size=5).astype(dtype))
+    alike(np.gradient, np.array([1.0, INF, 2.0, -INF, 3.0]))
+    alike(np.gradient, np.array([1.0, 1.79e308, -1.79e308, 0.0]))
+    matrix = np.stack([np.gradient(row, places, edge_order=2) for row in np.eye(5)])  # it is linear
+    same(gradients(lambda t: np.gradient(t, places, edge_order=2) * places, rng.normal(size=5)), [matrix @ places])
+
+
+def test_products_of_numbers_in_any_order_of_memory():
+    x = np.random.default_rng(0).normal(size=(7, 6, 5))
+    for a in (x, np.asfortranarray(x), x[::-1, ::2].astype(np.float32), x.astype(np.float16)):
+        for axis in (None, 1, (0, 2), (2, 1)):
+            alike(lambda a, axis=axis: np.prod(a, axis=axis), a)
+    same(gradients(lambda t: np.prod(t, axis=(0, 1)), [[2.0, 0.0], [3.0, 5.0]]), [[[0, 30], [0, 0]]])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_products_of_vectors_are_numpy_s(dtype):
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.normal(size=s).astype(dtype) for s in ((3, 9, 8), (5, 8, 7), (8,)))
+    alike(np.dot, a, b)
+    alike(np.dot, a, c)
+    alike(np.dot, c, b)
+    alike(np.inner, a, c)
+    alike(np.inner, a[0], a)
+    alike(np.inner, a, np.float64(2.5))
+    alike(lambda x: np.dot(x, 2.5), a)
+    alike(np.vdot, a, np.asfortranarray(a))
+    alike(np.vecdot, a, c)
+    alike(lambda x, y: np.vecdot(x, y, axis=1), a, a)
+    alike(lambda x, y: np.tensordot(x, y, ([2], [1])), a, b)
+    alike(lambda x, y: np.linalg.multi_dot([x, y.T, y]), c, a[0])
+    alike(lambda x: np.trace(x, 1, 1, 2), a)
+    if hasattr(np, "matvec"):  # NumPy 2.2
+        alike(np.matvec, a, c)
+        alike(np.vecmat, c, b)
+
+
+def test_products_warn_in_their_own_name():
+    infinite, ones = np.array([INF, -INF, 1.0]), np.ones((3, 3))
+    for call in (np.dot, np.inner, np.vdot, np.vecdot, lambda a, b: np.tensordot(a, b, 1)):
+        alike(call, infinite, np.ones(3))
+        alike(call, infinite, infinite)
+    if hasattr(np, "matvec"):  # NumPy 2.2
+        alike(np.matvec, ones, infinite)
+        alike(np.vecmat, infinite, ones)
+    alike(lambda a, b: np.tensordot(a, b, ([1], [0])), infinite[None] * ones, ones)
+
+
+def test_products_refuse_what_numpy_refuses():
+    t = Tensor(np.ones((3, 4)), requires_grad=True)
+    for call in (
+        lambda: np.vdot(t, 1.0), lambda: np.vecdot(t, np.ones((3, 1))), lambda: np.linalg.outer(t, np.ones(2)),
+        lambda: np.correlate(t[0], np.array(1.0)), lambda: np.linalg.multi_dot([t, np.array(2.0), t]),
+        lambda: np.cumprod(t[0, 0], axis=1), lambda: np.multiply.accumulate(t[0, 0]), lambda: np.average(t[:0], axis=1),
+        lambda: np.quantile(Tensor([True, False]), 0.5),
+    ):  # fmt: skip
+        with pytest.raises((TypeError, ValueError, ZeroDivisionError)), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of an empty slice
+            call()
+
+
+def test_sums_of_einstein_are_numpy_s():
+    rng = np.random.default_rng(0)
+    a, b, c = rng.normal(size=(3, 4)), rng.normal(size=(4, 3)), rng.normal(size=(3, 5))
+    a[0, 0], b[1, 1] = INF, -INF
+    alike(lambda a, b, c: np.einsum("ij,jk,kl->li", a, b, c), a, b, c)
+    half = rng.normal(size=(4, 4, 6)).astype(np.float16)
+    for text in ("iij->j", "iij->ij", "iij", "ijk->kj"):
+        alike(lambda a, t=text: np.einsum(t, a), half)
+    same(gradients(lambda t: np.einsum("ii->i", t) * [1.0, 2.0], [[1.0, INF], [3.0, 4.0]]), [[[1, 0], [0, 2]]])
+    same(gradients(lambda t: np.einsum("iji->j", t), np.ones((2, 1, 2))), [[[[1, 0]], [[0, 1]]]])
+
+
+def test_edges_of_constants_leave_the_sign_of_0():
+    x = np.array([-0.0, 1.0])
+    alike(lambda a: np.pad(a, 1, constant_values=3.0), x)
+    assert np.signbit(np.pad(Tensor(x), 1, constant_values=3.0).data).tolist() == [False, True, False, False]
+    same(gradients(lambda t: np.pad(t, 1, constant_values=3.0) * [1.0, 2.0, 3.0, 4.0], [INF, 1.0]), [[2, 3]])
+
+
+def test_dtypes_of_statistics_are_numpy_s():
+    whole, single = np.array([3, 1, 2, 7]), np.array([0.1, 0.7, 0.3], np.float32)
+    for method in ("lower", "higher", "nearest", "linear"):
+        alike(lambda a, m=method: np.quantile(a, 0.4, method=m), whole)
+    for q in (30, [30, 40.5], np.float32(12)):
+        alike(lambda a, q=q: np.percentile(a, q), single)
+    same(gradients(lambda t: np.percentile(t, 25), [0.0, 1.0, 3.0]), [[0.5, 0.5, 0]])
+    alike(lambda a: np.average(a, returned=True), single)
+    alike(lambda a, w: np.average(a, weights=w), single > 0.2, single)
+    same(gradients(lambda t: np.average(t, weights=[1, 3]), [2.0, 6.0]), [[0.25, 0.75]])
+    same(gradients(lambda w: np.average([2, 6], weights=w), [1.0, 3.0]), [[-0.75, 0.25]])
+    alike(lambda a: np.insert(a, 1, np.float64(5.0)), single)
+    alike(lambda a, v: np.insert(a, 1, v), single, np.array([5.0, 6.0]))
+    alike(lambda a: np.diff(a, 2), whole > 1)
+    alike(lambda a: np.diff(a, 0), np.float64(2.0))
+    alike(lambda a: np.select([a > 2], [a]), whole > 1)
+    alike(np.conjugate, whole > 1)
+
+
+def test_means_of_nothing_but_nan_warn_as_numpy_s():
+    x = np.array([[NAN, NAN], [1.0, NAN]])
+    for function in (np.nanmean, np.nanmax, np.nanmin, np.nansum, np.nanprod):
+        alike(lambda a, f=function: f(a, axis=1), x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        y = np.nanmean(Tensor(x), axis=1)
+        assert y.tolist()[1] == 1 and np.isnan(y.tolist()[0])
+        same(gradients(lambda t: np.nanmean(t, axis=1), [[NAN, NAN], [1.0, 3.0]]), [[[0, 0], [0.5, 0.5]]])
+    same(gradients(lambda t: np.nanprod(t) * 1.0, [2.0, NAN, 5.0, 0.5]), [[2.5, 0, 1, 10]])
+
+
+def test_norms_of_nothing():
+    for order in (None, 1, 2, INF):
+        try:
+            wanted = np.linalg.norm(np.zeros(0), order)
+        except ValueError:  # NumPy before 2.4
+            with pytest.raises(ValueError, match="zero-size"):
+                np.linalg.norm(Tensor(np.zeros(0)), order)
+            continue
+        assert np.linalg.norm(Tensor(np.zeros(0), requires_grad=True), order).item() == wanted == 0
+        assert gradients(lambda t, o=order: np.linalg.norm(t, o), np.zeros(0)) == [[]]
+
+
+def test_powers_of_matrices_are_multiplied_in_numpy_s_order():
+    a = np.random.default_rng(0).normal(size=(4, 5, 5))
+    for n in (2, 3, 4, 5, 7, -3):
+        alike(lambda a, n=n: np.linalg.matrix_power(a, n), a)

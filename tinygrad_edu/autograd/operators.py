@@ -132,7 +132,7 @@ class ArrayOperand(Operand):
             return look_up(ufunc)(*inputs, **options)
         if method == "reduce" and ufunc in REDUCTIONS:
             return look_up(REDUCTIONS[ufunc])(*inputs, **({"axis": 0} | options))
-        if method == "accumulate" and ufunc in ACCUMULATIONS:
+        if method == "accumulate" and ufunc in ACCUMULATIONS and np.ndim(inputs[0]):
             return look_up(ACCUMULATIONS[ufunc])(*inputs, **({"axis": 0} | options))
         if method == "outer" and not options:
             a, b = inputs
@@ -198,10 +198,10 @@ class ArrayOperand(Operand):
         return self._call(np.floor_divide, other, self)
 
     def __divmod__(self, other: Any) -> tuple[Self, Self]:
-        return self // other, self % other
+        return look_up(np.divmod)(self, other)  # type: ignore[no-any-return]
 
     def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
-        return other // self, other % self
+        return look_up(np.divmod)(other, self)  # type: ignore[no-any-return]
 
     def __neg__(self) -> Self:
         return self._call(np.negative, self)
@@ -284,7 +284,7 @@ class ArrayOperand(Operand):
         return self._call(np.ravel, self, order=order)
 
     def flatten(self, order: str = "C") -> Self:
-        return +self._call(np.ravel, self, order=order)  # a copy, as NumPy's
+        return self._call(np.ravel, self, order=order).copy()
 
     def transpose(self, *axes: Any) -> Self:
         return self._call(np.transpose, self, axes[0] if len(axes) == 1 else axes or None)
@@ -371,10 +371,10 @@ class ArrayOperand(Operand):
         return self._call(np.round, self, decimals)
 
     def copy(self) -> Self:
-        return +self
+        return self._call(np.copy, self)
 
     def conj(self) -> Self:
-        return self._call(np.conjugate, self)
+        return self.copy()
 
     @property
     def real(self) -> Self:

@@ -153,6 +153,7 @@ class Primitive:
         overwrites: int | None = None,
         adds: Callable[..., None] | None = None,
         moves: bool = False,
+        selects: bool = False,
         elementwise: bool = False,
         marks_origin: bool = False,
     ) -> None:
@@ -162,6 +163,7 @@ class Primitive:
         self.overwrites = overwrites  # the argument that `out` may be
         self.adds = adds  # adds the gradient of its argument to an array in place
         self.moves = moves  # whether it only moves elements: what they were made of stays true
+        self.selects = selects or moves  # whether its results are elements of its argument: small integers stay small
         self.elementwise = elementwise or (isinstance(function, np.ufunc) and function.signature is None)
         self.marks_origin = marks_origin  # whether its results remember, while they live, what they were made of
         self.name: str = function.__name__.lstrip("_")
@@ -331,6 +333,7 @@ def primitive(
     overwrites: int | None = None,
     adds: Callable[..., None] | None = None,
     moves: bool = False,
+    selects: bool = False,
     elementwise: bool = False,
     marks_origin: bool = False,
 ) -> Callable[[Callable[..., Any]], Primitive]: ...

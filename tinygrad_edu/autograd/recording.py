@@ -144,7 +144,7 @@ class _Computer(Interpreter):
         operand = next(a for a in (*args, *options.values()) if isinstance(a, Operand))
         args, options = primitive.bind(args, options)
         values = [a._value if isinstance(a, Operand) else constant_value(a) for a in args]
-        if not primitive.moves and not any(getattr(v, "dtype", v.__class__) in _FLOATS for v in values):
+        if not primitive.selects and not any(getattr(v, "dtype", v.__class__) in _FLOATS for v in values):
             values = [widened(v) for v in values]
         t = operand._made(primitive.forward(*values, **options), None)
         if primitive.marks_origin or primitive.moves:

@@ -123,7 +123,7 @@ class Trace(Interpreter):
         args = tuple(a if isinstance(a, Tensor) else constant_value(a) for a in args)
         nodes = tuple(self._node(a) for a in args)
         wanted = self.records and any(node is not None for node in nodes)
-        if not wanted and not primitive.moves:
+        if not wanted and not primitive.selects:
             args = tuple(self._widened(a) for a in args)
         if primitive is NEGATIVE and not wanted and (line := self.line(args[0])).function is NEGATIVE:
             return self.symbol(line.args[0])

@@ -6,7 +6,7 @@ keeps. Importing the package fills the table; the files are meant to be read.
 
 Read in this order: `elementwise.py` (arithmetic, exponentials, kinks), `shape.py` (reshape, join, index),
 `reductions.py` (sum, mean, max), `products.py` (matrix products, einsum), `movement.py` (functions that only move or
-repeat elements), `statistics.py` (made of the others), `linalg.py` (inverses and decompositions), `norms.py`.
+repeat elements), `statistics.py` (means, quantiles, differences), `linalg.py` (inverses, decompositions), `norms.py`.
 
 May import `autograd`.
 """

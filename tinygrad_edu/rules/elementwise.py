@@ -209,7 +209,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min:
     return _clip(a, min if a_min is None else a_min, max if a_max is None else a_max)
 
 
-@primitive(elementwise=True)
+@primitive(elementwise=True, selects=True)
 def _where(c: Any, a: Any, b: Any) -> Any:
     return np.where(c, a, b)
 
@@ -221,21 +221,42 @@ FUNCTIONS[np.where] = lambda condition, *branches: _where(condition, *branches) 
 
 for _step in (np.sign, np.floor, np.ceil, np.trunc, np.rint, *filter(None, [getattr(np, "fix", None)])):  # fix goes
     rule(_step, lambda g: np.zeros_like(g))
+rule(np.imag, lambda g: np.zeros_like(g))  # tensors are real
 rule(np.round, lambda g, *, decimals=0: np.zeros_like(g))
 FUNCTIONS[np.around] = FUNCTIONS[np.round]
 rule(np.heaviside, lambda g: np.zeros_like(g), lambda g, a: np.where(a == 0, g, 0))
 rule(np.floor_divide, lambda g: np.zeros_like(g), lambda g: np.zeros_like(g))
 
 
+# Functions with two results give them one after the other in one array.
+
+
+@primitive
+def _divmod(a: Any, b: Any) -> Any:
+    return np.stack(np.divmod(a, b))
+
+
+rule(_divmod, lambda g: g[1], lambda g, y: -g[1] * y[0])
+
+
 @implements(np.divmod)
 def divmod_(a: Any, b: Any) -> tuple[Any, Any]:
-    return np.floor_divide(a, b), np.remainder(a, b)
+    both = _divmod(a, b)
+    return both[0], both[1]
+
+
+@primitive
+def _modf(x: Any) -> Any:
+    return np.stack(np.modf(x))
+
+
+rule(_modf, lambda g: g[0])
 
 
 @implements(np.modf)
 def modf(x: Any) -> tuple[Any, Any]:
-    whole = np.trunc(x)
-    return x - whole, whole
+    both = _modf(x)
+    return both[0], both[1]
 
 
 @on_values
@@ -249,10 +270,15 @@ def frexp(x: Any) -> tuple[Any, Any]:
     return np.ldexp(x, -exponent), exponent
 
 
-# Tensors are real.
-FUNCTIONS[np.copy] = lambda a, order="K", subok=False: +a
-FUNCTIONS[np.real] = FUNCTIONS[np.conjugate] = FUNCTIONS[np.real_if_close] = lambda x: +x
-FUNCTIONS[np.imag] = lambda x: 0 * x
+@primitive(moves=True)
+def _copy(x: Any) -> Any:
+    return np.copy(x)[()]
+
+
+rule(_copy, lambda g: g)
+FUNCTIONS[np.copy] = lambda a, order="K", subok=False: _copy(a)
+FUNCTIONS[np.real] = FUNCTIONS[np.real_if_close] = _copy  # tensors are real
+rule(np.conjugate, lambda g: g)
 
 
 @primitive(elementwise=True)

@@ -16,6 +16,7 @@ import numpy as np
 from ..autograd.operators import on_values, option
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.recording import plain
+from .products import _dot
 
 # Inverses and determinants
 
@@ -42,8 +43,8 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
     if hermitian:
         raise TypeError("pinv: hermitian=True is not supported on tensors; leave it out")
     cutoff = rcond if rtol is np._NoValue else rtol
-    if cutoff is None:
-        return _pinv(a, options={})
+    if cutoff is None or not a.size:
+        return _pinv(a, options={} if cutoff is None else {"rcond": cutoff})
     values = np.linalg.svd(plain(a), compute_uv=False)
     largest = np.max(values, axis=-1, keepdims=True, initial=0)
     dropped = (values <= np.asarray(option(cutoff))[..., None] * largest) & (values > 1e-13 * largest)
@@ -67,7 +68,7 @@ rule(
 
 @implements(np.linalg.solve)
 def solve(a: Any, b: Any) -> Any:
-    return _solve(a, b) if np.ndim(b) > 1 else _solve(a, np.expand_dims(b, -1))[..., 0]
+    return _solve(a, np.expand_dims(b, -1))[..., 0] if np.ndim(b) == 1 else _solve(a, b)
 
 
 @primitive
@@ -245,9 +246,9 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 
 
 @primitive
-def _svd(a: Any) -> Any:
+def _svd(a: Any, *, full_matrices: bool) -> Any:
     """Uᵀ, the singular values as a column, and Vᵀ side by side: (…, k, m + 1 + n)."""
-    u, s, vt = np.linalg.svd(a, full_matrices=False)
+    u, s, vt = np.linalg.svd(a, full_matrices)
     return np.concatenate((u.mT, s[..., None], vt), axis=-1)
 
 
@@ -262,7 +263,7 @@ def _no_values(s: Any, gu: Any, gv: Any) -> Any:
     return tiny
 
 
-def _svd_rule(g: Any, y: Any, a_shape: tuple[int, ...]) -> Any:
+def _svd_rule(g: Any, y: Any, a_shape: tuple[int, ...], *, full_matrices: bool) -> Any:
     m = a_shape[-2]
     u, s, v = y[..., :m].mT, y[..., m], y[..., m + 1 :].mT
     gu, gs, gv = g[..., :m].mT, g[..., m], g[..., m + 1 :].mT
@@ -287,7 +288,7 @@ def _svdvals(a: Any) -> Any:
 
 def _svdvals_rule(g: Any, a: Any) -> Any:
     m = a.shape[-2]
-    packed = _svd(a)
+    packed = _svd(a, full_matrices=False)
     return (packed[..., :m].mT * g[..., None, :]) @ packed[..., m + 1 :]
 
 
@@ -303,7 +304,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
         raise TypeError(f"svd: a matrix of shape {(m, n)} has a derivative only with full_matrices=False")
     if not compute_uv:
         return _svdvals(a)
-    packed = _svd(a)
+    packed = _svd(a, full_matrices=full_matrices)
     return _svd_result(packed[..., :m].mT, packed[..., m], packed[..., m + 1 :])
 
 
@@ -324,6 +325,8 @@ def matrix_power(a: Any, n: int) -> Any:
     n = operator.index(n)
     if n < 0:
         a, n = np.linalg.inv(a), -n
+    if n == 3:
+        return (a @ a) @ a  # as NumPy does
     result: Any = np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
     started = False
     while n:
@@ -343,10 +346,19 @@ def multi_dot(arrays: Any, *, out: None = None) -> Any:
     if len(arrays) < 2:
         raise ValueError("multi_dot: expected at least two arrays")
     if len(arrays) == 2:
-        return np.dot(*arrays)
-    sizes = [np.shape(a)[0] if np.ndim(a) > 1 or k else 1 for k, a in enumerate(arrays)]
-    sizes.append(np.shape(arrays[-1])[-1] if np.ndim(arrays[-1]) > 1 else 1)
-    return _chained(arrays, 0, len(arrays) - 1, _best_splits(sizes))
+        return _dot(*arrays)
+    ndims = [np.ndim(a) for a in arrays]
+    if ndims[0] == 1:
+        arrays[0] = np.reshape(arrays[0], (1, -1))
+    if ndims[-1] == 1:
+        arrays[-1] = np.reshape(arrays[-1], (-1, 1))
+    if any(np.ndim(a) != 2 for a in arrays):
+        raise ValueError(
+            f"multi_dot: takes matrices, between vectors at the ends, got shapes {[*map(np.shape, arrays)]}"
+        )
+    sizes = [*(np.shape(a)[0] for a in arrays), np.shape(arrays[-1])[1]]
+    y = _chained(arrays, 0, len(arrays) - 1, _best_splits(sizes))
+    return np.reshape(y, [n for n, ndim in zip(y.shape, (ndims[0], ndims[-1]), strict=True) if ndim > 1])
 
 
 def _best_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
@@ -366,7 +378,7 @@ def _chained(arrays: list[Any], i: int, j: int, split: dict[tuple[int, int], int
     if i == j:
         return arrays[i]
     k = split[i, j]
-    return np.dot(_chained(arrays, i, k, split), _chained(arrays, k + 1, j, split))
+    return _dot(_chained(arrays, i, k, split), _chained(arrays, k + 1, j, split))
 
 
 # The names that NumPy 2 has from the array API standard

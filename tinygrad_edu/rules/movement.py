@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import on_values, option, refuse
-from ..autograd.primitives import FUNCTIONS, implements
+from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.record import Operand
 from ..autograd.recording import plain
+from .shape import getitem
 
 
 def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
@@ -45,7 +46,7 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
                 return [selected(n) for n in numbers]
             if not isinstance(numbers, Operand) and np.all(numbers):  # the values of a symbol cannot be looked at
                 return elements[numbers - 1]
-            return np.concatenate([np.zeros(1, elements.dtype), elements])[numbers]
+            return getitem(np.concatenate([np.zeros(1, elements.dtype), elements]), numbers)
 
         return selected(on_values(function)(*bound.args, **bound.kwargs))
 
@@ -74,7 +75,8 @@ for _function in (np.diag, np.diagflat):
 FUNCTIONS[np.tile] = _moving(np.tile, "A")
 FUNCTIONS[np.choose] = _moving(np.choose, "choices")
 FUNCTIONS[np.block] = _moving(np.block, "arrays")
-FUNCTIONS[np.select] = _moving(np.select, "choicelist", "default")
+_select = _moving(np.select, "choicelist", "default")
+FUNCTIONS[np.select] = lambda condlist, choicelist, default=0: _select(condlist, choicelist, default)
 
 
 @implements(np.flip)
@@ -92,16 +94,33 @@ def unique(
     ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: None = None
 ) -> Any:
     refuse(np.unique, {"axis": axis}, "axis")
-    flags: Any = (True, return_inverse, return_counts)
-    _, first, *others = np.unique(np.asarray(plain(ar)), *flags)  # raises for a symbol, which has no values
-    values = np.ravel(ar)[first]
-    rest = [first] * return_index + others
-    return (values, *rest) if rest else values
+    x = np.asarray(plain(ar))  # raises for a symbol, which has no values
+    _, first, inverse, counts = np.unique(x, True, True, True)
+    wanted = (return_index, return_inverse, return_counts)
+    y = _unique(ar, wanted=wanted, first=first, inverse=np.reshape(inverse, x.shape))
+    rest = [value for value, give in zip((first, inverse, counts), wanted, strict=True) if give]
+    return (y, *rest) if rest else y
+
+
+@primitive(selects=True)
+def _unique(x: Any, *, wanted: Any, first: Any, inverse: Any) -> Any:
+    return np.unique(x, *wanted)[0] if any(wanted) else np.unique(x)
+
+
+rule(
+    _unique,  # the gradient of each value belongs to the first element that has it
+    lambda g, *, wanted, first, inverse: np.where(
+        first[inverse] == np.arange(inverse.size).reshape(inverse.shape), g[inverse], 0
+    ),
+)
 
 
 @implements(np.insert)
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
-    return _insert(arr, obj, values if isinstance(values, Operand) else np.asarray(values, arr.dtype), axis)
+    arr = arr if isinstance(arr, Operand) else np.asarray(arr)
+    if isinstance(values, Operand):
+        return _insert(arr, obj, np.astype(values, arr.dtype), axis)  # type: ignore[call-overload]
+    return _insert(arr, obj, np.asarray(values, arr.dtype), axis)
 
 
 _insert = _moving(np.insert, "arr", "values")
@@ -115,7 +134,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
     values = option(options.pop("constant_values", 0))
     moved = _pad(array, pad_width, "constant" if mode == "empty" else mode, **options)
     if np.any(values):
-        moved = moved + np.pad(np.zeros(array.shape, array.dtype), pad_width, constant_values=values)
+        edges = np.pad(np.zeros(array.shape, array.dtype), pad_width, constant_values=values)
+        moved = np.where(np.pad(np.ones(array.shape, bool), pad_width), moved, edges)
     return moved
 
 
@@ -128,16 +148,37 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = 
     return tuple(np.ravel(x)[numbers] for x, numbers in zip(xi, grid, strict=True))
 
 
-# Sorting takes the elements in the order of their values.
+# Sorting moves the elements to where their values belong; the gradient is fetched back from there.
+
+
+@on_values
+def _places(x: Any, y: Any, axis: int) -> Any:
+    """Where in `y`, which has the elements of `x` in another order, each of them is."""
+    rank = np.argsort(np.argsort(x, axis, kind="stable"), axis)
+    return np.take_along_axis(np.argsort(y, axis, kind="stable"), rank, axis)
+
+
+@primitive(selects=True)
+def _sort(x: Any, *, axis: int, kind: Any, order: Any, stable: Any) -> Any:
+    return np.sort(x, axis, kind, order, stable=stable)
+
+
+@primitive(selects=True)
+def _partition(x: Any, *, kth: Any, axis: int, kind: Any, order: Any) -> Any:
+    return np.partition(x, kth, axis, kind, order)
+
+
+rule(_sort, lambda g, y, x, *, axis, kind, order, stable: np.take_along_axis(g, _places(x, y, axis), axis))
+rule(_partition, lambda g, y, x, *, kth, axis, kind, order: np.take_along_axis(g, _places(x, y, axis), axis))
 
 
 @implements(np.sort)
 def sort(a: Any, axis: int | None = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Any:
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    return np.take_along_axis(a, np.argsort(plain(a), axis, kind=kind, order=order, stable=stable), axis)
+    return _sort(a, axis=axis, kind=kind, order=order, stable=stable)
 
 
 @implements(np.partition)
 def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    return np.take_along_axis(a, on_values(np.argpartition)(a, kth, axis, kind=kind, order=order), axis)
+    return _partition(a, kth=option(kth), axis=axis, kind=kind, order=order)

@@ -26,9 +26,19 @@ rule(
 )
 
 
+@primitive
+def _norm_of_nothing(x: Any, *, ord: Any, axis: Any, keepdims: bool) -> Any:
+    return np.linalg.norm(x, ord, axis, keepdims)
+
+
+rule(_norm_of_nothing, lambda g, x_shape, *, ord, axis, keepdims: np.zeros(x_shape))
+
+
 @implements(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    if not x.size:
+        return _norm_of_nothing(x, ord=ord, axis=axis, keepdims=keepdims)
     if axis is None and (ord is None or (ord == 2 and x.ndim == 1) or (ord == "fro" and x.ndim == 2)):
         return _two_norm(x, axis=None, keepdims=keepdims)
     axes = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)

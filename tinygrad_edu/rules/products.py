@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 import string
 from collections.abc import Callable
@@ -74,62 +73,140 @@ def matmul(a: Any, b: Any) -> Any:
     return np.reshape(y, shape)
 
 
+# Sums over pairs of axes. The result has the axes left of a, then those left of b.
+
+
+def _left(ndim: int, over: list[int]) -> list[int]:
+    return [k for k in range(ndim) if k not in over]
+
+
+def _gradient_of_a(g: Any, a_ndim: int, b: Any, over_a: list[int], over_b: list[int]) -> Any:
+    left_a, left_b = _left(a_ndim, over_a), _left(np.ndim(b), over_b)
+    y = np.tensordot(g, b, (list(range(len(left_a), g.ndim)), left_b))
+    order = left_a + [over_a[over_b.index(k)] for k in sorted(over_b)]  # of the axes of y
+    return np.transpose(y, [order.index(k) for k in range(a_ndim)])
+
+
+def _gradient_of_b(g: Any, a: Any, b_ndim: int, over_a: list[int], over_b: list[int]) -> Any:
+    left_a, left_b = _left(np.ndim(a), over_a), _left(b_ndim, over_b)
+    y = np.tensordot(a, g, (left_a, list(range(len(left_a)))))
+    order = [over_b[over_a.index(k)] for k in sorted(over_a)] + left_b
+    return np.transpose(y, [order.index(k) for k in range(b_ndim)])
+
+
+@primitive
+def _tensordot(a: Any, b: Any, *, axes: Any) -> Any:
+    try:
+        return np.tensordot(a, b, axes)
+    except ValueError as error:
+        sizes = [
+            [np.shape(x)[k] for k in over] for x, over in zip((a, b), _pairs(axes, np.ndim(a), np.ndim(b)), strict=True)
+        ]
+        raise ValueError(f"tensordot: the axes summed over have sizes {sizes[0]} in a and {sizes[1]} in b") from error
+
+
+def _pairs(axes: Any, a_ndim: int, b_ndim: int) -> tuple[list[int], list[int]]:
+    over_a, over_b = (range(-axes, 0), range(axes)) if isinstance(axes, int) else axes
+    return [k % a_ndim for k in over_a], [k % b_ndim for k in over_b]
+
+
+rule(
+    _tensordot,
+    lambda g, a_ndim, b, *, axes: _gradient_of_a(g, a_ndim, b, *_pairs(axes, a_ndim, np.ndim(b))),
+    lambda g, a, b_ndim, *, axes: _gradient_of_b(g, a, b_ndim, *_pairs(axes, np.ndim(a), b_ndim)),
+)
+
+
 @implements(np.tensordot, np.linalg.tensordot)
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
-    """The sum over pairs of axes: both are reshaped to matrices and multiplied, and the product is reshaped."""
     if isinstance(axes, int | np.integer):
-        chosen: Any = (range(-axes, 0), range(axes))
-    else:
-        chosen = [(x,) if isinstance(x, int | np.integer) else x for x in axes]
-    over_a, over_b = ([k % np.ndim(x) for k in over] for x, over in zip((a, b), chosen, strict=True))
-    sizes = [np.shape(a)[k] for k in over_a], [np.shape(b)[k] for k in over_b]
-    if sizes[0] != sizes[1]:
-        raise ValueError(f"tensordot: the axes summed over have sizes {sizes[0]} in a and {sizes[1]} in b")
-    rest_a = [k for k in range(np.ndim(a)) if k not in over_a]
-    rest_b = [k for k in range(np.ndim(b)) if k not in over_b]
-    shape_a, shape_b = [np.shape(a)[k] for k in rest_a], [np.shape(b)[k] for k in rest_b]
-    inner = math.prod(sizes[0])
-    rows = np.reshape(np.transpose(a, rest_a + over_a), (math.prod(shape_a), inner))
-    columns = np.reshape(np.transpose(b, over_b + rest_b), (inner, math.prod(shape_b)))
-    return np.reshape(rows @ columns, shape_a + shape_b)
+        return _tensordot(a, b, axes=int(axes))
+    over_a, over_b = ((int(x),) if isinstance(x, int | np.integer) else tuple(map(int, x)) for x in axes)
+    return _tensordot(a, b, axes=(over_a, over_b))
+
+
+@primitive
+def _dot(a: Any, b: Any) -> Any:
+    return np.dot(a, b)
+
+
+def _last_and_last_but_one(a_ndim: int, b_ndim: int) -> tuple[list[int], list[int]]:
+    return ([a_ndim - 1], [max(b_ndim - 2, 0)]) if a_ndim and b_ndim else ([], [])
+
+
+rule(
+    _dot,
+    lambda g, a_ndim, b: _gradient_of_a(g, a_ndim, b, *_last_and_last_but_one(a_ndim, np.ndim(b))),
+    lambda g, a, b_ndim: _gradient_of_b(g, a, b_ndim, *_last_and_last_but_one(np.ndim(a), b_ndim)),
+)
 
 
 @implements(np.dot)
 def dot(a: Any, b: Any, out: None = None) -> Any:
     """The sum over the last axis of `a` and the last but one (or only one) of `b`."""
     refuse(np.dot, {"out": out}, "out")
-    if 0 in (np.ndim(a), np.ndim(b)):
-        return np.multiply(a, b)
-    return matmul(a, b) if np.ndim(b) <= 2 else tensordot(a, b, (-1, -2))
+    return product(a, b) if np.ndim(a) == np.ndim(b) == 2 else _dot(a, b)
 
 
-@implements(np.inner)
-def inner(a: Any, b: Any) -> Any:
-    return np.multiply(a, b) if 0 in (np.ndim(a), np.ndim(b)) else tensordot(a, b, (-1, -1))
+@primitive
+def _inner(a: Any, b: Any) -> Any:
+    return np.inner(a, b)
 
 
-@implements(np.outer, np.linalg.outer)
+def _last(a_ndim: int, b_ndim: int) -> tuple[list[int], list[int]]:
+    return ([a_ndim - 1], [b_ndim - 1]) if a_ndim and b_ndim else ([], [])
+
+
+rule(
+    _inner,
+    lambda g, a_ndim, b: _gradient_of_a(g, a_ndim, b, *_last(a_ndim, np.ndim(b))),
+    lambda g, a, b_ndim: _gradient_of_b(g, a, b_ndim, *_last(np.ndim(a), b_ndim)),
+)
+FUNCTIONS[np.inner] = _inner
+
+
+@primitive
+def _vdot(a: Any, b: Any) -> Any:
+    return np.vdot(a, b)
+
+
+rule(_vdot, lambda g, a_shape, b: np.reshape(g * b, a_shape), lambda g, a, b_shape: np.reshape(g * a, b_shape))
+FUNCTIONS[np.vdot] = _vdot
+
+# Products of stacks of vectors
+
+
+@primitive
+def _vecdot(a: Any, b: Any) -> Any:
+    return np.vecdot(a, b)
+
+
+rule(_vecdot, lambda g, b: g[..., None] * b, lambda g, a: g[..., None] * a)
+
+
+@implements(np.vecdot, np.linalg.vecdot)
+def vecdot(x1: Any, x2: Any, *, axis: int = -1) -> Any:
+    return _vecdot(np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1))
+
+
+if hasattr(np, "matvec"):  # NumPy 2.2
+    rule(np.matvec, lambda g, b: g[..., None] * b[..., None, :], lambda g, a: np.vecmat(g, a))
+    rule(np.vecmat, lambda g, b: np.matvec(b, g), lambda g, a: a[..., None] * g[..., None, :])
+
+
+@implements(np.outer)
 def outer(a: Any, b: Any, out: None = None) -> Any:
     refuse(np.outer, {"out": out}, "out")
     return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
 
 
-@implements(np.vdot)
-def vdot(a: Any, b: Any) -> Any:
-    return np.sum(np.ravel(a) * np.ravel(b))
-
-
-@implements(np.vecdot, np.linalg.vecdot)
-def vecdot(x1: Any, x2: Any, *, axis: int = -1) -> Any:
-    return np.sum(np.multiply(np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)), axis=-1)
-
-
-def matvec(x1: Any, x2: Any) -> Any:
-    return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
-
-
-def vecmat(x1: Any, x2: Any) -> Any:
-    return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
+@implements(np.linalg.outer)
+def outer_of_vectors(x1: Any, x2: Any, /) -> Any:
+    if np.ndim(x1) != 1 or np.ndim(x2) != 1:
+        raise ValueError(
+            f"linalg.outer: takes vectors, got shapes {np.shape(x1)} and {np.shape(x2)}; np.outer is wider"
+        )
+    return outer(x1, x2)
 
 
 @implements(np.kron)
@@ -152,11 +229,16 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return np.moveaxis(a[..., forth] * b[..., back] - a[..., back] * b[..., forth], -1, axisc)
 
 
-@implements(np.trace)
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: None = None, out: None = None) -> Any:
-    refuse(np.trace, {"dtype": dtype, "out": out}, "dtype", "out")
-    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
+def _on_diagonal(g: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Any:
+    """Zeros of `shape` with `g` on a diagonal."""
+    numbers = np.indices(shape, sparse=True)
+    return np.where(numbers[axis1] + offset == numbers[axis2], np.expand_dims(g, (axis1, axis2)), 0)
 
+
+rule(
+    np.trace,
+    lambda g, x_shape, *, offset=0, axis1=0, axis2=1: _on_diagonal(g, x_shape, offset, axis1, axis2),
+)
 
 # Einstein's summation
 
@@ -165,20 +247,30 @@ LETTERS = string.ascii_uppercase + string.ascii_lowercase  # in NumPy's order of
 
 
 @primitive
-def _einsum(*operands: Any, subscripts: tuple[str, ...], output: str) -> Any:
-    return np.einsum(f"{','.join(subscripts)}->{output}", *operands, optimize=len(operands) > 2)
+def _einsum(*operands: Any, subscripts: tuple[str, ...], output: str, optimize: Any) -> Any:
+    return np.einsum(f"{','.join(subscripts)}->{output}", *operands, optimize=optimize)
 
 
 def _einsum_rule(i: int) -> Callable[..., Any]:
     """The gradient of operand i: again an einsum, of the arriving gradient and the other operands. The axes of letters
-    that only operand i has were summed away; along those the gradient is constant, and comes back at size 1."""
+    that only operand i has were summed away; along those the gradient is constant, and comes back at size 1. Of axes
+    with the same letter, only the diagonal was read."""
 
-    def vjp(g: Any, *operands: Any, subscripts: tuple[str, ...], output: str) -> Any:
+    def vjp(g: Any, *operands: Any, subscripts: tuple[str, ...], output: str, optimize: Any) -> Any:
         others = [k for k in range(len(operands)) if k != i]
         terms = (output, *(subscripts[k] for k in others))
         known = "".join(c for c in subscripts[i] if any(c in term for term in terms))
-        gradient = _einsum(g, *(operands[k] for k in others), subscripts=terms, output=known)
-        return np.expand_dims(gradient, [k for k, c in enumerate(subscripts[i]) if c not in known])
+        known = "".join(dict.fromkeys(known))
+        gradient = _einsum(
+            g, *(operands[k] for k in others), subscripts=terms, output=known, optimize=len(operands) > 2
+        )
+        seen = subscripts[i]
+        gradient = np.expand_dims(gradient, [k for k, c in enumerate(seen) if c not in known or c in seen[:k]])
+        numbers = np.indices(operands[i].shape, sparse=True) if len(set(seen)) < len(seen) else ()
+        for k, c in enumerate(seen[: len(numbers)]):
+            if c in seen[:k]:
+                gradient = np.where(numbers[k] == numbers[seen.index(c)], gradient, 0)
+        return gradient
 
     return vjp
 
@@ -207,16 +299,7 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
     if arrow and dots and "..." not in output:
         raise ValueError("einsum: the operands have an ellipsis (...), so the output needs one, too")
     output = output.replace("...", ellipsis) if arrow else ellipsis + "".join(single)
-    for k, s in enumerate(subscripts):
-        for c in dict.fromkeys(s):  # a letter that an operand has twice means its diagonal
-            while s.count(c) > 1:
-                first, second = s.index(c), s.rindex(c)
-                if np.shape(arrays[k])[first] != np.shape(arrays[k])[second]:
-                    raise ValueError(f"einsum: {c!r} stands for axes of different sizes in shape {np.shape(arrays[k])}")
-                arrays[k] = np.diagonal(arrays[k], 0, first, second)
-                s = s[:first] + s[first + 1 : second] + s[second + 1 :] + c
-        subscripts[k] = s
-    return _einsum(*arrays, subscripts=tuple(subscripts), output=output)
+    return _einsum(*arrays, subscripts=tuple(subscripts), output=output, optimize=optimize)
 
 
 def _einsum_arguments(operands: tuple[Any, ...]) -> tuple[str, list[Any]]:
@@ -252,7 +335,8 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
 
 @implements(np.correlate)
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
-    a, v = np.atleast_1d(a), np.atleast_1d(v)
+    if 0 in (np.ndim(a), np.ndim(v)):
+        raise ValueError(f"correlate: takes vectors, got shapes {np.shape(a)} and {np.shape(v)}")
     if np.size(v) > np.size(a):  # NumPy exchanges the two and reverses the result
         return correlate(v, a, mode)[::-1]
     return _part(_convolve(a, v[::-1]), np.size(a), np.size(v), mode)
@@ -266,9 +350,3 @@ def _part(full: Any, n: int, m: int, mode: Any) -> Any:
         raise ValueError(f"convolve and correlate: the mode must be one of {', '.join(parts)}, not {mode!r}")
     start, length = parts[mode]
     return full[start : start + length]
-
-
-_function: Any
-for _function in (matvec, vecmat):  # NumPy 2.2
-    if hasattr(np, _function.__name__):
-        FUNCTIONS[getattr(np, _function.__name__)] = _function

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autograd.operators import constant, refuse
-from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
+from ..autograd.primitives import FUNCTIONS, primitive, rule
 from ..autograd.recording import plain
 from .elementwise import ratio
 
@@ -82,13 +83,22 @@ for _extremum in (np.max, np.min):
     )
 
 
-def _products_of_others(x: Any, axis: int) -> Any:
-    """For each element the product of all others along `axis`, without a division, so zeros do no harm.
+def products_of_others(x: Any, axis: Any) -> Any:
+    """For each element the product of all others along `axis`, without a division, so zeros do no harm."""
+    axes = tuple(range(x.ndim)) if axis is None or x.ndim == 0 else normalize_axis_tuple(axis, x.ndim)
+    order = (*(k for k in range(x.ndim) if k not in axes), *axes)
+    rest = [x.shape[k] for k in order[: x.ndim - len(axes)]]
+    rows = np.reshape(np.transpose(x, order), (*rest, math.prod(x.shape[k] for k in axes)))
+    others = np.reshape(_products_of_others(rows)[..., : rows.shape[-1]], [x.shape[k] for k in order])
+    return np.transpose(others, tuple(map(order.index, range(x.ndim))))
+
+
+def _products_of_others(x: Any) -> Any:
+    """The same along the last axis, which may become longer.
 
     Elements are multiplied in pairs, the problem of half the size is solved, and each element of a pair takes the other
     one as a further factor.
     """
-    x = np.moveaxis(x, axis, -1)
     levels = []
     while x.shape[-1] > 1:
         if x.shape[-1] % 2:
@@ -102,34 +112,10 @@ def _products_of_others(x: Any, axis: int) -> Any:
     return others
 
 
-@primitive
-def _prod(x: Any, *, axis: int, keepdims: bool) -> Any:
-    return np.prod(x, axis=axis, keepdims=keepdims)
-
-
 rule(
-    _prod,
-    lambda g, x, *, axis, keepdims: (
-        restored(g, axis, keepdims) * np.moveaxis(_products_of_others(x, axis)[..., : x.shape[axis]], -1, axis)
-    ),
+    np.prod,
+    lambda g, x, *, axis=None, keepdims=False: restored(g, axis, keepdims) * products_of_others(x, axis),
 )
-
-
-@implements(np.prod)
-def prod(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
-    refuse(np.prod, {"dtype": dtype, "out": out}, "dtype", "out")
-    if a.ndim == 0:
-        a = np.reshape(a, (1,) if axis is not None else ())
-    if axis is None or isinstance(axis, tuple):
-        # Several axes: move them to the end and reduce them as one.
-        axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
-        rest = tuple(k for k in range(a.ndim) if k not in axes)
-        together = math.prod(a.shape[k] for k in axes)
-        flat = np.reshape(np.transpose(a, rest + axes), (*(a.shape[k] for k in rest), together))
-        y = _prod(flat, axis=-1, keepdims=False)
-        return np.reshape(y, [1 if k in axes else n for k, n in enumerate(a.shape)]) if keepdims else y
-    [axis] = np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
-    return _prod(a, axis=axis, keepdims=keepdims)
 
 
 # Running sums and products
@@ -170,7 +156,7 @@ rule(_cumprod, lambda g, y, x: _shifted(y, 1, 1) * _later_products(g, x))
 def _running(function: Callable[..., Any], run: Callable[[Any, int], Any]) -> Callable[..., Any]:
     def accumulate(a: Any, axis: int | None = None, dtype: None = None, out: None = None) -> Any:
         refuse(function, {"dtype": dtype, "out": out}, "dtype", "out")
-        return run(np.ravel(a), 0) if axis is None or a.ndim == 0 else run(a, axis)
+        return run(np.ravel(a), axis or 0) if axis is None or a.ndim == 0 else run(a, axis)
 
     return accumulate
 

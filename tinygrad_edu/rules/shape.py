@@ -178,7 +178,7 @@ def _frozen(index: Any) -> Any:
 # Joining
 
 
-@primitive
+@primitive(selects=True)
 def _concatenate(*arrays: Any, axis: int, starts: Sequence[int]) -> Any:
     return np.concatenate(arrays, axis=axis)
 

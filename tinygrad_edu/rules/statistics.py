@@ -1,16 +1,17 @@
-"""Statistics made of sums, extrema and sorting, and differences along an axis. None needs a rule of its own."""
+"""Statistics: averages, sums and extrema without NaNs, order statistics, and differences along an axis."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import on_values, option, refuse
-from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
+from ..autograd.operators import option, refuse
+from ..autograd.primitives import implements, primitive, rule
+from ..autograd.record import Operand
 from ..autograd.recording import plain
+from .reductions import products_of_others, restored
 
 _GIVEN = np._NoValue
 
@@ -24,19 +25,20 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     keepdims = _keep(keepdims)
     if weights is None:
         mean = np.mean(a, axis=axis, keepdims=keepdims)
-        total: Any = np.full(mean.shape, np.size(a) / max(1, mean.size))
-    else:
-        if np.shape(a) != np.shape(weights):
-            if not isinstance(axis, int) or np.shape(weights) != (np.shape(a)[axis],):
-                raise ValueError(f"average: weights of shape {np.shape(weights)} do not fit {np.shape(a)}, {axis=}")
-            shape = [1] * np.ndim(a)
-            shape[axis] = -1
-            weights = np.broadcast_to(np.reshape(weights, shape), np.shape(a))
-        total = np.sum(weights, axis=axis, keepdims=keepdims)
-        if np.any(plain(total) == 0):
-            raise ZeroDivisionError("average: the weights sum to zero")
-        mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
-    return (mean, total) if returned else mean
+        total: Any = np.full(mean.shape, np.size(a) / mean.size, mean.dtype)
+        return (mean, total) if returned else mean
+    if np.shape(a) != np.shape(weights):
+        if not isinstance(axis, int) or np.shape(weights) != (np.shape(a)[axis],):
+            raise ValueError(f"average: weights of shape {np.shape(weights)} do not fit {np.shape(a)}, {axis=}")
+        weights = np.expand_dims(weights, [k for k in range(np.ndim(a)) if k != axis % np.ndim(a)])
+    a, weights = (x if isinstance(x, Operand) else np.asarray(x) for x in (a, weights))
+    dtype = np.result_type(a.dtype, weights.dtype, a.dtype if a.dtype.kind == "f" else np.float64)
+    a, weights = (x if x.dtype == dtype else np.astype(x, dtype) for x in (a, weights))
+    total = np.sum(weights, axis=axis, keepdims=keepdims)
+    if np.any(plain(total) == 0):
+        raise ZeroDivisionError("average: the weights sum to zero")
+    mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    return (mean, np.broadcast_to(total, np.shape(mean))) if returned else mean
 
 
 @implements(np.ptp)
@@ -48,36 +50,34 @@ def ptp(a: Any, axis: Any = None, out: None = None, keepdims: Any = False) -> An
 # Ignoring NaNs
 
 
-def _ignoring(function: Callable[..., Any], reduce: Callable[..., Any], neutral: float) -> Callable[..., Any]:
-    def ignore(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
-        refuse(function, {"dtype": dtype, "out": out}, "dtype", "out")
-        return reduce(np.where(np.isnan(a), neutral, a), axis=axis, keepdims=_keep(keepdims))
-
-    return ignore
-
-
-def _extreme(function: Callable[..., Any], reduce: Callable[..., Any], neutral: float) -> Callable[..., Any]:
-    def ignore(a: Any, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
-        refuse(function, {"out": out}, "out")
-        keepdims = _keep(keepdims)
-        none = np.isnan(on_values(function)(a, axis=axis, keepdims=keepdims))  # NumPy warns of slices without a number
-        best = reduce(np.where(np.isnan(a), neutral, a), axis=axis, keepdims=keepdims)
-        return np.where(none, np.nan, best) if np.any(none) else best
-
-    return ignore
+rule(np.nansum, lambda g, x, *, axis=None, keepdims=False: np.where(np.isnan(x), 0, restored(g, axis, keepdims)))
+rule(
+    np.nanmean,
+    lambda g, x, *, axis=None, keepdims=False: np.where(
+        np.isnan(x), 0, restored(g, axis, keepdims) / np.maximum(1, np.sum(~np.isnan(x), axis=axis, keepdims=True))
+    ),
+)
+rule(
+    np.nanprod,
+    lambda g, x, *, axis=None, keepdims=False: np.where(
+        np.isnan(x), 0, restored(g, axis, keepdims) * products_of_others(np.where(np.isnan(x), 1, x), axis)
+    ),
+)
 
 
-@implements(np.nanmean)
-def nanmean(a: Any, axis: Any = None, dtype: None = None, out: None = None, keepdims: Any = False) -> Any:
-    refuse(np.nanmean, {"dtype": dtype, "out": out}, "dtype", "out")
-    count = np.sum(~np.isnan(a), axis=axis, keepdims=_keep(keepdims)).astype(a.dtype)
-    return np.nansum(a, axis=axis, keepdims=_keep(keepdims)) / count
+def _shares(x: Any, y: Any, axis: Any) -> Any:
+    """The share of each number in the extremum `y`: tied ones share evenly."""
+    chosen = x == y
+    return (chosen / np.maximum(1, np.sum(chosen, axis=axis, keepdims=True))).astype(y.dtype)
 
 
-FUNCTIONS[np.nansum] = _ignoring(np.nansum, np.sum, 0)
-FUNCTIONS[np.nanprod] = _ignoring(np.nanprod, np.prod, 1)
-FUNCTIONS[np.nanmax] = _extreme(np.nanmax, np.max, -np.inf)
-FUNCTIONS[np.nanmin] = _extreme(np.nanmin, np.min, np.inf)
+for _extremum in (np.nanmax, np.nanmin):
+    rule(
+        _extremum,
+        lambda g, y, x, *, axis=None, keepdims=False: (
+            restored(g, axis, keepdims) * _shares(x, restored(y, axis, keepdims), axis)
+        ),
+    )
 
 
 # Order statistics: weighted sums of two neighbours in sorted order, at a place that depends on their number only
@@ -100,14 +100,15 @@ def _weights(a: Any, q: Any, axes: tuple[int, ...], method: Any) -> Any:
 
 
 @primitive
-def _order_statistic(a: Any, *, q: Any, axes: tuple[int, ...], method: Any) -> Any:
+def _order_statistic(a: Any, *, q: Any, axes: tuple[int, ...], method: Any, percent: bool) -> Any:
     """NumPy's quantiles, the axes of `q` first, or its median, if `q` is None."""
-    return np.median(a, axes) if q is None else np.quantile(a, q, axes, method=method)
+    if q is None:
+        return np.median(a, axes)
+    return (np.percentile if percent else np.quantile)(a, q, axes, method=method)
 
 
 def _spread_out(g: Any, a: Any, q: Any, axes: tuple[int, ...], method: Any) -> Any:
     """The gradient of each quantile, handed to the elements that it is made of."""
-    q = np.asarray(0.5 if q is None else q)
     weights = _weights(a, q, axes, method)
     g = np.moveaxis(g, range(q.ndim), range(-q.ndim, 0)) if q.ndim else g
     rows = np.sum(weights * np.reshape(g, (*weights.shape[:-2], 1, q.size)), axis=-1)
@@ -117,14 +118,15 @@ def _spread_out(g: Any, a: Any, q: Any, axes: tuple[int, ...], method: Any) -> A
 
 rule(
     _order_statistic,
-    lambda g, a, *, q, axes, method: _spread_out(g, plain(a), q, axes, method),
+    lambda g, a, *, q, axes, method, percent: _spread_out(
+        g, plain(a), np.asarray(0.5 if q is None else q) / (100 if percent else 1), axes, method
+    ),
 )
 
 
-def _order(a: Any, q: Any, axis: Any, method: Any, keepdims: Any) -> Any:
-    a = a if a.dtype.kind == "f" else a.astype(np.float64)
+def _order(a: Any, q: Any, axis: Any, method: Any, keepdims: Any, percent: bool = False) -> Any:
     axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
-    y = _order_statistic(a, q=q, axes=axes, method=method)
+    y = _order_statistic(a, q=q, axes=axes, method=method, percent=percent)
     kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
     return np.reshape(y, (*np.shape(0.5 if q is None else q), *kept)) if _keep(keepdims) else y
 
@@ -158,7 +160,7 @@ def percentile(
     weights: Any = None,
 ) -> Any:
     refuse(np.percentile, {"out": out, "weights": weights}, "out", "weights")
-    return _order(a, np.true_divide(option(q), 100), axis, method, keepdims)
+    return _order(a, option(q), axis, method, keepdims, percent=True)
 
 
 @implements(np.median)
@@ -181,6 +183,8 @@ def _along(axis: int, ndim: int, chosen: Any) -> tuple[Any, ...]:
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _GIVEN, append: Any = _GIVEN) -> Any:
     if n < 0:
         raise ValueError(f"diff: n must not be negative, got {n}")
+    if n == 0:
+        return a
     if np.ndim(a) == 0:
         raise ValueError("diff: the input must have at least one axis")
     parts = []
@@ -190,8 +194,9 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _GIVEN, append: Any 
             edge[axis] = 1
             parts.append(np.broadcast_to(part, edge) if np.ndim(part) == 0 else part)
     a = np.concatenate(parts, axis) if len(parts) > 1 else a
+    step = np.not_equal if np.result_type(a).kind == "b" else np.subtract
     for _ in range(n):
-        a = a[_along(axis, np.ndim(a), slice(1, None))] - a[_along(axis, np.ndim(a), slice(None, -1))]
+        a = step(a[_along(axis, np.ndim(a), slice(1, None))], a[_along(axis, np.ndim(a), slice(None, -1))])
     return a
 
 
@@ -211,31 +216,39 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
     axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
     spacings = [option(v) for v in varargs or (1.0,)]
-    f = f if f.dtype.kind == "f" else f.astype(np.float64)
     if len(spacings) == 1 and np.ndim(spacings[0]) == 0:
         spacings *= len(axes)
     if len(spacings) != len(axes):
         raise TypeError(f"gradient: {len(varargs)} spacings for {len(axes)} axes")
-    slopes = [_slopes(f, *pair, edge_order) for pair in zip(axes, spacings, strict=True)]
+    slopes = [_slopes(f, axis=k, spacing=v, edge_order=edge_order) for k, v in zip(axes, spacings, strict=True)]
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
 
 
-def _slopes(f: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
-    """NumPy's finite differences along an axis. Each is a weighted sum of up to five neighbours; the weights are found
-    by giving NumPy combs of ones, so far apart that no two ones fall into the same sum."""
-    n, width = f.shape[axis], 5
+@primitive
+def _slopes(f: Any, *, axis: int, spacing: Any, edge_order: Any) -> Any:
+    return np.gradient(f, spacing, axis=axis, edge_order=edge_order)
+
+
+def _handed_back(g: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
+    """The gradients of finite differences along an axis, handed to the numbers that they are made of. Each difference
+    is a weighted sum of up to five neighbours; the weights are found by giving NumPy combs of ones, so far apart that
+    no two ones fall into the same sum."""
+    n, width = g.shape[axis], 5
     here = np.arange(n)
+    shape = [1] * g.ndim
+    shape[axis] = n
     total: Any = 0
-    spacing = spacing if np.ndim(spacing) else float(spacing)
-    for offset in range(-2, 3):
-        coefficients = np.zeros(n, f.dtype)
+    for offset in range(-2, 3):  # from a number to the difference
+        there = here + offset
+        weights = np.zeros(n, g.dtype)
         for phase in range(width):
-            comb = (here % width == phase).astype(f.dtype)
-            hits = (here + offset) % width == phase
-            coefficients[hits] = np.gradient(comb, spacing, edge_order=edge_order)[hits]
-        shape = [1] * f.ndim
-        shape[axis] = n
-        neighbours = f[_along(axis, f.ndim, np.clip(here + offset, 0, n - 1))]  # those out of range have weight 0
-        weights = np.reshape(coefficients, shape)
-        total = total + np.where(weights == 0, 0, weights * neighbours)  # 0 · NaN is NaN
+            hits = (here % width == phase) & (there >= 0) & (there < n)
+            comb = (here % width == phase).astype(g.dtype)
+            weights[hits] = np.gradient(comb, spacing, edge_order=edge_order)[there[hits]]
+        parts = g[_along(axis, g.ndim, np.clip(there, 0, n - 1))]  # of those out of range, the weight is 0
+        weights = np.reshape(weights, shape)
+        total = total + np.where(weights == 0, 0, weights * parts)  # 0 · NaN is NaN
     return total
+
+
+rule(_slopes, lambda g, *, axis, spacing, edge_order: _handed_back(g, axis, spacing, edge_order))
