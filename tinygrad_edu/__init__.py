@@ -17,9 +17,9 @@ from .autograd.call_site import record_positions as record_positions
 from .autograd.gradcheck import GradientMismatch as GradientMismatch
 from .autograd.gradcheck import gradcheck as gradcheck
 from .autograd.gradcheck import numerical_gradient as numerical_gradient
+from .autograd.pausing import no_grad as no_grad
 from .autograd.primitives import primitive as primitive
 from .autograd.primitives import rule as rule
-from .autograd.recording import no_grad as no_grad
 from .autograd.tensor import Tensor as Tensor
 from .autograd.transforms import grad as grad
 from .autograd.transforms import hessian as hessian

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from .conversion import array_of
 from .engine import pullback
+from .pausing import no_grad
 from .printing import printable
-from .recording import no_grad, recording
+from .recording import recording
 from .tensor import Tensor, rebuilt
 
 Array = NDArray[np.float64]

@@ -8,14 +8,10 @@ walks back.
 
 from __future__ import annotations
 
-import functools
-import inspect
-import types
-import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +22,6 @@ from .record import Node, Operand, Record, note_constants, record_of
 if TYPE_CHECKING:
     from .primitives import Options, Primitive
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Watcher = Callable[["Record", Any, Sequence[Any]], None]  # told of a record, its output and its arguments' values
 
 
@@ -224,8 +219,8 @@ class Observer(Around):
 
 
 RECORD, COMPUTE = _Recorder(), _Computer()
-_interpreter: ContextVar[Interpreter] = ContextVar("tinygrad_edu.interpreter", default=RECORD)
-interpreter = _interpreter.get
+current: ContextVar[Interpreter] = ContextVar("tinygrad_edu.interpreter", default=RECORD)
+interpreter = current.get
 
 
 def is_recording() -> bool:
@@ -260,126 +255,13 @@ def _differentiable(primitive: Primitive, y: Any) -> Any:
     return y
 
 
-class no_grad:
-    """Inside it, or in a function decorated with it, nothing is recorded, in this thread.
-
-    A decorated function runs in a context of its own (`contextvars`), so what it sets there, for example by
-    `np.seterr`, ends with it. Generators and coroutines may be decorated, too. (A `with no_grad():` around a `yield`
-    holds until the generator goes on, as the context manager that is made of one needs it.)
-
-    >>> x = tg.Tensor([1.0], requires_grad=True)
-    >>> with tg.no_grad():
-    ...     y = x * 2
-    ...
-    >>> y.requires_grad
-    False
-    """
-
-    @overload
-    def __new__(cls) -> Self: ...
-    @overload
-    def __new__(cls, function: Function) -> Function: ...  # type: ignore[misc]
-    def __new__(cls, function: Any = None) -> Any:
-        """`@no_grad` decorates as `@no_grad()` does."""
-        return super().__new__(cls) if function is None else cls()(function)
-
-    def __call__(self, function: Function) -> Function:
-        if inspect.isasyncgenfunction(function):
-            raise TypeError(ASYNCHRONOUS)
-        if not callable(function) or isinstance(function, type):
-            what = function.__name__ if isinstance(function, type) else type(function).__name__
-            raise TypeError(
-                f"no_grad decorates functions, not {what}; write `with no_grad():` for a block, and @no_grad() before "
-                "each method, below @classmethod or @property"
-            )
-
-        @functools.wraps(function)
-        def unrecorded(*args: Any, **options: Any) -> Any:
-            made = interpreted(interpreter().recording(False), function, *args, **options)
-            if isinstance(made, types.GeneratorType):  # of a function that does not look like one that makes it
-                return _unrecorded_steps(made)
-            if isinstance(made, types.CoroutineType):
-                return awaited(made)
-            if isinstance(made, types.AsyncGeneratorType):
-                raise TypeError(ASYNCHRONOUS)
-            return made
-
-        async def awaited(made: Any) -> Any:
-            return await types.coroutine(_unrecorded_steps)(made)
-
-        @functools.wraps(function)
-        def generator(*args: Any, **options: Any) -> Any:
-            return _unrecorded_steps(function(*args, **options))
-
-        @functools.wraps(function)
-        async def coroutine(*args: Any, **options: Any) -> Any:
-            return await awaited(function(*args, **options))
-
-        kinds = {inspect.isgeneratorfunction: generator, inspect.iscoroutinefunction: coroutine}
-        return next((made for is_one, made in kinds.items() if is_one(function)), unrecorded)  # type: ignore[return-value]
-
-    def __enter__(self) -> None:
-        _interpreter.set(_Paused(interpreter(), self))
-
-    def __exit__(self, *error: object) -> None:
-        paused = interpreter()
-        while isinstance(paused, _Paused) and paused.block() is not self:  # one that was interrupted
-            paused = paused.outer
-        _interpreter.set(paused.outer if isinstance(paused, _Paused) else paused)
-
-
-ASYNCHRONOUS = "no_grad cannot decorate an asynchronous generator; write `with no_grad():` around its steps"
-
-
-def _unrecorded_steps(steps: Any) -> Generator[Any, Any, Any]:
-    """The steps of a generator or a coroutine, none of them recorded; what happens between them is not its business."""
-    go, given = steps.send, None
-    while True:
-        try:
-            made = interpreted(interpreter().recording(False), go, given)
-        except StopIteration as end:
-            return end.value
-        try:
-            go, given = steps.send, (yield made)
-        except GeneratorExit:
-            steps.close()
-            raise
-        except BaseException as error:
-            go, given = steps.throw, error
-
-
-class _Paused(Around):
-    """No recording, as long as the block that asked for it exists: Ctrl-C may come before its `__exit__`."""
-
-    def __init__(self, outer: Interpreter, block: no_grad) -> None:
-        super().__init__(outer.recording(False))
-        self.outer, self.block = outer, weakref.ref(block)
-
-    @property
-    def records(self) -> bool:
-        return self._lasting().records
-
-    def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
-        return self._lasting().apply(primitive, args, options)
-
-    def _lasting(self) -> Interpreter:
-        if self.block() is not None:
-            return self.inner
-        if interpreter() is self:
-            _interpreter.set(self.outer)
-        return self.outer
-
-    def recording(self, wanted: bool) -> Interpreter:
-        return self.outer.recording(wanted)
-
-
 def interpreted(by: Interpreter, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Calls `function` while operations on tensors go to `by`.
 
     It runs in a context of its own, so that however it ends, by Ctrl-C at any moment, the caller's is as it was.
     """
     context = copy_context()
-    context.run(_interpreter.set, by)
+    context.run(current.set, by)
     return context.run(function, *args, **options)
 
 
@@ -387,11 +269,11 @@ def interpreted(by: Interpreter, function: Callable[..., Any], *args: Any, **opt
 def interpreting(by: Interpreter) -> Iterator[None]:
     """Inside it, operations on tensors are handed to `by`, in this thread."""
     before = interpreter()
-    _interpreter.set(by)
+    current.set(by)
     try:
         yield
     finally:
-        _interpreter.set(before)  # and not by a token, which another context (of a task, say) does not take
+        current.set(before)  # and not by a token, which another context (of a task, say) does not take
 
 
 def recording() -> Any:

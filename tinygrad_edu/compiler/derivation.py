@@ -56,7 +56,7 @@ class Derivation:
             was = "nothing" if old is MISSING else type(old).__name__
             raise TypeError(
                 f"the function puts what it computes in the place of {name}, where there was {was}: "
-                "a derivation reads that only once. Keep what is updated in a tensor, tg.Tensor(…), and collect "
+                "a derivation reads that only once. Keep what is updated in a tensor, tg.Tensor(...), and collect "
                 "values outside of the function"
             )
         return kept, line
