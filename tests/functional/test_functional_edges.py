@@ -185,3 +185,12 @@ class TestLosses:
         assert F.l2_penalty(np.array(3.0), 2, 1) == 9
         assert F.l2_penalty([np.array([1.0, 2.0]), np.array([2.0])], 1, 1) == 4.5
         assert F.l2_penalty(np.array([3.0]), 0, 1) == 0
+
+
+def test_labels_that_mark_padding():
+    """−100 is what PyTorch ignores by default; it is not a class of one's own, as other labels may be."""
+    with pytest.raises(ValueError, match="leave those rows out: keep = labels != -100"):
+        F.cross_entropy(np.zeros((3, 4)), [0, -100, -100])
+    for wrong in ([0, 100, 1], [0, -101, 1]):
+        with pytest.raises(ValueError, match=r"Number the classes from 0: np.unique\(labels"):
+            F.cross_entropy(np.zeros((3, 4)), wrong)

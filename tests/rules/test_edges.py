@@ -100,6 +100,11 @@ def test_norms_of_other_orders():
                 axis = None if x.ndim == 1 else 1
                 assert np.array_equal(np.linalg.norm(Tensor(x), p, axis=axis).data, np.linalg.norm(x, p, axis=axis))
     same(gradients(lambda x: np.linalg.norm(x, 0.5), [0.0, 2.0]), [[0, 1]])
+    with np.errstate(divide="ignore"):  # NumPy's own warning
+        for p in (0.5, 1.5, 3, -1, -2):
+            same(gradients(lambda x, p=p: np.linalg.norm(x, p), [0.0, 0.0]), [[0, 0]])
+        for p in (-1, -2):  # a single 0 makes the norm 0, whatever the others are
+            same(gradients(lambda x, p=p: np.linalg.norm(x, p), [0.0, 2.0, -3.0]), [[0, 0, 0]])
     assert tg.gradcheck(lambda x: np.linalg.norm(x, 3), np.array([1.0, -2.0, 0.5]), order=2)
     assert tg.gradcheck(lambda x: np.linalg.norm(x, -2), np.array([1.0, -2.0, 0.5]), order=2)
 
@@ -426,3 +431,33 @@ def test_powers_of_matrices_are_multiplied_in_numpy_s_order():
     a = np.random.default_rng(0).normal(size=(4, 5, 5))
     for n in (2, 3, 4, 5, 7, -3):
         alike(lambda a, n=n: np.linalg.matrix_power(a, n), a)
+
+
+def test_second_derivatives_beside_infinities():
+    for function in (np.logaddexp, np.logaddexp2):
+        for a, b in ((INF, 0.0), (0.0, INF), (-INF, -INF), (-INF, 1.0)):
+            assert tg.grad(lambda a, f=function, b=b: tg.grad(f)(a, b))(a) == 0
+            assert tg.grad(lambda b, f=function, a=a: tg.grad(f)(a, b))(b) == 0
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (2, 0, 0), (0, 3, 3)])
+def test_decompositions_of_nothing(shape):
+    for function in (
+        np.linalg.eigvalsh,
+        np.linalg.svdvals,
+        lambda a: np.linalg.eigh(a)[1],
+        lambda a: np.linalg.svd(a)[0],
+        lambda a: np.linalg.svd(a)[2],
+    ):
+        [g] = gradients(function, np.zeros(shape))
+        assert np.shape(g) == np.zeros(shape).shape or np.size(g) == 0
+
+
+def test_matrices_of_very_different_sizes_beside_each_other():
+    scales = np.array([1e160, 1.0, 1e-160])
+    small = np.diag([3.0, 2.0])
+    x = small * scales[:, None, None]
+    [g] = gradients(lambda x: np.linalg.svd(x)[0][:, 0, 1] * scales, x)
+    [wanted] = gradients(lambda x: np.linalg.svd(x)[0][0, 1], small)
+    for part in g:
+        np.testing.assert_allclose(part, wanted, rtol=1e-12, atol=1e-12)

@@ -73,9 +73,10 @@ def _p_norm(x: Any, *, ord: Any, axis: int, keepdims: bool) -> Any:
 
 
 def _p_slope(x: Any, y: Any, p: Any) -> Any:
-    """± (|x| / y)ᵖ⁻¹, and 0 at x = 0, where for p < 1 there is no slope."""
-    size = abs(np.where(x == 0, 1, x))
-    return np.where(x == 0, 0, np.sign(x) * ratio(size, y) ** (p - 1))
+    """± (|x| / y)ᵖ⁻¹. It is 0 at x = 0, where for p < 1 there is no slope, and beside a 0 where that alone makes y = 0,
+    as it does for p < 0."""
+    flat = (x == 0) | (y == 0)
+    return np.where(flat, 0, np.sign(x) * np.where(flat, 1, ratio(abs(x), y)) ** (p - 1))
 
 
 rule(
