@@ -461,3 +461,14 @@ def test_matrices_of_very_different_sizes_beside_each_other():
     [wanted] = gradients(lambda x: np.linalg.svd(x)[0][0, 1], small)
     for part in g:
         np.testing.assert_allclose(part, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_full_like_takes_axes_of_size_1_as_assignments_do():
+    for shape in ((), (2,)):
+        a, fill = np.zeros(shape), np.array([[2.0]])
+        t = Tensor(fill, requires_grad=True)
+        assert np.array_equal(np.full_like(Tensor(a), t).data, np.full_like(a, fill))
+        assert np.array_equal(np.full_like(a, 3.0, shape=4), np.full_like(Tensor(a), 3.0, shape=4).data)
+        same(gradients(lambda t, a=a: np.full_like(Tensor(a), t), fill), [[[max(a.size, 1)]]])
+    with pytest.raises(ValueError, match="broadcast"):
+        np.full_like(Tensor(np.zeros(())), Tensor(np.ones(2)))

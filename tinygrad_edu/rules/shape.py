@@ -97,7 +97,11 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
 def full_like(
     a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None
 ) -> Any:
-    shape = np.shape(a) if shape is None else shape
+    shape = np.shape(a) if shape is None else np.empty(shape).shape
+    given = np.shape(fill_value)
+    extra = len(given) - len(shape)
+    if extra > 0 and set(given[:extra]) == {1}:  # of which NumPy's assignments take no notice
+        fill_value = np.reshape(fill_value, given[extra:])
     return np.astype(np.broadcast_to(fill_value, shape), dtype or a.dtype)
 
 
