@@ -96,7 +96,7 @@ def two(draw, function, low=-3.0, high=3.0, low2=None, high2=None):
 
 
 def either(function):
-    """Calls of an elementwise function that takes the one or the other, none of them near the point where it changes."""
+    """Calls of an elementwise function that takes the one or the other, away from where it changes between them."""
     return two(function).filter(lambda call: np.all(abs(np.subtract(*call[1])) > 0.01))
 
 
