@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -173,6 +175,36 @@ def test_derived_with_some_rows_and_run_with_others(name, penalty):
             assert found == pytest.approx(value.item(), rel=1e-12)
             for p, g in zip(net.parameters(), gradients, strict=True):
                 np.testing.assert_allclose(g, p.grad, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [functools.partial(tg.SGD, lr=0.01, momentum=0.9), functools.partial(tg.Adam, lr=0.01)]
+)
+@pytest.mark.parametrize("name", CASES)
+def test_compiled_steps_of_the_same_losses_are_the_recorded_ones(name, optimizer):
+    net, _, loss = CASES[name]
+    start = [p.data.copy() for p in net.parameters()]
+    runs = []
+    for compiled in (False, True):
+        made = optimizer(net.parameters())
+        step = tg.compile_step(lambda X, y: loss(net(X), y), made)
+        values = []
+        for m in (ROWS, 30, ROWS, 5):
+            if compiled:
+                values.append(step(*batch(name, m)))
+            else:
+                made.zero_grad()
+                X, y = batch(name, m)
+                J = loss(net(X), y)
+                J.backward()
+                made.step()
+                values.append(J.item())
+        runs.append([*values, *(p.data.copy() for p in net.parameters())])
+        for p, values in zip(net.parameters(), start, strict=True):
+            p.data = values.copy()
+            p.zero_grad()
+    for recorded, found in zip(*runs, strict=True):
+        np.testing.assert_allclose(found, recorded, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
