@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import functools
 import gc
+import types
 import weakref
 
 import numpy as np
@@ -103,6 +106,71 @@ def helper(net):
 
 def put(name, value):
     return lambda owner, k: setattr(owner, name, value(k))
+
+
+def with_slots(net):
+    class Slots:
+        __slots__ = ("beta",)
+
+        def __mul__(self, other):
+            return other * self.beta
+
+        @property
+        def doubled(self):
+            return 2 * self.beta
+
+    slots = Slots()
+    slots.beta = 1.0
+    return lambda x: np.mean((slots * net(x)) ** 2) * slots.doubled, slots
+
+
+def with_namespace(net):
+    given = types.SimpleNamespace(beta=1.0)
+    return lambda x: np.mean(net(x) ** 2) * given.beta, given
+
+
+def with_arguments(net):
+    given = argparse.Namespace(beta=1.0)
+    return lambda x: np.mean(net(x) ** 2) * given.beta, given
+
+
+def with_dataclass(net):
+    @dataclasses.dataclass
+    class Given:
+        beta: float = 1.0
+
+    given = Given()
+    return lambda x: np.mean(net(x) ** 2) * given.beta, given
+
+
+def with_a_class(net):
+    class Given:
+        beta = 1.0
+
+        @staticmethod
+        def weigh(x):
+            return x * Given.beta
+
+    return lambda x: np.mean(Given.weigh(net(x)) ** 2), Given
+
+
+def with_operators(net):
+    class Scale:
+        def __init__(self):
+            self.inner = types.SimpleNamespace(beta=1.0)
+
+        def __call__(self, x):
+            return x * self.inner.beta
+
+    scale = Scale()
+    return lambda x: np.mean(scale(net(x)) ** 2), scale.inner
+
+
+@pytest.mark.parametrize(
+    "make", [with_slots, with_namespace, with_arguments, with_dataclass, with_a_class, with_operators]
+)
+def test_objects_of_every_kind(make):
+    agree(make, put("beta", lambda k: 0.5**k))
 
 
 SETTINGS = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,7 @@ class State:
         known = -1
         while known < len(names):
             known = len(names)
-            self._entries: list[tuple[Mapping[Any, Any], Any]] = []
+            self._entries: list[tuple[Any, Any]] = []  # mappings, or what has their `get`, with keys
             self._cells: list[types.CellType] = []
             self._lists: list[list[Any]] = []
             self._walk(function, names)
@@ -100,7 +100,9 @@ class State:
                 waiting += value
             elif isinstance(value, types.FunctionType):
                 waiting += self._function(value, names)
-            elif isinstance(value, tuple | functools.partial | types.MethodType):
+            elif isinstance(
+                value, tuple | functools.partial | types.MethodType | property | staticmethod | classmethod
+            ):
                 waiting += _parts(value)
             else:
                 for mapping, keys in _attributes(value, names):
@@ -146,33 +148,47 @@ def _is_foreign(value: Any) -> bool:
 def _parts(value: Any) -> list[Any]:
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
-    return list(value) if isinstance(value, tuple) else [value.__func__, value.__self__]
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, property):
+        return [value.fget]
+    return [value.__func__, getattr(value, "__self__", None)]
 
 
-def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Mapping[Any, Any], list[Any]]]:
-    """Mappings in which the function may look something up, with the keys."""
+class _Slots:
+    """The attributes of an object that has no dict of them."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return getattr(self.value, name, default)
+
+
+def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
+    """Where the function may look something up, with the keys: mappings, or what has their `get`."""
     if isinstance(value, dict):
         if len(value) <= MOST_ITEMS:
             yield value, list(value)
         return
-    own = getattr(value, "__dict__", None)
-    if own is None:
-        return
     mro = value.__mro__ if isinstance(value, type) else type(value).__mro__
     classes = [cls for cls in mro if cls is not value and not _is_foreign(cls)]
     inherited = names & {name for cls in classes for name in vars(cls)}
+    own = getattr(value, "__dict__", None)
     if isinstance(value, Module):
-        yield own, list(own.keys() | inherited | {"training"})
-    elif not _is_foreign(value if isinstance(value, type | types.ModuleType) else type(value)):
+        yield value.__dict__, list(value.__dict__.keys() | inherited | {"training"})
+    elif own is not None and not (isinstance(value, type | types.ModuleType) and _is_foreign(value)):
         yield own, list(names & own.keys() | inherited)
     for cls in classes:
         yield vars(cls), list(names & vars(cls).keys())
+        if slots := vars(cls).get("__slots__"):
+            yield _Slots(value), list(names & {slots} if isinstance(slots, str) else names & set(slots))
 
 
 def _methods(value: Any) -> Iterator[Any]:
-    """The functions of an object's class that run when it is called."""
+    """The functions of an object's class that run when it is called, or stands beside an operator."""
     if isinstance(value, type | types.ModuleType):
         return
     for cls in type(value).__mro__:
         if not _is_foreign(cls):
-            yield from (vars(cls)[name] for name in ("__call__", "forward") if name in vars(cls))
+            yield from (f for name, f in vars(cls).items() if name == "forward" or name.startswith("__"))
