@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
+import tinygrad_edu as tg
 from tinygrad_edu import (
     Dense,
     GradientMismatch,
@@ -162,3 +165,16 @@ def test_the_table_and_its_hints():
 def test_many_wrong_entries_are_cut():
     text = message(wrong(np.sin, lambda g, y, x: g * 0.5), np.linspace(0, 1, 40))
     assert "… and 28 more" in text
+
+
+def test_a_layer_that_draws_the_same_each_time_is_checked_without_a_warning():
+    """`Dropout` warns where it drops although nothing is recorded; that is not so of a function that is checked."""
+    drop = tg.Dropout(0.5)
+
+    def function(x):
+        drop.rng = np.random.default_rng(0)
+        return drop(x) ** 2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert tg.gradcheck(function, np.linspace(1.0, 2.0, 5), order=2)

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from .conversion import array_of
 from .engine import pullback
-from .pausing import no_grad
 from .printing import printable
-from .recording import recording
+from .recording import COMPUTE, Around, interpreted, recording
 from .tensor import Tensor, rebuilt
 
 Array = NDArray[np.float64]
@@ -159,13 +158,23 @@ def _float64_leaves(inputs: tuple[Any, ...]) -> Iterator[tuple[list[Any], list[T
             leaf._value, leaf._grad = data, grad
 
 
+class _Evaluating(Around):
+    """Only computes, but for somebody who asks it is the recorded function that is evaluated: `Dropout` does."""
+
+    @property
+    def records(self) -> bool:
+        return True
+
+
+EVALUATING = _Evaluating(COMPUTE)
+
+
 class _Value:
     """The number whose gradient is checked: the function's, or a weighted sum of its numbers."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
-        with no_grad():
-            first, second = _values(function()), _values(function())
+        first, second = (_values(interpreted(EVALUATING, function)) for _ in range(2))
         if not np.array_equal(first, second, equal_nan=True):
             raise ValueError(
                 "the function gives a different value each time it is called (dropout? random numbers?), so it cannot "
@@ -180,9 +189,7 @@ class _Value:
         self.weights = np.ones(self.shape)
 
     def __call__(self) -> float:
-        with no_grad():
-            result = self.function()
-        return float(np.sum(self.weights * _values(result)))
+        return float(np.sum(self.weights * _values(interpreted(EVALUATING, self.function))))
 
     def gradients(self, leaves: list[Tensor]) -> list[Array]:
         for leaf in leaves:
