@@ -119,3 +119,20 @@ def test_a_derivation_draws_anew_and_its_source_says_where():
     assert np.isfinite(run(np.ones((5, 2)), net.weight.data, net.bias.data)[0]) and r"\mathcal{N}" in derived.latex()
     single = tg.derive(lambda x: np.sum(x * tg.random.normal(size=x.shape, dtype=np.float32)), np.ones(3, np.float32))
     assert "np.random.standard_normal((m,)).astype(np.float32)" in single.source
+
+
+def test_numbers_that_nobody_needs_are_drawn_as_well():
+    """Or the next ones would be others than in a recorded step."""
+
+    def loss(x):
+        tg.random.normal(size=3), tg.dropout(x, 0.5), tg.random.permutation(4)
+        return np.sum(x * tg.random.normal(size=3) * p)
+
+    p = tg.Tensor(np.ones(3), requires_grad=True)
+    tg.manual_seed(0)
+    expected = [loss(np.ones(3)).item() for _ in range(3)]
+    tg.manual_seed(0)
+    step = tg.compile_step(loss, tg.SGD([p], lr=0.0))
+    np.testing.assert_allclose([step(np.ones(3)) for _ in range(3)], expected, rtol=1e-12)
+    with pytest.raises(TypeError, match=r"mask has a generator made anew \(make it once, outside of the function\)"):
+        tg.compile_step(lambda x: np.sum(tg.Dropout(0.5, rng=1)(x) * p), tg.SGD([p], lr=0.1))(np.ones(3))

@@ -29,6 +29,11 @@ LOSSES = {
     "hessian": lambda u, x: np.sum(tg.hessian(lambda t: np.sum(u(t) ** 2))(x) ** 2) + np.sum(u(x)),
     "hvp": lambda u, x: np.sum(tg.hvp(lambda t: np.sum(u(t) ** 2), x, np.ones_like(POINTS)) ** 2) + np.sum(u(x)),
     "of a parameter": lambda u, x: np.sum(tg.grad(lambda w: np.sum((x @ w) ** 2))(u[0].weight) ** 2) + np.sum(u(x)),
+    "one after the other": lambda u, x: (
+        np.sum(tg.grad(lambda w: np.sum(w**2 * tg.grad(lambda v: np.sum((x @ v) ** 2))(u[0].weight)))(u[0].weight) ** 2)
+        + np.sum(tg.hessian(lambda w: np.sum(np.tanh(w) * slope(u)(x)[0]))(u[0].weight) * 0.1)
+        + np.sum(u(x))
+    ),
     "under no_grad": lambda u, x: np.sum(tg.no_grad(slope(u))(x) * u(x)),
 }
 

@@ -367,6 +367,7 @@ def _derive(run: Run, function: Callable[..., Any], arrays: list[Any]) -> Any:
 DERIVE_REFUSES = (
     *("depends on the data", "must not depend on them", "was recorded outside is used"),
     "there is nothing to differentiate",
+    "has a generator made anew",
 )
 
 

@@ -62,6 +62,8 @@ def _same(u: Any, v: Any) -> bool:
 def _shown(value: Any) -> str:
     if isinstance(value, Line):
         return f"a result of shape {value.shape}"
+    if isinstance(value, np.random.Generator):
+        return "a generator made anew (make it once, outside of the function)"
     if isinstance(value, np.ndarray) and value.ndim:
         return (
             f"an array of shape {value.shape} whose first element is {value.flat[0]}" if value.size else "no elements"

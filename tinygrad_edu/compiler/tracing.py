@@ -11,7 +11,6 @@ elsewhere, such as parameters, stay what they are; the trace knows their lines.
 from __future__ import annotations
 
 import copy
-import functools
 import operator
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +25,7 @@ from ..autograd.primitives import Options, Primitive, primitive_of
 from ..autograd.record import Node, Record, record_of
 from ..autograd.recording import Interpreter, interpreted, interpreter
 from ..autograd.tensor import Tensor
+from ..autograd.transforms import _variable
 from ..random import generator
 
 NEGATIVE = primitive_of(np.negative)
@@ -75,7 +75,7 @@ class Trace(Interpreter):
     def __init__(self, parameters: Iterable[Tensor] = ()) -> None:
         self._records = True
         self.lines: list[Line] = []
-        self.effects: list[Line] = []  # checks, which may raise
+        self.effects: list[Line] = []  # what must be done in any case: checks, which may raise, and drawing
         self.line_of: dict[Record, Line] = {}
         self.records_of: dict[Line, Record] = {}
         self.parameters = {p: Line(None, (), {}, p._value) for p in parameters}
@@ -220,7 +220,7 @@ class Trace(Interpreter):
         """The constant arrays, as long as somebody else has them, with copies of what they hold now."""
         # A view is kept, since others may have what it is a view of.
         return [
-            (weakref.ref(array) if array.base is None else functools.partial(_itself, array), array.copy())
+            (weakref.ref(array) if array.base is None else lambda array=array: array, array.copy())
             for array, _ in self._constants.values()
         ]
 
@@ -247,7 +247,7 @@ class Trace(Interpreter):
         lines = tuple(self.operand(a) for a in args)
         settings = {name: self.operand(value) for name, value in options.items()}
         key = (function, _key(lines), _key(tuple(sorted(settings.items()))))
-        if key in self._known:
+        if key in self._known and function is not _variable:  # each transform differentiates by one of its own
             return self.symbol(self._known[key])
         draws = getattr(function, "draws", False)  # then the last argument is the generator, and each call differs
         drawn_from = generator(args[-1]) if draws else None
@@ -264,7 +264,9 @@ class Trace(Interpreter):
             return None
         if not isinstance(y, np.ndarray | np.generic | bool | int | float):
             raise TypeError(f"{name_of(function)} gives {type(y).__name__}, which a derivation cannot hold")
-        if not draws:
+        if draws:
+            self.effects.append(line)  # the next numbers are others, whether or not these are needed
+        else:
             self._known[key] = line
         return self.symbol(line)
 
@@ -327,10 +329,6 @@ def _symbol(line: Line, lines: list[Line], record: Record | None = None) -> Symb
     s._grad = s._name = None
     s._requires_grad = record is not None
     return s
-
-
-def _itself(array: Any) -> Any:
-    return array
 
 
 def _selects(index: Any) -> bool:
