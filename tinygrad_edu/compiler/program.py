@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ class Program:
         return (
             all([t.dtype == dtype and t.requires_grad == learns for t, dtype, learns in self._captured])
             and self._state.is_unchanged()
-            and all([(array := get()) is None or _same(array, copy) for get, copy in self._watched])
+            and all([_same(array, copy) for array, copy in self._watched])
         )
 
     def changed(self) -> str:
@@ -78,7 +79,12 @@ class Program:
 
 
 def _same(array: Any, copy: Any) -> bool:
-    return np.array_equal(array, copy) or np.array_equal(array, copy, equal_nan=array.dtype.kind == "f")
+    """Whether an array, if it is still there, is as it was."""
+    if isinstance(array, weakref.ref):
+        array = array()
+    return (
+        array is None or np.array_equal(array, copy) or np.array_equal(array, copy, equal_nan=array.dtype.kind == "f")
+    )
 
 
 class Programs:

@@ -216,12 +216,11 @@ class Trace(Interpreter):
             self._constants[id(array)] = array, held
         return held
 
-    def watched(self) -> list[tuple[Callable[[], Any], Any]]:
+    def watched(self) -> list[tuple[Any, Any]]:
         """The constant arrays, as long as somebody else has them, with copies of what they hold now."""
         # A view is kept, since others may have what it is a view of.
         return [
-            (weakref.ref(array) if array.base is None else lambda array=array: array, array.copy())
-            for array, _ in self._constants.values()
+            (weakref.ref(array) if array.base is None else array, array.copy()) for array, _ in self._constants.values()
         ]
 
     def operand(self, value: Any) -> Any:
