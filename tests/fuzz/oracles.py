@@ -150,9 +150,11 @@ class Run:
                 raise
 
     def at_a_tip(self) -> bool:
-        """Whether an absolute value or a norm is exactly 0."""
+        """Whether an absolute value or a norm is 0, up to rounding."""
         found = []
-        with watching(lambda record, y, values: found.append(record.primitive.name in TIPS and np.any(np.equal(y, 0)))):
+        with watching(
+            lambda record, y, values: found.append(record.primitive.name in TIPS and np.any(np.abs(y) < 1e-14))
+        ):
             self.recorded()
         return any(found)
 
