@@ -47,6 +47,12 @@ def test_shapes_and_dtypes():
         (lambda: tg.random.bernoulli(np.nan), "bernoulli: p must be a probability"),
         (lambda: tg.random.integers(0), "integers: there is no whole number from 0 to 0 - 1"),
         (lambda: tg.random.integers(5, 2), "integers: there is no whole number from 5 to 2 - 1"),
+        (lambda: tg.random.normal(np.zeros(3), size=1), r"size \(1,\) does not fit what is given, .* shape \(3,\)"),
+        (lambda: tg.random.normal(np.zeros(3), size=()), r"size \(\) does not fit what is given"),
+        (lambda: tg.random.integers(5.5), "'float' object cannot be interpreted as an integer"),
+        (lambda: tg.random.permutation(5.7), "'float' object cannot be interpreted as an integer"),
+        (lambda: tg.random.permutation(-1), "permutation: there are no -1 numbers"),
+        (lambda: tg.random.normal(size=2.0), "'float' object cannot be interpreted as an integer"),
         (lambda: tg.random.normal(rng="0"), "rng must be a numpy.random.Generator, an int seed or None, not str"),
     ],
 )

@@ -7,6 +7,7 @@ own generator (`manual_seed`).
 
 from __future__ import annotations
 
+import operator
 import os
 from typing import Any
 
@@ -77,7 +78,7 @@ def normal(
     """Numbers from the normal distribution of mean `loc` and standard deviation `scale`, of the shape `size` (by
     default that of loc and scale together): loc + scale · ε, so that gradients flow to both (Kingma and Welling,
     "Auto-encoding variational Bayes", 2014). `dtype` is by default that of loc and scale, or float64. Raises
-    `ValueError` for a negative `scale`.
+    `ValueError` for a negative `scale` that is no tensor.
 
     >>> tg.random.normal(size=3, rng=0)
     array([ 0.12573022, -0.13210486,  0.64042265])
@@ -120,7 +121,7 @@ def integers(low: int, high: int | None = None, size: Size = None, *, rng: Rng =
     >>> tg.random.integers(10, size=5, rng=0)
     array([8, 6, 5, 2, 3])
     """
-    first, last = (0, low) if high is None else (low, high)
+    first, last = map(operator.index, (0, low) if high is None else (low, high))
     if last <= first:
         raise ValueError(f"integers: there is no whole number from {first} to {last} - 1")
     return interpreter().constant(_integers, (first, last, _shape(size), rng), {})
@@ -136,7 +137,9 @@ def permutation(x: Any, *, rng: Rng = None) -> Any:
     if np.ndim(x):
         x = x if isinstance(x, Operand) else np.asarray(x)
         return x[_order(x.shape[0], rng)]
-    return _order(int(x), rng)
+    if (count := operator.index(x)) < 0:
+        raise ValueError(f"permutation: there are no {count} numbers")
+    return _order(count, rng)
 
 
 def _order(count: int, rng: Rng) -> Any:
@@ -144,9 +147,13 @@ def _order(count: int, rng: Rng) -> Any:
 
 
 def _shape(size: Size, *others: Any) -> tuple[int, ...]:
+    needed = np.broadcast_shapes(*map(np.shape, others))
     if size is None:
-        return np.broadcast_shapes(*map(np.shape, others))
-    return (int(size),) if isinstance(size, int | np.integer) else tuple(size)
+        return needed
+    shape = tuple(map(operator.index, size)) if isinstance(size, tuple | list) else (operator.index(size),)
+    if np.broadcast_shapes(needed, shape) != shape:
+        raise ValueError(f"size {shape} does not fit what is given, which has the shape {needed}")
+    return shape
 
 
 def _array(x: Any) -> Any:

@@ -229,7 +229,7 @@ NUMBERS = {
     "less one": lambda x: np.sum(x / (len(x) - 1)),
     "more than one": lambda x: np.sum(x) * (0.5 + 2 / len(x)),
     "roots": lambda x: np.sum(x**2) * len(x) ** 0.5 / len(x) ** 2,
-    "exponents": lambda x: np.sum(x ** (len(x) / 6)),
+    "exponents": lambda x: np.sum(x ** (len(x) / 5)),
     "shapes": lambda x: np.sum(np.concatenate([x, x**2]).reshape(3 * len(x), 2) ** 2),
     "slices": lambda x: np.sum(x[: len(x) // 1 - 1] * x[1 : len(x)]),
     "the last row": lambda x: np.sum(x[-1] * x[len(x) - 2]),
@@ -258,6 +258,10 @@ ONLY = {
     "a branch": lambda x: np.sum(x**2) if len(x) > 12 else np.sum(x),
     "a branch taken with few": lambda x: np.mean(x) if len(x) < 13 else np.mean(x**2),
     "a loop": lambda x: sum((np.sum(x[k] ** 2) * k for k in range(len(x))), np.sum(x)),
+    "at least 10": lambda x: np.sum(x) / max(len(x), 10),
+    "at most 100": lambda x: np.sum(x) / min(len(x), 100),
+    "a branch with many": lambda x: np.sum(x**2) if len(x) > 100 else np.sum(x),
+    "the first 100": lambda x: np.mean(x[:100] ** 2),
     "no formula": lambda x: np.sum(x) * np.log(len(x)),
     "other numbers": lambda x: np.sum(x[:, 0] * np.random.default_rng(len(x)).normal(size=len(x))),
 }
@@ -301,3 +305,28 @@ def test_square_inputs_and_inputs_without_rows():
         written(derive(lambda x: np.mean(x), np.ones((1, 3))).source)(np.ones((2, 3)))[1][0].tolist()
         == [[1 / 6] * 3] * 2
     )
+
+
+def test_a_square_example():
+    """Where other inputs need not be square, the number of columns is not taken for that of rows."""
+    d = derive(lambda X, w: np.sum((X @ w) ** 2) / X.shape[1], np.ones((3, 3)), np.ones((3, 1)))
+    try:
+        value = written(d.source)(np.ones((6, 3)), np.ones((3, 1)))[0]
+    except ValueError as error:
+        assert "X must have the shape" in str(error) or "w must have the shape" in str(error)
+    else:
+        assert value == 18
+
+
+def test_the_source_is_that_of_this_moment():
+    c = np.array([1.0])
+    d = derive(lambda x: np.sum(x**2 * c), np.ones(3))
+    c[0] = 2.0
+    assert written(d.source)(np.ones(5))[0] == d(np.ones(5))[0] == 10
+    mean = tg.Tensor(0.0)
+
+    def updating(x):
+        mean.data = np.mean(x)
+        return np.sum(x**2)
+
+    assert derive(updating, np.ones(3)).source.startswith("# Tensors that the function updates are left as they are.")

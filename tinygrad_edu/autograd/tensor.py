@@ -241,7 +241,7 @@ class Tensor(ArrayOperand):
 
     def __getstate__(self) -> object:
         """For `copy.deepcopy` and pickles, of leaves only. Raises `TypeError` for a recorded tensor."""
-        interpreter().values(self, "a tensor is copied")
+        interpreter().number(self, "a tensor is copied")
         if self.record is not None:
             raise TypeError(_dropped_by_copy(self.shape, self.record.primitive.name))
         attributes, slots = cast(tuple[Any, dict[str, Any]], super().__getstate__())

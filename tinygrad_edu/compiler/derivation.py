@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,8 +12,20 @@ from ..autograd.engine import pullback
 from ..autograd.record import Record
 from ..autograd.recording import interpreted
 from ..autograd.tensor import Tensor
-from .state import MISSING, Kept, State
+from .state import MISSING, MOST_ITEMS, Kept, State
 from .tracing import Line, Symbol, Trace
+
+
+def _holds_symbols(lines: list[Line], value: Any) -> bool:
+    """Whether somebody would find symbols of a trace in it."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Symbol) and value.lines is lines:
+            return True
+        if isinstance(value, list | tuple | dict) and len(value) <= MOST_ITEMS:
+            waiting += value.values() if isinstance(value, dict) else value
+    return False
 
 
 class Derivation:
@@ -31,19 +44,31 @@ class Derivation:
         try:
             split = interpreted(trace, self._trace, trace, fun, examples, parameters, wanted)
         finally:
-            kept = state.taken_back(lambda value: isinstance(value, Symbol) and value.lines is trace.lines)
+            kept = state.taken_back(functools.partial(_holds_symbols, trace.lines))
         # What a run puts where the function did: new values of tensors, or tensors in the place of others
         self.updates: list[tuple[Tensor | Kept, Line]] = [*trace.updates.items()]
-        self.updates += [self._update(each, trace) for each in kept]
+        self.updates += [self._update(k, trace, sum(v is k.old for v in state.values)) for k in kept]
         self.watched = trace.watched()
         self._forget_what_is_not_needed(trace, split)
-        self.state = State(fun)
+        self.counted = state.counted()
+        self.state = State(fun).without(kept)
 
-    def _update(self, kept: Kept, trace: Trace) -> tuple[Tensor | Kept, Line]:
+    def _update(self, kept: Kept, trace: Trace, places: int) -> tuple[Tensor | Kept, Line]:
         """What the function computed and put in a variable or an attribute."""
-        line, old = kept.value.line, kept.old
+        old = kept.old
         name = "a variable" if kept.key == "cell_contents" else repr(kept.key)
+        if not isinstance(kept.value, Symbol):
+            raise TypeError(
+                f"the function puts a {type(kept.value).__name__} of what it computes in the place of {name}: a "
+                "derivation updates single tensors only. Give each an attribute of its own"
+            )
+        line = kept.value.line
         if isinstance(old, Tensor) and old in trace.captured:
+            if places > 1:
+                raise TypeError(
+                    f"the function puts a tensor in the place of {name}, but the one that was there is also in another "
+                    "place that it may read. Start with a tensor for each place"
+                )
             if old.requires_grad or old.shape != line.shape or old.dtype != line.dtype:
                 raise TypeError(
                     f"the function puts a tensor of shape {line.shape} and dtype {line.dtype} in the place of {name}, "
@@ -51,7 +76,7 @@ class Derivation:
                     f"{' and requires grad' * old.requires_grad}: a derivation cannot go on with that. Keep what is "
                     "updated in a tensor that does not require grad, and update it in its shape and dtype"
                 )
-            return old, line
+            return kept, line
         if isinstance(kept.holder, list) or not (old is None or old is MISSING or isinstance(old, Tensor)):
             was = "nothing" if old is MISSING else type(old).__name__
             raise TypeError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import keyword
 import re
@@ -78,9 +77,10 @@ class Derived:
         """The same lines as formulas, an `aligned` block for a page or a notebook."""
         return writing.latex(self._general, self._names_of_all)
 
-    @functools.cached_property
+    @property
     def _general(self) -> General:
-        return generalised(self._derivation, self._examples, self._derive)
+        """What can be written at this moment: arrays and numbers that the function reads may have changed."""
+        return generalised(self._derive(self._examples.resized({})), self._examples, self._derive)
 
     def __call__(self, *inputs: Tensor | ArrayLike) -> tuple[np.floating[Any], list[NDArray[Any] | None]]:
         arrays = [array_of(a, "derive: an input holds") for a in inputs]

@@ -13,6 +13,7 @@ from ..autograd.call_site import warn_user
 from ..autograd.tensor import Tensor
 from .derivation import Derivation
 from .emission import Code
+from .state import Kept, same
 from .tracing import Line
 
 # NumPy fills a buffer with as many copies of a bias as fit into it, to have longer rows to add. With NumPy's own size
@@ -46,15 +47,20 @@ class Program:
         self._run: Callable[..., tuple[Any, ...]] = code.namespace.pop("run")  # or they would hold each other
         self._updated = [place for place, _ in derivation.updates]
         self._state, self._watched = derivation.state, derivation.watched
-        self._captured = [(t, t.dtype, t.requires_grad) for t in derivation.captured]
+        rebound = {
+            place.old: place for place in self._updated if isinstance(place, Kept) and isinstance(place.old, Tensor)
+        }
+        self._captured = [(rebound.get(t, t), t.dtype, t.requires_grad) for t in derivation.captured]
 
     def fits(self) -> bool:
         """Whether what the function reads is what this was made of: the dtype and requires_grad of other tensors, whose
         values may change, and the numbers, arrays and other objects in variables and attributes."""
         return (
-            all([t.dtype == dtype and t.requires_grad == learns for t, dtype, learns in self._captured])
+            all(
+                [(t := _current(c)).dtype == dtype and t.requires_grad == learns for c, dtype, learns in self._captured]
+            )
             and self._state.is_unchanged()
-            and all([_same(array, copy) for array, copy in self._watched])
+            and all([_as_it_was(array, copy) for array, copy in self._watched])
         )
 
     def changed(self) -> str:
@@ -65,7 +71,7 @@ class Program:
         """`arrays` are those of the inputs and the parameters; other tensors that the function uses bring their own."""
         with np.errstate():  # which also restores the buffer's size
             np.setbufsize(BUFFER)
-            results = self._run(*arrays, *[t.data for t, *_ in self._captured])
+            results = self._run(*arrays, *[_current(c).data for c, *_ in self._captured])
         if not self._updated:
             return results
         count = len(results) - len(self._updated)
@@ -78,13 +84,16 @@ class Program:
         return results[:count]
 
 
-def _same(array: Any, copy: Any) -> bool:
+def _as_it_was(array: Any, copy: Any) -> bool:
     """Whether an array, if it is still there, is as it was."""
     if isinstance(array, weakref.ref):
         array = array()
-    return (
-        array is None or np.array_equal(array, copy) or np.array_equal(array, copy, equal_nan=array.dtype.kind == "f")
-    )
+    return array is None or same(array, copy)
+
+
+def _current(captured: Tensor | Kept) -> Tensor:
+    """A tensor that is read in each run; where the function puts another one in its place, that."""
+    return captured.now() if isinstance(captured, Kept) else captured
 
 
 class Programs:

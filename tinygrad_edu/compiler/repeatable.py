@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.call_site import warn_user
 from .derivation import Derivation
 from .tracing import Line, name_of
 
@@ -20,6 +21,11 @@ def repeatable(make: Callable[[], Derivation]) -> Derivation:
             f"the function computes something else when it is called again: {what}. A derivation calls it no more. "
             "Draw random numbers by tg.random, which draws anew each time; keep what a step updates in a tensor that "
             "does not require grad, t.data = new; and change other numbers outside of the function, between the calls"
+        )
+    if counted := derivations[1].counted:
+        warn_user(
+            f"the function changes {', '.join(map(repr, counted))} when it is called, but what is compiled calls it no "
+            "more. If it computes with that number, keep it in a tensor: t.data = t.data + 1"
         )
     return derivations[1]
 

@@ -6,6 +6,7 @@ formula gives it in all three. Where the derivations differ in anything else, on
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +19,8 @@ from .derivation import Derivation
 from .tracing import NEGATIVE, Line
 
 Derive = Callable[[list[Any]], Derivation]
-MOST_ROWS = 64  # about, of the examples with other rows: only shapes are wanted of them
+MOST_ROWS = 64  # of the examples that are kept: only shapes are wanted of them
+MANY_ROWS = 1000
 
 
 class Formula(NamedTuple):
@@ -98,7 +100,7 @@ class General(NamedTuple):
     is_general: bool = True  # or the shapes are the only ones
     # The derivation for one number of rows, and those where other axes are longer, with the numbers of these inputs
     base: Derivation | None = None
-    others: tuple[tuple[tuple[int, ...], Derivation], ...] = ()
+    others: tuple[tuple[tuple[int, ...], Derivation | None], ...] = ()
 
 
 class Examples(NamedTuple):
@@ -144,13 +146,10 @@ def _compared(
     fixed = {n for k, shape in enumerate(examples.shapes) for axis, n in enumerate(shape) if (k, axis) not in varied}
     fixed |= {n for line in (*derivation.parameters, *derivation.captured.values()) for n in line.shape}
     fixed |= {0, 1, 2, rows}
-    counts: list[int] = []
-    candidate = min(rows, MOST_ROWS)
-    while len(counts) < 3:
-        candidate += 1
-        if candidate not in fixed:
-            counts.append(candidate)
-            candidate += candidate // 2
+    few = (n for n in range(rows // 2, 2, -1) if n not in fixed)
+    counts = [next(few, next(n for n in itertools.count(2 * rows + 3) if n not in fixed))]
+    for least in (min(rows, MOST_ROWS) + 1, max(MANY_ROWS, 3 * rows)):  # and many, where a part may be taken
+        counts.append(next(n for n in itertools.count(least) if n not in fixed and n not in counts))
     others = [derive(examples.resized(dict.fromkeys(varied, count))) for count in counts]
     m = Count(counts[0])
     m.formula = Formula(1, 1)
@@ -159,7 +158,7 @@ def _compared(
         for k, shape in enumerate(examples.shapes)
     )
     marked = _Comparison([*others, derivation], [*counts, rows]).marked()
-    base = dict.fromkeys(varied, counts[0])
+    base = dict.fromkeys(varied, counts[1])
     return General(
         marked, shapes, True, derive(examples.resized(base)), tuple(_with_longer_axes(examples, derive, base))
     )
@@ -167,7 +166,7 @@ def _compared(
 
 def _with_longer_axes(
     examples: Examples, derive: Derive, base: dict[tuple[int, int], int]
-) -> Iterator[tuple[tuple[int, ...], Derivation]]:
+) -> Iterator[tuple[tuple[int, ...], Derivation | None]]:
     """What the function becomes where inputs have other shapes, with the numbers of these inputs; without the shapes of
     which it says by itself that they are wrong."""
     lengths = {(k, axis): n for k, shape in enumerate(examples.shapes) for axis, n in enumerate(shape)} | base
@@ -175,10 +174,13 @@ def _with_longer_axes(
     for place in lengths.keys() - base.keys():
         fixed.setdefault(lengths[place], []).append(place)
     first = min(base)
-    for places in (*([place] for place in lengths if place != first), *fixed.values()):
+    for places in (*([place] for place in lengths), *fixed.values()):
         with suppress(Exception):
             changed = derive(examples.resized(lengths | {place: lengths[place] + 1 for place in places}))
-            yield tuple({k for k, _ in places}), changed
+            if places == [first]:  # then what else is as long by chance must be looked at
+                yield tuple({k for k, _ in base.keys() - {first}}), None
+            else:
+                yield tuple({k for k, _ in places}), changed
 
 
 class _Comparison:
@@ -299,7 +301,7 @@ class _Comparison:
         (c, d), (m, n) = values[:2], self.counts[:2]
         for formula in _candidates(c, d, m, n, precision):
             if all(
-                np.allclose(v, formula.at(count), rtol=precision, atol=0)
+                np.allclose(v, formula.at(count), rtol=precision, atol=precision * float(np.max(np.abs(c))))
                 for v, count in zip(values, self.counts, strict=False)
             ):
                 return formula

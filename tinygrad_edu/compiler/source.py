@@ -118,6 +118,8 @@ def source(general: General, names: Sequence[str]) -> str:
     constants = "".join(f"{name} = {_array(value)}\n" for name, value in writer.constants.items())
     defined = definitions(writer.helpers)
     parts = [] if general.is_general else [f"# Holds only for {_shapes(general.shapes, names)}.\n"]
+    if derivation.updates:
+        parts.append("# Tensors that the function updates are left as they are.\n")
     parts.append("from __future__ import annotations\n\nfrom typing import Any\n\n" if "Any" in defined else "")
     parts.append("import numpy as np\n")
     if defined:
@@ -159,7 +161,9 @@ def _checks(general: General, names: Sequence[str]) -> list[str]:
     wanted = {k for k, shape in enumerate(general.shapes) if shape} if not general.is_general else set()
     if general.base is not None:
         base = _texts(general.base, names)
-        wanted.update(k for inputs, other in general.others for k in inputs if _texts(other, names) != base)
+        wanted.update(
+            k for inputs, other in general.others for k in inputs if not other or _texts(other, names) != base
+        )
     return [
         f"if np.shape({name}) != {shape}:\n"
         f'        raise ValueError(f"{name} must have the shape {{{shape}}}, got {{np.shape({name})}}")'

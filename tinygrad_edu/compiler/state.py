@@ -19,6 +19,7 @@ from ..nn.module import Module
 FOREIGN = {"numpy", "scipy", "tinygrad_edu", "matplotlib", "pandas", *sys.stdlib_module_names} - {"__main__"}
 ENDS = str | bytes | int | float | np.ndarray | np.generic | np.random.Generator | Operand | None
 MISSING = object()
+MOST_WATCHED = 100_000  # elements of an array of which every run looks whether it has changed
 MOST_ITEMS = 1000  # of a list or dict that is looked through
 
 
@@ -29,6 +30,9 @@ class Kept(NamedTuple):
     key: Any
     old: Any
     value: Any
+
+    def now(self) -> Any:
+        return self.holder.cell_contents if isinstance(self.holder, types.CellType) else self.holder[self.key]
 
     def put(self, value: Any) -> None:
         if isinstance(self.holder, types.CellType):
@@ -50,7 +54,10 @@ class State:
             self._entries: list[tuple[Any, Any]] = []  # mappings, or what has their `get`, with keys
             self._cells: list[types.CellType] = []
             self._lists: list[list[Any]] = []
+            self._found: dict[int, Any] = {}  # arrays
+            self._dicts: list[dict[Any, Any]] = []
             self._walk(function, names)
+        self._arrays = [(array, array.copy()) for array in self._found.values() if array.size <= MOST_WATCHED]
         owners = {id(m): m for m, _ in self._entries if isinstance(m, dict)}
         self._before = [(holder, dict(_items(holder))) for holder in (*owners.values(), *self._cells, *self._lists)]
         self.values = self.now()
@@ -60,13 +67,28 @@ class State:
         values += [cell.cell_contents for cell in self._cells]
         for items in self._lists:
             values += items
+        values += map(len, self._dicts)
         return values
 
     def is_unchanged(self) -> bool:
         try:
-            return self.now() == self.values  # lists compare identical objects as equal, without looking into them
+            unchanged = self.now() == self.values  # lists compare identical objects as equal, and look no further
         except (ValueError, TypeError):  # arrays or tensors, other ones
             return False
+        return unchanged and all([same(array, copy) for array, copy in self._arrays])
+
+    def counted(self) -> list[str]:
+        """The names of numbers that are others now."""
+        pairs = zip(self._entries, self.values, self.now(), strict=False)
+        return [str(key) for (_, key), old, new in pairs if isinstance(new, int | float) and old != new]
+
+    def without(self, kept: list[Kept]) -> State:
+        """The same without the places that are put to use in each run."""
+        places = {(id(k.holder), k.key) for k in kept}
+        self._entries = [(m, key) for m, key in self._entries if (id(m), key) not in places]
+        self._cells = [cell for cell in self._cells if (id(cell), "cell_contents") not in places]
+        self.values = self.now()
+        return self
 
     def changed(self) -> str:
         """The name of a place where something else is now."""
@@ -81,7 +103,7 @@ class State:
             Kept(holder, key, before.get(key, MISSING), value)
             for holder, before in self._before
             for key, value in list(_items(holder))
-            if concerns(value)
+            if value is not before.get(key, MISSING) and concerns(value)
         ]
         for kept in reversed(found):
             kept.put(kept.old)
@@ -92,6 +114,8 @@ class State:
         waiting: list[Any] = [function]
         while waiting:
             value = waiting.pop()
+            if isinstance(value, np.ndarray):
+                self._found[id(value)] = value
             if isinstance(value, ENDS) or id(value) in seen:
                 continue
             seen[id(value)] = value
@@ -105,20 +129,21 @@ class State:
             ):
                 waiting += _parts(value)
             else:
+                if isinstance(value, dict) and len(value) <= MOST_ITEMS:
+                    self._dicts.append(value)
                 for mapping, keys in _attributes(value, names):
                     self._entries += [(mapping, key) for key in keys]
                     waiting += [mapping.get(key) for key in keys]
                 waiting += _methods(value)
 
     def _function(self, function: types.FunctionType, names: set[str]) -> Iterator[Any]:
-        """What a function's code may read."""
-        if _is_foreign(function):
-            return
-        codes = [function.__code__]
+        """What a function's code may read; of a foreign one, what it was made with."""
+        yield getattr(function, "__wrapped__", None)
+        codes = [] if _is_foreign(function) else [function.__code__]
         mentioned: set[str] = set()
         while codes:
             code = codes.pop()
-            mentioned.update(code.co_names)
+            mentioned.update(code.co_names, (c for c in code.co_consts if isinstance(c, str) and c.isidentifier()))
             codes += [c for c in code.co_consts if isinstance(c, types.CodeType)]
         names |= mentioned
         found = sorted(mentioned & function.__globals__.keys())
@@ -134,6 +159,11 @@ class State:
         yield from (function.__kwdefaults__ or {}).values()
 
 
+def same(array: Any, copy: Any) -> bool:
+    """Whether an array is as it was."""
+    return np.array_equal(array, copy) or np.array_equal(array, copy, equal_nan=array.dtype.kind == "f")
+
+
 def _items(holder: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(holder, dict):
         return holder.items()
@@ -141,7 +171,10 @@ def _items(holder: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _is_foreign(value: Any) -> bool:
-    module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+    if isinstance(value, types.FunctionType):  # whose `__module__` may be that of what it wraps
+        module = value.__globals__.get("__name__", "__main__")
+    else:
+        module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
     return not isinstance(module, str) or module.partition(".")[0] in FOREIGN
 
 
@@ -162,7 +195,10 @@ class _Slots:
         self.value = value
 
     def get(self, name: str, default: Any = None) -> Any:
-        return getattr(self.value, name, default)
+        try:
+            return getattr(self.value, name, default)
+        except Exception:  # of a property, whatever it is
+            return default
 
 
 def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
@@ -179,6 +215,9 @@ def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
         yield value.__dict__, list(value.__dict__.keys() | inherited | {"training"})
     elif own is not None and not (isinstance(value, type | types.ModuleType) and _is_foreign(value)):
         yield own, list(names & own.keys() | inherited)
+    properties = {n for cls in mro for n in names & vars(cls).keys() if isinstance(vars(cls)[n], property)}
+    if not isinstance(value, type):
+        yield _Slots(value), [n for n in properties if isinstance(_Slots(value).get(n), int | float | str)]
     for cls in classes:
         yield vars(cls), list(names & vars(cls).keys())
         if slots := vars(cls).get("__slots__"):

@@ -27,10 +27,10 @@ from ..autograd.recording import Interpreter, interpreted, interpreter
 from ..autograd.tensor import Tensor
 from ..autograd.transforms import _variable
 from ..random import generator
+from .state import MOST_WATCHED
 
 NEGATIVE = primitive_of(np.negative)
 METADATA = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj}
-MOST_WATCHED = 100_000  # elements of a constant array of which every run looks whether it has changed
 SIZES_FROM_DATA = {np.nonzero, np.flatnonzero, np.argwhere}
 
 
@@ -82,6 +82,7 @@ class Trace(Interpreter):
         self.captured: dict[Tensor, Line] = {}  # tensors that are neither inputs nor parameters: read in each run
         self.updates: dict[Tensor, Line] = {}  # what some of those are afterwards
         self._constants: dict[int, tuple[Any, Any]] = {}
+        self._held: dict[int, Any] = {}  # the copies
         self._known: dict[Any, Line] = {}  # a common subexpression is written once
 
     @property
@@ -120,7 +121,7 @@ class Trace(Interpreter):
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         args, options = primitive.bind(args, options)
-        args = tuple(a if isinstance(a, Tensor) else constant_value(a) for a in args)
+        args = tuple(a if isinstance(a, Tensor) else self.operand(constant_value(a)) for a in args)
         nodes = tuple(self._node(a) for a in args)
         wanted = self.records and any(node is not None for node in nodes)
         if not wanted and not primitive.selects:
@@ -142,7 +143,7 @@ class Trace(Interpreter):
         return self.write(function, args, options)
 
     def values(self, t: Any, what: str = "the values of a tensor are asked for") -> Any:
-        raise refusal(what, ASSIGN if "assigned" in what else LOOK)
+        raise refusal(what, next((advice for about, advice in ADVICE.items() if about in what), LOOK))
 
     def data(self, t: Any) -> Any:
         return self.detached(t)
@@ -206,14 +207,14 @@ class Trace(Interpreter):
         return record
 
     def _constant(self, array: Any) -> Any:
-        """A copy of the array as it is now, since the user may change it later; one that is too large to be looked at
-        in every run is used itself."""
-        if array.size > MOST_WATCHED:
+        """A copy of the array as it is now, since the user may change it; one too large to be watched is used itself."""
+        if array.size > MOST_WATCHED or id(array) in self._held:
             return array
         _, held = self._constants.get(id(array), (None, None))
         if held is None or held.dtype != array.dtype or not np.array_equal(held, array):
             held = array.copy(order="K")
             self._constants[id(array)] = array, held
+            self._held[id(held)] = held
         return held
 
     def watched(self) -> list[tuple[Any, Any]]:
@@ -356,7 +357,9 @@ def _key(value: Any) -> Any:
 
 
 LOOK = "Write np.where(condition, a, b) for a choice, and leave values in arrays"
+INDEX = "To look numbers up in a table, index a tensor, tg.Tensor(table)[y]; for rows of 0 and 1 use tg.one_hot(y, k)"
 ASSIGN = "What a step updates is a tensor that does not require grad, assigned as a whole: t.data = new"
+ADVICE = {"assigned": ASSIGN, "an index": INDEX, "a plain array": f"{LOOK}. {INDEX}"}
 
 
 def refusal(what: str, instead: str = LOOK) -> TypeError:
