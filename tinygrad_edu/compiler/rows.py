@@ -20,7 +20,7 @@ from .tracing import NEGATIVE, Line
 
 Derive = Callable[[list[Any]], Derivation]
 MOST_ROWS = 64  # of the examples that are kept: only shapes are wanted of them
-MANY_ROWS = 1000
+MANY_ROWS, MOST_ELEMENTS = 200, 200_000
 
 
 class Formula(NamedTuple):
@@ -146,9 +146,14 @@ def _compared(
     fixed = {n for k, shape in enumerate(examples.shapes) for axis, n in enumerate(shape) if (k, axis) not in varied}
     fixed |= {n for line in (*derivation.parameters, *derivation.captured.values()) for n in line.shape}
     fixed |= {0, 1, 2, rows}
-    few = (n for n in range(rows // 2, 2, -1) if n not in fixed)
-    counts = [next(few, next(n for n in itertools.count(2 * rows + 3) if n not in fixed))]
-    for least in (min(rows, MOST_ROWS) + 1, max(MANY_ROWS, 3 * rows)):  # and many, where a part may be taken
+    some = min(rows, MOST_ROWS)
+    few = (n for n in range(some // 2, 2, -1) if n not in fixed)
+    counts = [next(few, next(n for n in itertools.count(2 * some + 3) if n not in fixed))]
+    sizes = [
+        math.prod(MANY_ROWS if (k, a) in varied else n for a, n in enumerate(s)) for k, s in enumerate(examples.shapes)
+    ]
+    many = MANY_ROWS if max(sizes) <= MOST_ELEMENTS else 2 * some + 9  # of which the function may take a part only
+    for least in (some + 1, many):
         counts.append(next(n for n in itertools.count(least) if n not in fixed and n not in counts))
     others = [derive(examples.resized(dict.fromkeys(varied, count))) for count in counts]
     m = Count(counts[0])

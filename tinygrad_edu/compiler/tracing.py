@@ -207,7 +207,7 @@ class Trace(Interpreter):
         return record
 
     def _constant(self, array: Any) -> Any:
-        """A copy of the array as it is now, since the user may change it; one too large to be watched is used itself."""
+        """A copy of the array as it is now, since others may change it; one too large to be watched is used itself."""
         if array.size > MOST_WATCHED or id(array) in self._held:
             return array
         _, held = self._constants.get(id(array), (None, None))
