@@ -13,7 +13,7 @@ import pytest
 import tinygrad_edu as tg
 
 PROGRAM = """
-import hashlib, json, os, signal, sys
+import hashlib, itertools, json, os, signal, sys
 import numpy as np
 import tinygrad_edu as tg
 
@@ -30,13 +30,12 @@ net.extra = {"b": tg.Tensor(np.zeros(3), requires_grad=True), "a": tg.Tensor(np.
 groups = [{"params": net.parameters()[::2]}, {"params": net.parameters()[1::2], "weight_decay": 1e-3}]
 optimizer = tg.Adam(groups, lr=0.02)
 
-steps = 0
+steps = itertools.count(1)
 def loss(z, labels):
-    global steps
-    steps += 1
-    if moment == f"kill in step {steps}":
+    step = next(steps)
+    if moment == f"kill in step {step}":
         os.kill(os.getpid(), signal.SIGKILL)
-    if moment == f"Ctrl-C in step {steps}":
+    if moment == f"Ctrl-C in step {step}":
         os.kill(os.getpid(), signal.SIGINT)
     return tg.cross_entropy(z + net.extra["a"] * net.extra["b"], labels)
 

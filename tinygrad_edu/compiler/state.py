@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import sysconfig
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -80,7 +81,11 @@ class State:
     def counted(self) -> list[str]:
         """The names of numbers that are others now."""
         pairs = zip(self._entries, self.values, self.now(), strict=False)
-        return [str(key) for (_, key), old, new in pairs if isinstance(new, int | float) and old != new]
+        return [
+            str(key)
+            for (mapping, key), old, new in pairs
+            if isinstance(new, int | float) and new == new and old != new and not _is_installed(mapping)
+        ]
 
     def without(self, kept: list[Kept]) -> State:
         """The same without the places that are put to use in each run."""
@@ -186,6 +191,12 @@ def _parts(value: Any) -> list[Any]:
     if isinstance(value, property):
         return [value.fget]
     return [value.__func__, getattr(value, "__self__", None)]
+
+
+def _is_installed(mapping: Any) -> bool:
+    """Whether these are the names of a module of Python's own or of an installed package."""
+    file = str(mapping.get("__file__") or "")
+    return file.startswith(sysconfig.get_path("stdlib")) or "site-packages" in file or "dist-packages" in file
 
 
 class _Slots:
