@@ -52,7 +52,7 @@ class CompiledStep:
         arrays = [_array(b) for b in batch]
         program = self._programs.find(arrays, self._derive)
         self._gradients = None  # the same memory
-        value, *gradients = program.run(*arrays, *[p.data for p in self._parameters])
+        value, *gradients = program.run(*arrays, *[p._value for p in self._parameters])
         if gradient_check() is not None:
             check_compiled(value, gradients)
         self._gradients, self._own = tuple(gradients), program.own
