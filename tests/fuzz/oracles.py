@@ -331,7 +331,10 @@ def with_noise(run: Run) -> None:
                         return
                     continue
                 optimizer.zero_grad()
-                J = loss(leaves, rng)
+                try:
+                    J = loss(leaves, rng)
+                except ValueError:  # the noise changed how many elements a mask selects
+                    return
                 J.backward()
                 optimizer.step()
                 values[-1].append(J.item())
@@ -370,6 +373,7 @@ DERIVE_REFUSES = (
     *("depends on the data", "must not depend on them", "was recorded outside is used"),
     "there is nothing to differentiate",
     "has a generator made anew",
+    "must return a scalar computed from its inputs",  # a constant, such as the Hessian of a square
 )
 
 

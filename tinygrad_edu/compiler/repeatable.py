@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autograd.call_site import warn_user
 from .derivation import Derivation
+from .state import same
 from .tracing import Line, name_of
 
 
@@ -61,7 +62,7 @@ def _values(line: Line) -> Iterator[Any]:
 
 def _same(u: Any, v: Any) -> bool:
     if isinstance(u, np.ndarray | float | np.generic) and type(u) is type(v):
-        return np.array_equal(u, v, equal_nan=np.asarray(u).dtype.kind == "f")
+        return same(u, v)
     return u is v or (type(u) is type(v) and bool(u == v))
 
 

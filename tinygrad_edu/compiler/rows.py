@@ -163,10 +163,8 @@ def _compared(
         for k, shape in enumerate(examples.shapes)
     )
     marked = _Comparison([*others, derivation], [*counts, rows]).marked()
-    base = dict.fromkeys(varied, counts[1])
-    return General(
-        marked, shapes, True, derive(examples.resized(base)), tuple(_with_longer_axes(examples, derive, base))
-    )
+    longer = _with_longer_axes(examples, derive, dict.fromkeys(varied, counts[1]))
+    return General(marked, shapes, True, others[1], tuple(longer))
 
 
 def _with_longer_axes(

@@ -165,8 +165,8 @@ class State:
 
 
 def same(array: Any, copy: Any) -> bool:
-    """Whether an array is as it was."""
-    return np.array_equal(array, copy) or np.array_equal(array, copy, equal_nan=array.dtype.kind == "f")
+    """Whether an array, or a number, is as it was."""
+    return np.array_equal(array, copy) or np.array_equal(array, copy, equal_nan=np.asarray(array).dtype.kind == "f")
 
 
 def _items(holder: Any) -> Iterable[tuple[Any, Any]]:

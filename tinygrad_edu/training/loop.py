@@ -64,8 +64,8 @@ def fit(
     there, with the same results to the last bit as if it had never been stopped.
 
     With `compiled`, steps run without recording: faster, and with the same numbers, if the model and the loss are made
-    of functions of arrays. They must not look at values (see `compile_step`), and random numbers that they draw
-    themselves, other than by `dropout`, are drawn only once.
+    of functions of arrays. They must not look at values, and draw random numbers by `tg.random` or `dropout` only (see
+    `compile_step`).
 
     `progress`: True shows a progress bar, False shows none, None shows one in a terminal or a notebook if tqdm is
     installed. Ctrl-C ends the training after the current step (pressed twice, at once) and keeps what was learned.
