@@ -282,6 +282,22 @@ def test_what_holds_for_the_rows_of_the_examples_only_says_so(name):
         written(d.source)(np.ones((30, 3)), *others)
 
 
+def test_no_more_rows_than_memory_has_room_for():
+    """Arrays that grow with a power of the rows, here the fourth, took 13 GB with 200 rows."""
+    rows = set()
+
+    def pairs_of_pairs(x):
+        rows.add(len(x))
+        pairs = np.multiply.outer(x, x)
+        return np.sum(np.tanh(np.multiply.outer(pairs, pairs)))
+
+    d = derive(pairs_of_pairs, np.ones(3))
+    assert "Holds only" not in d.source
+    assert len(rows) > 3 and 10 < max(rows) < 40
+    x = np.linspace(0.1, 1, 6)
+    np.testing.assert_allclose(written(d.source)(x)[1][0], tg.grad(pairs_of_pairs)(x), rtol=1e-12)
+
+
 def test_inputs_of_as_many_rows_by_chance():
     """Whoever gives a derivation inputs that need not have equally many rows is told where it takes them to have."""
     d = derive(lambda x, w: np.mean(x**2) + np.mean(w), np.ones((12, 3)), np.ones(12))

@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 
 from .runs import coverage, digest, fuzz
 
@@ -27,8 +28,9 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         results = map(fuzz, parts)  # one worker needs no process of its own
         if options.workers > 1:
-            pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(options.workers))
-            results = pool.imap_unordered(fuzz, parts)
+            # Unlike multiprocessing.Pool, this does not wait for a worker that was killed (for want of memory, say).
+            pool = stack.enter_context(ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")))
+            results = pool.map(fuzz, parts)
         for k, (found, wrong) in enumerate(results, 1):
             counts += found
             reports += wrong

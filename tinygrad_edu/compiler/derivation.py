@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -150,5 +151,6 @@ class Derivation:
             line.example = None
         trace.line_of.clear()
         trace.records_of.clear()
+        self.size = sum(math.prod(line.shape) for line in (*trace.lines, *self.given))  # elements of all lines together
         self.forward = [line for line in trace.lines[:split] if line in needed]
         self.backward = [line for line in trace.lines[split:] if line in needed]

@@ -20,7 +20,7 @@ from .tracing import NEGATIVE, Line
 
 Derive = Callable[[list[Any]], Derivation]
 MOST_ROWS = 64  # of the examples that are kept: only shapes are wanted of them
-MANY_ROWS, MOST_ELEMENTS = 200, 200_000
+MANY_ROWS, MOST_ELEMENTS = 200, 5_000_000  # of all lines together
 
 
 class Formula(NamedTuple):
@@ -149,13 +149,11 @@ def _compared(
     some = min(rows, MOST_ROWS)
     few = (n for n in range(some // 2, 2, -1) if n not in fixed)
     counts = [next(few, next(n for n in itertools.count(2 * some + 3) if n not in fixed))]
-    sizes = [
-        math.prod(MANY_ROWS if (k, a) in varied else n for a, n in enumerate(s)) for k, s in enumerate(examples.shapes)
-    ]
-    many = MANY_ROWS if max(sizes) <= MOST_ELEMENTS else 2 * some + 9  # of which the function may take a part only
-    for least in (some + 1, many):
-        counts.append(next(n for n in itertools.count(least) if n not in fixed and n not in counts))
+    counts.append(next(n for n in itertools.count(some + 1) if n not in fixed and n not in counts))
     others = [derive(examples.resized(dict.fromkeys(varied, count))) for count in counts]
+    many = _many([d.size for d in others], counts, (MANY_ROWS, 2 * some + 9, some + 2))
+    counts.append(next(n for n in itertools.count(many) if n not in fixed and n not in counts))
+    others.append(derive(examples.resized(dict.fromkeys(varied, counts[2]))))
     m = Count(counts[0])
     m.formula = Formula(1, 1)
     shapes = tuple(
@@ -165,6 +163,14 @@ def _compared(
     marked = _Comparison([*others, derivation], [*counts, rows]).marked()
     longer = _with_longer_axes(examples, derive, dict.fromkeys(varied, counts[1]))
     return General(marked, shapes, True, others[1], tuple(longer))
+
+
+def _many(sizes: Sequence[int], counts: Sequence[int], candidates: Sequence[int]) -> int:
+    """A number of rows of which the function may take a part only, but not so many that memory would not do: arrays
+    that grow with a power of the rows soon fill it."""
+    power = math.log(sizes[1] / sizes[0]) / math.log(counts[1] / counts[0])
+    fitting = (many for many in candidates if sizes[1] * (many / counts[1]) ** power <= MOST_ELEMENTS)
+    return next(fitting, candidates[-1])
 
 
 def _with_longer_axes(
