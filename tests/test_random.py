@@ -30,6 +30,12 @@ def test_shapes_and_dtypes():
     assert tg.random.normal(np.zeros(3, np.float32), dtype=np.float32).dtype == np.float32
     assert tg.random.uniform([0, 10], [1, 11]).astype(int).tolist() == [0, 10]
     assert isinstance(tg.random.normal(), np.float64) and tg.random.normal(size=()).shape == ()
+    for drawn in (tg.random.normal, tg.random.uniform):  # the dtype is that asked for, whatever loc and scale have
+        assert drawn(np.zeros(3), np.float64(2), dtype=np.float32).dtype == np.float32
+        assert drawn(np.float32(0), np.ones(3, np.float32), dtype=np.float64).dtype == np.float64
+        loc = tg.Tensor(np.zeros(3), requires_grad=True)
+        drawn(loc, dtype=np.float32).sum().backward()
+        assert loc.grad.dtype == np.float64 and loc.grad.shape == (3,)
     assert tg.random.uniform(size=2, dtype=np.float16).dtype == np.float16
     assert tg.random.bernoulli(np.array([0.0, 1.0]), dtype=bool).tolist() == [False, True]
     assert tg.random.bernoulli(1).dtype == np.float64 and tg.random.integers(5, size=2).dtype == np.int64

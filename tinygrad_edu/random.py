@@ -86,7 +86,8 @@ def normal(
     loc, scale = _array(loc), _array(scale)
     if not isinstance(scale, Operand) and np.any(np.less(scale, 0)):
         raise ValueError(f"normal: scale must be at least 0, got {scale}")
-    return loc + scale * _drawn(_standard_normal, _shape(size, loc, scale), _dtype(dtype, loc, scale), rng)
+    drawn = _drawn(_standard_normal, _shape(size, loc, scale), _dtype(dtype, loc, scale), rng)
+    return _cast(loc + scale * drawn, dtype)
 
 
 def uniform(
@@ -99,7 +100,8 @@ def uniform(
     array([0.63696169, 0.26978671, 0.04097352])
     """
     low, high = _array(low), _array(high)
-    return low + (high - low) * _drawn(_standard_uniform, _shape(size, low, high), _dtype(dtype, low, high), rng)
+    drawn = _drawn(_standard_uniform, _shape(size, low, high), _dtype(dtype, low, high), rng)
+    return _cast(low + (high - low) * drawn, dtype)
 
 
 def bernoulli(p: Any = 0.5, size: Size = None, *, dtype: DTypeLike = np.float64, rng: Rng = None) -> Any:
@@ -163,6 +165,10 @@ def _array(x: Any) -> Any:
 def _dtype(dtype: DTypeLike | None, *others: Any) -> np.dtype[Any]:
     floats = [x.dtype for x in others if getattr(x, "dtype", np.dtype(int)).kind == "f"]
     return np.dtype(dtype) if dtype is not None else np.result_type(*floats) if floats else np.dtype(np.float64)
+
+
+def _cast(x: Any, dtype: DTypeLike | None) -> Any:
+    return x if dtype is None or x.dtype == dtype else x.astype(dtype)
 
 
 def _drawn(function: Any, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import functools
+import io
+import types
 
 import numpy as np
 import pytest
@@ -86,6 +89,102 @@ def test_numbers_that_are_read_elsewhere(make):
     agree(make, change)
 
 
+def put(place, value):
+    """A mapping that cannot be changed through itself, a chain of two, and what they are views of."""
+    place["k"] = value
+
+
+class Later:
+    """An object that is given an attribute while it is in use."""
+
+
+def scaled_by(k, x):
+    return np.mean(x**2) * k
+
+
+def with_attribute(net):
+    def loss(x):
+        return np.mean(net(x) ** 2) * loss.k
+
+    loss.k = 1.0
+    return loss, loss
+
+
+def with_keywords(net):
+    given = functools.partial(scaled_by, k=1.0)
+    return lambda x: given(x=net(x)), given.keywords
+
+
+def later(get):
+    def make(net):
+        given = Later()
+        return lambda x: np.mean(net(x) ** 2) * get(given), given
+
+    return make
+
+
+def viewed(view):
+    def make(net):
+        given = {"k": 1.0}
+        shown = view(given)
+        return lambda x: np.mean(net(x) ** 2) * shown["k"], given
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        with_attribute, with_keywords,
+        later(lambda o: getattr(o, "k", 1.0)), later(lambda o: o.k if hasattr(o, "k") else 1),
+        viewed(types.MappingProxyType), viewed(collections.ChainMap), viewed(lambda d: collections.ChainMap({}, d)),
+        viewed(lambda d: types.SimpleNamespace(mapping=types.MappingProxyType(d)).mapping),
+    ],
+)  # fmt: skip
+def test_other_places_of_numbers(make):
+    agree(make, lambda owner, step: put(owner if isinstance(owner, dict) else vars(owner), 0.5**step))
+
+
+@pytest.mark.parametrize("kind", [set, collections.deque, lambda items: [set(items)], lambda items: {"of": set(items)}])
+@pytest.mark.parametrize("use", [sum, len, lambda numbers: 2.0 if 0 in numbers else 1.0])
+def test_numbers_in_sets_and_queues(kind, use):
+    def make(net):
+        given = kind([1, 2])
+        one = given[0] if isinstance(given, list) else given["of"] if isinstance(given, dict) else given
+        return lambda x: np.mean(net(x) ** 2) * use(one), one
+
+    def change(numbers, step):
+        if isinstance(numbers, set):
+            numbers.symmetric_difference_update({step, 0})
+        else:
+            numbers.rotate()
+            numbers[0] = step
+
+    agree(make, change)
+
+
+@pytest.mark.parametrize("others", [[1, True, 1.0], [1.0, -0.0, 0.0], [np.float32(1), np.float64(1)], [(1,), (1.0,)]])
+def test_equal_numbers_of_another_kind(others):
+    calls, given = io.StringIO(), {"k": others[0]}  # a list would be looked through
+
+    def loss(x):
+        k = given["k"]
+        calls.write(".")
+        return np.sum(x * w) * (k[0] if isinstance(k, tuple) else k)
+
+    w = tg.Tensor(np.ones(2), requires_grad=True)
+    d = tg.derive(loss, np.ones(2), parameters=[w])
+    for k in others:
+        given["k"] = k
+        before = calls.tell()
+        value, _ = d(np.ones(2))
+        assert calls.tell() > before or k is others[0]
+        assert str(value) == str(loss(np.ones(2)).data)
+        before = calls.tell()
+        d(np.ones(2))
+        assert calls.tell() == before
+
+
 def with_array(use):
     def make(net):
         array = np.ones(2)
@@ -123,6 +222,16 @@ def halving(parameters, lr):
 
 def test_a_step_that_one_optimiser_has_of_its_own():
     agree(lambda net: (lambda x: np.mean(net(x) ** 2), None), optimizer=halving)
+
+
+def test_an_optimiser_with_a_zero_grad_of_its_own_is_refused():
+    class Accumulating(tg.SGD):
+        def zero_grad(self):
+            pass
+
+    net = tg.Dense(2, 2, rng=0)
+    with pytest.raises(TypeError, match=r"Accumulating has a zero_grad\(\) of its own, .* do not compile"):
+        tg.compile_step(lambda x: np.mean(net(x) ** 2), Accumulating(net.parameters(), lr=0.1))
 
 
 def test_the_learning_rate_in_the_loss():

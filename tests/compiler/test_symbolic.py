@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import collections
 import gc
+import io
 import itertools
 import math
 import tracemalloc
@@ -728,19 +728,19 @@ def test_what_owns_its_memory_is_no_view():
 
 def test_a_program_is_kept_for_each_kind_of_inputs_and_parameters():
     p, q = tg.Tensor([1.0, 2.0], requires_grad=True), tg.Tensor([3.0, 4.0], requires_grad=True)
-    made = collections.deque()  # which is not looked through, as a list is
+    made = io.StringIO()  # which is not looked through, as a list is
 
     def f(x):
-        made.append(x.shape)
+        made.write(f"{x.ndim} ")
         return np.sum(x * p * q)
 
     d = derive(f, 1.0, parameters=[p, q])
     assert [g.tolist() for g in d(1.0)[1]] == [[3, 4], [1, 2]]
     q.requires_grad = False
     value, (dp, dq) = d(1.0)
-    assert value == 11 and dp.tolist() == [3, 4] and dq is None and list(made) == [()] * 4
+    assert value == 11 and dp.tolist() == [3, 4] and dq is None and made.getvalue() == 4 * "0 "
     q.requires_grad = True
-    assert d(1.0)[1][1].tolist() == [1, 2] and d(np.ones(2))[0] == 11 and list(made) == [*[()] * 4, (2,), (2,)]
+    assert d(1.0)[1][1].tolist() == [1, 2] and d(np.ones(2))[0] == 11 and made.getvalue() == 4 * "0 " + 2 * "1 "
 
 
 def test_a_step_and_a_derivation_go_without_the_garbage_collector():

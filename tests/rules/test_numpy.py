@@ -51,6 +51,7 @@ CALLS = [
     (np.average, lambda a, w: np.average(a, 1, np.exp(w)), [MATRIX, MATRIX]),
     (np.average, both(lambda a, w: np.average(a, axis=1, weights=np.exp(w), returned=True)), [MATRIX, (4,)]),
     (np.average, lambda a: np.average(a, 0, keepdims=True), [MATRIX]),
+    (np.average, lambda a, w: np.average(a, (2, 0), np.exp(w)), [(2, 3, 4), (4, 2)]),
     (np.ptp, lambda a: np.ptp(a, 0), [MATRIX]),
     *((f, lambda a, f=f: f(np.where(a > 0.8, np.nan, a), axis=1, keepdims=True), [(3, 9)])
       for f in (np.nansum, np.nanprod, np.nanmax, np.nanmin, np.nanmean)),

@@ -5,10 +5,12 @@ the attributes of the modules that it calls. What was made of the function holds
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 import sysconfig
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +21,7 @@ from ..nn.module import Module
 # Code that reads nothing of the user's
 FOREIGN = {"numpy", "scipy", "tinygrad_edu", "matplotlib", "pandas", *sys.stdlib_module_names} - {"__main__"}
 ENDS = str | bytes | int | float | np.ndarray | np.generic | np.random.Generator | Operand | None
+_WRITTEN = str | bytes | int | float | np.generic  # by which numbers are told apart
 MISSING = object()
 MOST_WATCHED = 100_000  # elements of an array of which every run looks whether it has changed
 MOST_ITEMS = 1000  # of a list or dict that is looked through
@@ -56,7 +59,9 @@ class State:
             self._cells: list[types.CellType] = []
             self._lists: list[list[Any]] = []
             self._found: dict[int, Any] = {}  # arrays
-            self._dicts: list[dict[Any, Any]] = []
+            self._sized: list[Mapping[Any, Any]] = []
+            self._collections: list[set[Any] | deque[Any]] = []
+            self._absent: list[tuple[dict[str, Any], set[str]]] = []  # attributes that objects do not have
             self._walk(function, names)
         self._arrays = [(array, array.copy()) for array in self._found.values() if array.size <= MOST_WATCHED]
         owners = {id(m): m for m, _ in self._entries if isinstance(m, dict)}
@@ -68,15 +73,18 @@ class State:
         values += [cell.cell_contents for cell in self._cells]
         for items in self._lists:
             values += items
-        values += map(len, self._dicts)
+        values += map(len, self._sized)
+        values += map(tuple, self._collections)
+        values += [names.isdisjoint(attributes) for attributes, names in self._absent]
         return values
 
     def is_unchanged(self) -> bool:
-        try:
-            unchanged = self.now() == self.values  # lists compare identical objects as equal, and look no further
-        except (ValueError, TypeError):  # arrays or tensors, other ones
+        now = self.now()
+        if len(now) != len(self.values):
             return False
-        return unchanged and all([same(array, copy) for array, copy in self._arrays])
+        if not all(map(operator.is_, now, self.values)) and not all(map(_equal, now, self.values)):
+            return False
+        return all([same(array, copy) for array, copy in self._arrays])
 
     def counted(self) -> list[str]:
         """The names of numbers that are others now."""
@@ -134,8 +142,13 @@ class State:
             ):
                 waiting += _parts(value)
             else:
-                if isinstance(value, dict) and len(value) <= MOST_ITEMS:
-                    self._dicts.append(value)
+                if isinstance(value, Mapping) and len(value) <= MOST_ITEMS:
+                    self._sized.append(value)
+                elif isinstance(value, set | deque) and len(value) <= MOST_ITEMS:
+                    self._collections.append(value)
+                    waiting += value
+                elif isinstance(own := getattr(value, "__dict__", None), dict) and not isinstance(value, type):
+                    self._absent.append((own, names - own.keys()))
                 for mapping, keys in _attributes(value, names):
                     self._entries += [(mapping, key) for key in keys]
                     waiting += [mapping.get(key) for key in keys]
@@ -143,7 +156,7 @@ class State:
 
     def _function(self, function: types.FunctionType, names: set[str]) -> Iterator[Any]:
         """What a function's code may read; of a foreign one, what it was made with."""
-        yield getattr(function, "__wrapped__", None)
+        yield vars(function)  # its attributes
         codes = [] if _is_foreign(function) else [function.__code__]
         mentioned: set[str] = set()
         while codes:
@@ -162,6 +175,17 @@ class State:
             self._cells.append(cell)
         yield from function.__defaults__ or ()
         yield from (function.__kwdefaults__ or {}).values()
+
+
+def _equal(new: Any, old: Any) -> bool:
+    """Whether a function computes the same with both: 1, 1.0 and True are equal, but results have other dtypes."""
+    if new is old:
+        return True
+    if type(new) is not type(old):
+        return False
+    if isinstance(new, tuple):
+        return len(new) == len(old) and all(map(_equal, new, old))
+    return repr(new) == repr(old) if isinstance(new, _WRITTEN) else False
 
 
 def same(array: Any, copy: Any) -> bool:
@@ -185,7 +209,7 @@ def _is_foreign(value: Any) -> bool:
 
 def _parts(value: Any) -> list[Any]:
     if isinstance(value, functools.partial):
-        return [value.func, *value.args, *value.keywords.values()]
+        return [value.func, *value.args, value.keywords]
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, property):
@@ -214,7 +238,7 @@ class _Slots:
 
 def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
     """Where the function may look something up, with the keys: mappings, or what has their `get`."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         if len(value) <= MOST_ITEMS:
             yield value, list(value)
         return

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autograd.operators import option, refuse
 from ..autograd.primitives import implements, primitive, rule
@@ -28,9 +29,12 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         total: Any = np.full(mean.shape, np.size(a) / mean.size, mean.dtype)
         return (mean, total) if returned else mean
     if np.shape(a) != np.shape(weights):
-        if not isinstance(axis, int) or np.shape(weights) != (np.shape(a)[axis],):
+        axes = () if axis is None else normalize_axis_tuple(axis, np.ndim(a))
+        if np.shape(weights) != tuple(np.shape(a)[k] for k in axes):
             raise ValueError(f"average: weights of shape {np.shape(weights)} do not fit {np.shape(a)}, {axis=}")
-        weights = np.expand_dims(weights, [k for k in range(np.ndim(a)) if k != axis % np.ndim(a)])
+        weights = np.expand_dims(
+            np.transpose(weights, np.argsort(axes)), [k for k in range(np.ndim(a)) if k not in axes]
+        )
     a, weights = (x if isinstance(x, Operand) else np.asarray(x) for x in (a, weights))
     dtype = np.result_type(a.dtype, weights.dtype, a.dtype if a.dtype.kind == "f" else np.float64)
     a, weights = (x if x.dtype == dtype else np.astype(x, dtype) for x in (a, weights))
@@ -125,7 +129,7 @@ rule(
 
 
 def _order(a: Any, q: Any, axis: Any, method: Any, keepdims: Any, percent: bool = False) -> Any:
-    axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
+    axes = tuple(range(a.ndim)) if axis is None else normalize_axis_tuple(axis, a.ndim)
     y = _order_statistic(a, q=q, axes=axes, method=method, percent=percent)
     kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
     return np.reshape(y, (*np.shape(0.5 if q is None else q), *kept)) if _keep(keepdims) else y
@@ -214,7 +218,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 
 @implements(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
-    axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
+    axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
     spacings = [option(v) for v in varargs or (1.0,)]
     if len(spacings) == 1 and np.ndim(spacings[0]) == 0:
         spacings *= len(axes)

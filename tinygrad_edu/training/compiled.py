@@ -26,6 +26,11 @@ class CompiledStep:
     """
 
     def __init__(self, loss: Callable[..., Scalar], optimizer: Optimizer) -> None:
+        if getattr(optimizer.zero_grad, "__func__", None) is not Optimizer.zero_grad:
+            raise TypeError(
+                f"compile_step: {type(optimizer).__name__} has a zero_grad() of its own, but a compiled step neither "
+                "accumulates gradients nor calls it. Do what it does in step(), or do not compile"
+            )
         self._loss = loss
         self._optimizer = optimizer
         self._parameters = optimizer.parameters()
@@ -67,9 +72,7 @@ class CompiledStep:
         """What the optimiser's `step()` does, with the gradients of the last `evaluate`."""
         if self._gradients is None:
             raise RuntimeError("compile_step: update() without evaluate() before it")
-        if (
-            getattr(self._optimizer.step, "__func__", None) is not Optimizer.step
-        ):  # somebody's own, which reads the gradients
+        if getattr(self._optimizer.step, "__func__", None) is not Optimizer.step:  # which reads the gradients
             for p, g in zip(self._parameters, self._gradients, strict=True):
                 p.grad = None if g is None or not p.requires_grad else np.array(g)
             self._gradients = None
@@ -98,13 +101,15 @@ def compile_step(loss: Callable[..., Scalar], optimizer: Optimizer) -> CompiledS
     `step = compile_step(lambda X, y: F.cross_entropy(net(X), y), optimizer)`; then `step(X, y)` computes the loss and
     its gradients, updates the parameters in place and returns the loss as a float. The function is run twice for each
     shape and dtype of batch and parameters, on symbols; what it does besides NumPy (printing, counting) happens then
-    only. Random numbers of `tg.random` and `dropout` are drawn anew in each step. Tensors that are not the optimiser's
-    parameters are read in each step, and updated if the function assigns to their `.data` or puts what it computes in
-    their place (a running mean, say). Where numbers, arrays or modes (`train()`, `eval()`) that the function reads from
-    variables or attributes have changed, it is run again.
+    only. The batch reaches it as tensors, whose small integers do not wrap around. Random numbers of `tg.random` and
+    `dropout` are drawn anew in each step. Tensors that are not the optimiser's parameters are read in each step, and
+    updated if the function assigns to their `.data` or puts what it computes in their place (a running mean, say).
+    Where numbers, arrays or modes (`train()`, `eval()`) that the function reads from variables or attributes have
+    changed, it is run again.
 
     Raises `TypeError`, with the line of code, where the function looks at values, in a Python branch, an index, or by
-    `float()`, and where it computes something else when it is run again: with random numbers of its own, for example.
+    `float()`, and where it computes something else when it is run again: with random numbers of its own, for example;
+    and for an optimiser with a `zero_grad()` of its own.
 
     >>> net = tg.Dense(2, 1, init="zeros")
     >>> step = tg.compile_step(lambda X, y: tg.mse_loss(net(X), y), tg.SGD(net.parameters(), lr=0.25))
