@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import types
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +61,7 @@ class State:
             self._found: dict[int, Any] = {}  # arrays
             self._sized: list[Mapping[Any, Any]] = []
             self._collections: list[set[Any] | deque[Any]] = []
-            self._absent: list[tuple[dict[str, Any], set[str]]] = []  # attributes that objects do not have
+            self._absent: list[tuple[KeysView[str], set[str]]] = []  # attributes that objects do not have
             self._walk(function, names)
         self._arrays = [(array, array.copy()) for array in self._found.values() if array.size <= MOST_WATCHED]
         owners = {id(m): m for m, _ in self._entries if isinstance(m, dict)}
@@ -75,7 +75,7 @@ class State:
             values += items
         values += map(len, self._sized)
         values += map(tuple, self._collections)
-        values += [names.isdisjoint(attributes) for attributes, names in self._absent]
+        values += [attributes.isdisjoint(names) for attributes, names in self._absent]
         return values
 
     def is_unchanged(self) -> bool:
@@ -147,8 +147,9 @@ class State:
                 elif isinstance(value, set | deque) and len(value) <= MOST_ITEMS:
                     self._collections.append(value)
                     waiting += value
-                elif isinstance(own := getattr(value, "__dict__", None), dict) and not isinstance(value, type):
-                    self._absent.append((own, names - own.keys()))
+                elif not isinstance(value, types.ModuleType):
+                    own = getattr(value, "__dict__", {})  # of a class, no dict
+                    self._absent.append((own.keys(), names - own.keys()))
                 for mapping, keys in _attributes(value, names):
                     self._entries += [(mapping, key) for key in keys]
                     waiting += [mapping.get(key) for key in keys]
