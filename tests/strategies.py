@@ -190,8 +190,8 @@ def broadcasts(draw):
 
 
 @st.composite
-def indices(draw):
-    """Everything that NumPy takes as an index: slices, integers, masks, arrays with repeats, and mixtures."""
+def indexed(draw):
+    """An array, and everything that NumPy takes as an index: slices, integers, masks, arrays with repeats, mixtures."""
     x = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)))
     kind = draw(st.sampled_from(["basic", "integers", "mask", "mixed", "list"]))
     rng = np.random.default_rng(draw(seeds))
@@ -205,7 +205,34 @@ def indices(draw):
         index = (rng.integers(0, x.shape[0], 3), ..., slice(None, None, -1))[: 1 + 2 * (x.ndim > 1)]
     else:
         index = rng.integers(-x.shape[0], x.shape[0], 4).tolist()
+    return x, index
+
+
+@st.composite
+def indices(draw):
+    x, index = draw(indexed())
     return lambda a: a[index], [x]
+
+
+@st.composite
+def assignments(draw):
+    x, index = draw(indexed())
+    shape = list(x[index].shape)
+    for axis in range(len(shape)):  # what is assigned is broadcast
+        if draw(st.booleans()):
+            shape[axis] = 1
+    leading = (
+        0 if isinstance(index, np.ndarray) and index.dtype == bool else draw(st.integers(0, 2))
+    )  # not for masks, says NumPy
+    shape = [1] * leading + shape[draw(st.integers(0, len(shape))) :]
+    values = draw(arrays(st.just(tuple(shape))))
+
+    def assign(a, v):
+        filled = a * 1.5
+        filled[index] = v
+        return filled
+
+    return assign, [x, values]
 
 
 @st.composite
@@ -510,6 +537,7 @@ CALLS = {
     "broadcast_to": broadcasts(),
     "transpose": transposes(),
     "getitem": indices(),
+    "setitem": assignments(),
     "concatenate": joins(),
     "product": st.one_of(matmuls(), dots()),
     "dot": dots(),

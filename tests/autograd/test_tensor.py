@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from tinygrad_edu import Tensor, grad, no_grad
+from tinygrad_edu import Tensor, derive, grad, no_grad
 from tinygrad_edu.autograd.recording import watching
 
 
@@ -276,16 +276,66 @@ class TestChangesInPlace:
             w.data -= 0.25 * w.grad
         np.testing.assert_allclose(w.data, [1 / 32, 2 / 32])
 
-    def test_assignment_into_a_recorded_tensor(self):
-        x = leaf([1.0, 2.0])
-        for t in (x, x * 2):
-            with pytest.raises(TypeError, match=r"np\.where"):
-                t[0] = 5.0
-        plain = Tensor([1.0, 2.0])
-        with pytest.raises(TypeError, match=r"np\.where"):
-            plain[0] = x[0]
+    def test_assignment_into_a_leaf_is_refused(self):
+        x, plain = leaf([1.0, 2.0]), Tensor([1.0, 2.0])
+        h = x * 2
+        with pytest.raises(TypeError, match=r"requires grad.* c = t\.copy\(\), which is recorded.*np\.where"):
+            x[0] = 5.0
+        with no_grad():
+            for t in (x, h):
+                with pytest.raises(TypeError, match=r"assigning into a tensor that requires grad"):
+                    t[0] = 5.0
+            plain[1] = x[0]
         plain[0] = 5.0
-        assert plain.tolist() == [5, 2]
+        assert plain.tolist() == [5, 1] and x.tolist() == [1, 2] and h.tolist() == [2, 4]
+        assert not plain.requires_grad
+
+    def test_assignment_of_what_is_recorded_is_recorded(self):
+        x = leaf([1.0, 2.0, 3.0])
+        given = np.zeros((2, 2))
+        c = Tensor(given, name="c")
+        before, y = c[0], (c + x[0]).sum()
+        c[0] = x[1] * x[2]
+        c[1, 0] += 3 * x[0]
+        assert c.tolist() == [[6, 6], [3, 0]] and c.requires_grad and c.name == "c"
+        assert given.tolist() == [[0, 0], [0, 0]] and before.tolist() == [0, 0]  # from before
+        c[0, 0] = 7.0  # what was there is gone, and so is its gradient
+        (c * [[1.0, 10], [100, 1000]]).sum().backward()
+        assert x.grad.tolist() == [300, 30, 20]
+        y.backward()
+        assert x.grad.tolist() == [304, 30, 20]
+
+    def test_assignment_keeps_the_last_of_equal_places(self):
+        x, c = leaf([[1.0, 2.0], [3.0, 4.0]]), Tensor(np.zeros((2, 2)))
+        c[[1, 1]] = x
+        (c * [[1.0, 10], [100, 1000]]).sum().backward()
+        assert c.tolist() == [[0, 0], [3, 4]] and x.grad.tolist() == [[0, 0], [100, 1000]]
+
+    def test_assignment_follows_numpy(self):
+        x = leaf([1.0, 2.0])
+        c, whole = Tensor(np.zeros((3, 2), np.float32)), Tensor(np.zeros(2, int))
+        c[np.array([True, False, True])] = x.reshape(1, 1, 2)
+        c[1:, Tensor(0)] = x[:1]
+        assert c.dtype == np.float32 and c.tolist() == [[1, 2], [1, 0], [1, 2]]
+        c.sum().backward()
+        assert x.grad.dtype == np.float64 and x.grad.tolist() == [3, 2]
+        for t, index, error in ((c, 3, IndexError), (c, (0, slice(0)), ValueError), (whole, slice(None), TypeError)):
+            with pytest.raises(error):
+                t[index] = x
+        with pytest.raises(TypeError, match="setitem of a tensor that requires grad gave int64, which has no gradient"):
+            whole[0] = x[0]
+        assert whole.tolist() == [0, 0] and not whole.requires_grad
+
+    def test_a_loop_that_fills_a_tensor(self):
+        def powers(b):
+            c = Tensor(np.ones(4))
+            for k in range(3):
+                c[k + 1] = c[k] * b
+            return np.sum(c)
+
+        assert grad(powers)(2.0) == 1 + 2 * 2 + 3 * 4 and grad(grad(powers))(2.0) == 2 + 6 * 2
+        with pytest.raises(TypeError, match=r"a tensor is assigned into at .*Join parts by np\.stack"):
+            derive(powers, 2.0)
 
     def test_augmented_assignment_rebinds(self):
         x = leaf([1.0, 2.0])

@@ -149,6 +149,38 @@ def test_other_places_of_numbers(make):
     agree(make, lambda owner, step: put(owner if isinstance(owner, dict) else vars(owner), 0.5**step))
 
 
+def test_what_the_loss_reads_of_a_library(tmp_path, monkeypatch):
+    """What it names there counts; what the library reads by itself is taken to stay, so that not all of it is looked
+    through: it may be endless."""
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages" / "library.py").write_text(
+        "k, looked = 1.0, []\n"
+        "class Endless:\n"
+        "    @property\n"
+        "    def __dict__(self):\n"
+        "        looked.append(self)\n"
+        "        return {'endless': Endless()}\n"
+        "endless = Endless()\n"
+        "def scaled(x): return (x, endless)[0]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+    import library
+
+    class Odd:
+        @property
+        def __dict__(self):
+            raise NameError("__dict__")
+
+    odd = Odd()
+
+    def make(net):
+        library.k = 1.0
+        return lambda x: (np.mean(library.scaled(net(x)) ** 2) * library.k, odd)[0], library
+
+    agree(make, lambda owner, step: setattr(owner, "k", 0.5**step))
+    assert library.looked == []
+
+
 @pytest.mark.parametrize("kind", [set, collections.deque, lambda items: [set(items)], lambda items: {"of": set(items)}])
 @pytest.mark.parametrize("use", [sum, len, lambda numbers: 2.0 if 0 in numbers else 1.0])
 def test_numbers_in_sets_and_queues(kind, use):

@@ -253,6 +253,18 @@ def _index(d: Draw) -> str:
     return f"{x}[{', '.join(parts)}]"
 
 
+def _assign(d: Draw) -> str:
+    """A copy of a variable, some elements of which are others."""
+    x, _, index = _index(d).removesuffix("]").partition("[")
+    try:
+        size = np.asarray(eval(f"x[{index}]", {"x": np.broadcast_to(0, d.shape(x)), "np": np})).shape
+    except IndexError as error:  # ellipses and masks may not go together
+        raise Unfit from error
+    fitting = [name for name in d.names if _fits(size, d.shape(name))]
+    value = d.choice([f"np.max({d.any(lambda v: v.size > 0)})", "0.5", *fitting, *fitting])
+    return f"[copy := {x} * 1.0, copy.__setitem__(np.s_[{index}], {value})][0]"
+
+
 each("np.atleast_1d np.atleast_2d np.atleast_3d", lambda d, f: f"{f}({d.any()})")
 each("np.ravel np.squeeze np.transpose", lambda d, f: f"{f}({d.array()})")
 each("np.swapaxes np.moveaxis", lambda d, f: f"{f}({(x := d.array())}, {d.axis(x)}, {d.axis(x)})")
@@ -272,6 +284,7 @@ operations(
     permuted=lambda d: f"{(x := d.array())}.transpose({tuple(d.rng.sample(range(n := len(d.shape(x))), n))})",
     getitem=_index,
     getitem_again=_index,
+    setitem=_assign,
     getitem_mask=lambda d: f"{(x := d.array())}[{d.mask(d.shape(x))}]",
     getitem_compared=lambda d: f"{(x := d.array())}[{x} > 0.1]",
     repeated_index=lambda d: f"{(x := d.array())}[np.array({d.indices(d.shape(x)[0], 5)})]",

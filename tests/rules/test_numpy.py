@@ -27,6 +27,11 @@ def both(function, **options):
     return lambda *a: list(function(*a, **options))
 
 
+def assigned(c, index, value):
+    c[index] = value
+    return c
+
+
 # The functions that a call exercises, the call, and the shapes of its arrays.
 CALLS = [
     (np.divmod, both(lambda a: np.divmod(a, 0.7)), [MATRIX]),
@@ -86,6 +91,8 @@ CALLS = [
     (np.rollaxis, lambda a: np.rollaxis(a, 2), [CUBE]),
     (np.matrix_transpose, np.matrix_transpose, [CUBE]),
     (operator.getitem, lambda a: a[1, ..., None], [CUBE]),
+    (operator.setitem, lambda a, v: assigned(a * 2, np.s_[:, [0, 2, 0]], v * 3), [MATRIX, (3, 3)]),
+    (operator.setitem, lambda a, v: assigned(a * 2, np.s_[..., 1], v[:1]), [CUBE, (4, 1)]),
     (np.concatenate, lambda a, b: np.concatenate((a, b), 1), [MATRIX, (3, 2)]),
     (np.stack, lambda a, b: np.stack([a, b], axis=-1), [MATRIX, MATRIX]),
     (np.hstack, lambda a, b: np.hstack((a, b)), [VECTOR, (2,)]),

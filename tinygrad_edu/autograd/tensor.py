@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -264,16 +265,27 @@ class Tensor(ArrayOperand):
         return int(self._item("an index depends on the data"))
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        """Where a gradient flows from `value` or to what is already there, this is recorded: the tensor has a new array
+        from then on, and views that were taken before keep the old values. Otherwise the array itself is changed.
+
+        Raises `TypeError` for a leaf that requires grad (as PyTorch does), and for a recorded tensor under `no_grad`.
+        """
         values = interpreter().values(self, "a tensor is assigned into")
-        if self._requires_grad or (isinstance(value, Tensor) and value.requires_grad and is_recording()):
+        if self._requires_grad and not (self.record is not None and is_recording()):
             raise TypeError(
-                "assigning into a tensor that is recorded or requires grad: the gradient could not follow. "
-                "Compute a new one, as np.where(mask, new, t), or assign to t.data (a new array) between steps"
+                "assigning into a tensor that requires grad: the gradient could not follow. Assign into a copy, "
+                "c = t.copy(), which is recorded; compute a new one, as np.where(mask, new, t); or assign to t.data "
+                "(a new array) between steps"
             )
-        self._value = values = np.asarray(values)
-        values[plain(index)] = plain(value)
-        mark_changed(values)
         self._origin = None
+        if self._requires_grad or (isinstance(value, Tensor) and value.requires_grad and is_recording()):
+            new = self._call(operator.setitem, self, index, value)
+            new.name = self.name
+            self._value, self.record, self._requires_grad = new._value, new.record, True
+        else:
+            self._value = values = np.asarray(values)
+            values[plain(index)] = plain(value)
+            mark_changed(values)
 
     def __format__(self, spec: str) -> str:
         return format(interpreter().values(self).item(), spec) if spec and self.size == 1 else format(str(self), spec)

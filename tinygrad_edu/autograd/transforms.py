@@ -190,9 +190,9 @@ class Differentiating(Around):
         behind = {node} if not isinstance(node, Record) else {*reached(node)[0], *reached(node)[1]}
         if node is not None and not nodes.isdisjoint(behind):
             raise DerivativeLost(
-                f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: np.stack in "
-                "place of filling an array, NumPy's functions in place of math's, np.where in place of a branch; or "
-                "take .detach() if no derivative is wanted"
+                f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: np.stack, or a "
+                "tensor to write into, in place of filling an array, NumPy's functions in place of math's, np.where in "
+                "place of a branch; or take .detach() if no derivative is wanted"
             )
         return self.inner.number(t, what)
 

@@ -9,7 +9,7 @@ import operator
 import sys
 import sysconfig
 import types
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from ..nn.module import Module
 FOREIGN = {"numpy", "scipy", "tinygrad_edu", "matplotlib", "pandas", *sys.stdlib_module_names} - {"__main__"}
 ENDS = str | bytes | int | float | np.ndarray | np.generic | np.random.Generator | Operand | None
 _WRITTEN = str | bytes | int | float | np.generic  # by which numbers are told apart
+_MAPPINGS = (dict, types.MappingProxyType, ChainMap)  # others may make their items anew, without end
 MISSING = object()
 MOST_WATCHED = 100_000  # elements of an array of which every run looks whether it has changed
 MOST_ITEMS = 1000  # of a list or dict that is looked through
@@ -142,13 +143,13 @@ class State:
             ):
                 waiting += _parts(value)
             else:
-                if isinstance(value, Mapping) and len(value) <= MOST_ITEMS:
+                if isinstance(value, _MAPPINGS) and len(value) <= MOST_ITEMS:
                     self._sized.append(value)
                 elif isinstance(value, set | deque) and len(value) <= MOST_ITEMS:
                     self._collections.append(value)
                     waiting += value
                 elif not isinstance(value, types.ModuleType):
-                    own = getattr(value, "__dict__", {})  # of a class, no dict
+                    own = _own(value)
                     self._absent.append((own.keys(), names - own.keys()))
                 for mapping, keys in _attributes(value, names):
                     self._entries += [(mapping, key) for key in keys]
@@ -201,11 +202,23 @@ def _items(holder: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _is_foreign(value: Any) -> bool:
+    """Whether it is of a library, whose own globals are taken to stay as they are."""
+    if isinstance(value, types.ModuleType):  # whose attributes the function names
+        return value.__name__.partition(".")[0] in FOREIGN
     if isinstance(value, types.FunctionType):  # whose `__module__` may be that of what it wraps
-        module = value.__globals__.get("__name__", "__main__")
+        module, names = value.__globals__.get("__name__", "__main__"), value.__globals__
     else:
-        module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
-    return not isinstance(module, str) or module.partition(".")[0] in FOREIGN
+        module = getattr(value, "__module__", None)
+        names = _own(sys.modules.get(str(module)))
+    return not isinstance(module, str) or module.partition(".")[0] in FOREIGN or _is_installed(names)
+
+
+def _own(value: Any) -> Any:
+    """The attributes of an object, if it can have any."""
+    try:
+        return vars(value)
+    except Exception:  # also of somebody's own way to look up attributes
+        return {}
 
 
 def _parts(value: Any) -> list[Any]:
@@ -239,17 +252,17 @@ class _Slots:
 
 def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
     """Where the function may look something up, with the keys: mappings, or what has their `get`."""
-    if isinstance(value, Mapping):
+    if isinstance(value, _MAPPINGS):
         if len(value) <= MOST_ITEMS:
             yield value, list(value)
         return
     mro = value.__mro__ if isinstance(value, type) else type(value).__mro__
     classes = [cls for cls in mro if cls is not value and not _is_foreign(cls)]
     inherited = names & {name for cls in classes for name in vars(cls)}
-    own = getattr(value, "__dict__", None)
+    own = _own(value)
     if isinstance(value, Module):
-        yield value.__dict__, list(value.__dict__.keys() | inherited | {"training"})
-    elif own is not None and not (isinstance(value, type | types.ModuleType) and _is_foreign(value)):
+        yield own, list(own.keys() | inherited | {"training"})
+    elif own and not (isinstance(value, type | types.ModuleType) and _is_foreign(value)):
         yield own, list(names & own.keys() | inherited)
     properties = {n for cls in mro for n in names & vars(cls).keys() if isinstance(vars(cls)[n], property)}
     if not isinstance(value, type):

@@ -358,7 +358,7 @@ def _key(value: Any) -> Any:
 
 LOOK = "Write np.where(condition, a, b) for a choice, and leave values in arrays"
 INDEX = "To look numbers up in a table, index a tensor, tg.Tensor(table)[y]; for rows of 0 and 1 use tg.one_hot(y, k)"
-ASSIGN = "What a step updates is a tensor that does not require grad, assigned as a whole: t.data = new"
+ASSIGN = "Join parts by np.stack. What a step updates does not require grad and is assigned as a whole: t.data = new"
 ADVICE = {"assigned": ASSIGN, "an index": INDEX, "a plain array": f"{LOOK}. {INDEX}"}
 
 

@@ -98,11 +98,15 @@ def full_like(
     a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None
 ) -> Any:
     shape = np.shape(a) if shape is None else np.empty(shape).shape
-    given = np.shape(fill_value)
-    extra = len(given) - len(shape)
-    if extra > 0 and set(given[:extra]) == {1}:  # of which NumPy's assignments take no notice
-        fill_value = np.reshape(fill_value, given[extra:])
+    fill_value = _without_leading(fill_value, len(shape))
     return np.astype(np.broadcast_to(fill_value, shape), dtype or a.dtype)
+
+
+def _without_leading(value: Any, ndim: int) -> Any:
+    """`value` without axes of length 1 before its last `ndim`: NumPy's assignments take no notice of them."""
+    shape = np.shape(value)
+    extra = len(shape) - ndim
+    return np.reshape(value, shape[extra:]) if extra > 0 and set(shape[:extra]) == {1} else value
 
 
 # The axes in another order
@@ -170,6 +174,35 @@ rule(_scatter, lambda g, *, index, shape: g[index])
 @implements(operator.getitem)
 def getitem(a: Any, index: Any) -> Any:
     return _getitem(a, index=_frozen(plain(index)))
+
+
+@primitive
+def _setitem(x: Any, value: Any, *, index: Any) -> Any:
+    y = np.array(x)
+    y[index] = value
+    return y
+
+
+def _of_the_last(g: Any, *, index: Any) -> Any:
+    """The elements at an index; where a place occurs twice, for the last one, whose value stays."""
+    taken = g[index]
+    if _is_basic(index):
+        return taken
+    order = np.arange(taken.size).reshape(taken.shape)
+    places = np.zeros(g.shape, int)
+    places[index] = order
+    return np.where(places[index] == order, taken, 0)
+
+
+rule(_setitem, lambda g, *, index: _setitem(g, 0, index=index), _of_the_last)
+
+
+@implements(operator.setitem)
+def setitem(a: Any, index: Any, value: Any) -> Any:
+    """`a` with `value` at `index`, anew."""
+    index = _frozen(plain(index))
+    value = _without_leading(value, np.ndim(np.broadcast_to(0, np.shape(a))[index]))
+    return _setitem(a, value, index=index)
 
 
 def _frozen(index: Any) -> Any:
