@@ -261,8 +261,10 @@ def _assign(d: Draw) -> str:
     except IndexError as error:  # ellipses and masks may not go together
         raise Unfit from error
     fitting = [name for name in d.names if _fits(size, d.shape(name))]
-    value = d.choice([f"np.max({d.any(lambda v: v.size > 0)})", "0.5", *fitting, *fitting])
-    return f"[copy := {x} * 1.0, copy.__setitem__(np.s_[{index}], {value})][0]"
+    one = f"np.max({d.any(lambda v: v.size > 0)})"
+    value = d.choice([one, "0.5", *fitting, *fitting])
+    beside = one if value == "0.5" else f"np.sum({value})"  # a tensor if the value is one
+    return f"[copy := np.where(False, {beside}, {x}), copy.__setitem__(np.s_[{index}], {value})][0]"
 
 
 each("np.atleast_1d np.atleast_2d np.atleast_3d", lambda d, f: f"{f}({d.any()})")

@@ -472,3 +472,26 @@ def test_full_like_takes_axes_of_size_1_as_assignments_do():
         same(gradients(lambda t, a=a: np.full_like(Tensor(a), t), fill), [[[max(a.size, 1)]]])
     with pytest.raises(ValueError, match="broadcast"):
         np.full_like(Tensor(np.zeros(())), Tensor(np.ones(2)))
+
+
+SQUARES_OF_VALUES = {
+    "singular values": lambda x: np.sum(np.linalg.svdvals(x) ** 2),
+    "spectral norm": lambda x: np.linalg.norm(x, 2) ** 2,
+    "nuclear norm": lambda x: np.linalg.norm(x, "nuc") ** 2,
+    "eigenvalues": lambda x: np.sum(np.linalg.eigvalsh(x) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", SQUARES_OF_VALUES)
+def test_second_derivatives_of_values_whose_vectors_are_not_determined(name):
+    """Their gradients are 0 at 0, and so is what arrives at the vectors; the right derivative is 0 · ∞, never 0."""
+    f, square = SQUARES_OF_VALUES[name], name == "eigenvalues"
+    for x in (np.zeros((2, 2)), np.eye(2), *([] if square else [np.zeros((3, 2)), np.zeros((3, 1))])):
+        assert np.isfinite(tg.grad(f)(x)).all()
+        with pytest.raises(ValueError, match="have no derivative"):
+            tg.hessian(f)(x)
+    x = np.array([[2.0, 1], [1, 4]])
+    assert tg.gradcheck(f, x, order=2) or square  # eigh reads one triangle
+    if name == "singular values":  # the sum of squares of all entries
+        for y in (x, np.array([[1.0, 2, 0], [0, 1, 4]]), np.outer([1.0, 2], [3, 1])):
+            np.testing.assert_allclose(tg.hessian(f)(y).reshape(y.size, y.size), 2 * np.eye(y.size), atol=1e-12)

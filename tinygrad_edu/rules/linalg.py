@@ -163,7 +163,7 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
 
 
 @primitive
-def _eigh(a: Any, *, lower: bool) -> Any:
+def _eigh(a: Any, *, lower: bool, of_values: bool = False) -> Any:
     """The eigenvalues as a column, then the eigenvectors: (…, n, 1 + n)."""
     w, v = np.linalg.eigh(a, "L" if lower else "U")
     return np.concatenate((w[..., None], v), axis=-1)
@@ -195,16 +195,20 @@ def _inverse_gaps(function: str, values: Any, used: Any) -> Any:
     return np.where(equal, 0, 1 / np.where(equal, 1, values[..., None, :] - values[..., :, None]))
 
 
-rule(
-    _eigh,
-    lambda g, y, *, lower: _one_triangle(
-        y[..., 1:] @ (_turned(y[..., 0], y[..., 1:].mT @ g[..., 1:]) + _diagonal(g[..., 0])) @ y[..., 1:].mT, lower
-    ),
-)
+def _eigh_rule(g: Any, y: Any, *, lower: bool, of_values: bool = False) -> Any:
+    values, v = y[..., 0], y[..., 1:]
+    skew = v.mT @ g[..., 1:]
+    turned = _inverse_gaps("eigh", values, _used(skew, of_values)) * skew
+    return _one_triangle(v @ (turned + _diagonal(g[..., 0])) @ v.mT, lower)
 
 
-def _turned(values: Any, skew: Any) -> Any:
-    return _inverse_gaps("eigh", values, skew) * skew
+rule(_eigh, _eigh_rule)
+
+
+def _used(arriving: Any, of_values: bool) -> Any:
+    """Where the gradient depends on vectors. In the second derivative of the values (`of_values`) it does everywhere:
+    where no gradient arrives at vectors that have no derivative, it is 0 · ∞."""
+    return np.ones(arriving.shape) if of_values else plain(arriving)
 
 
 def _diagonal(x: Any) -> Any:
@@ -224,7 +228,7 @@ def _weighted(v: Any, g: Any) -> Any:
 
 rule(
     _eigvalsh,
-    lambda g, a, *, lower: _one_triangle(_weighted(_eigh(a, lower=lower)[..., 1:], g), lower),
+    lambda g, a, *, lower: _one_triangle(_weighted(_eigh(a, lower=lower, of_values=True)[..., 1:], g), lower),
 )
 
 
@@ -246,7 +250,7 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 
 
 @primitive
-def _svd(a: Any, *, full_matrices: bool) -> Any:
+def _svd(a: Any, *, full_matrices: bool, of_values: bool = False) -> Any:
     """Uᵀ, the singular values as a column, and Vᵀ side by side: (…, k, m + 1 + n)."""
     u, s, vt = np.linalg.svd(a, full_matrices)
     return np.concatenate((u.mT, s[..., None], vt), axis=-1)
@@ -263,15 +267,16 @@ def _no_values(s: Any, gu: Any, gv: Any) -> Any:
     return tiny
 
 
-def _svd_rule(g: Any, y: Any, a_shape: tuple[int, ...], *, full_matrices: bool) -> Any:
-    m = a_shape[-2]
+def _svd_rule(g: Any, y: Any, a_shape: tuple[int, ...], *, full_matrices: bool, of_values: bool = False) -> Any:
+    m, n = a_shape[-2:]
     u, s, v = y[..., :m].mT, y[..., m], y[..., m + 1 :].mT
     gu, gs, gv = g[..., :m].mT, g[..., m], g[..., m + 1 :].mT
     skew_u, skew_v = u.mT @ gu, v.mT @ gv
     unit = np.sum(plain(s), axis=-1, keepdims=True) + np.finfo(s.dtype).tiny  # in which squares do not overflow
     r = s / unit
-    f = _inverse_gaps("svd", r**2, abs(plain(skew_u)) + abs(plain(skew_v))) / unit[..., None]
-    tiny = _no_values(s, gu, gv)
+    f = _inverse_gaps("svd", r**2, _used(abs(plain(skew_u)) + abs(plain(skew_v)), of_values)) / unit[..., None]
+    outside = of_values and m != n  # of square matrices, the vectors of all values leave no room
+    tiny = _no_values(s, _used(gu, outside), _used(gv, outside))
     over_s = 1 / np.where(tiny, 1, s)[..., None, :]
     middle = _diagonal(gs) + (f * (skew_u - skew_u.mT)) * r[..., None, :] + r[..., :, None] * (f * (skew_v - skew_v.mT))
     outside_u, outside_v = gu - u @ skew_u, gv - v @ skew_v
@@ -288,7 +293,7 @@ def _svdvals(a: Any) -> Any:
 
 def _svdvals_rule(g: Any, a: Any) -> Any:
     m = a.shape[-2]
-    packed = _svd(a, full_matrices=False)
+    packed = _svd(a, full_matrices=False, of_values=True)
     return (packed[..., :m].mT * g[..., None, :]) @ packed[..., m + 1 :]
 
 
