@@ -221,9 +221,8 @@ def assignments(draw):
     for axis in range(len(shape)):  # what is assigned is broadcast
         if draw(st.booleans()):
             shape[axis] = 1
-    leading = (
-        0 if isinstance(index, np.ndarray) and index.dtype == bool else draw(st.integers(0, 2))
-    )  # not for masks, says NumPy
+    masked = isinstance(index, np.ndarray) and index.dtype == bool
+    leading = 0 if masked or not shape else draw(st.integers(0, 2))  # of which NumPy takes no notice elsewhere
     shape = [1] * leading + shape[draw(st.integers(0, len(shape))) :]
     values = draw(arrays(st.just(tuple(shape))))
 
