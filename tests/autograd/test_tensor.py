@@ -10,6 +10,8 @@ import pytest
 
 from tinygrad_edu import Tensor, derive, grad, no_grad
 from tinygrad_edu.autograd.recording import watching
+from tinygrad_edu.functional import binary_cross_entropy as bce
+from tinygrad_edu.functional import sigmoid
 
 
 def leaf(values, **options):
@@ -325,6 +327,54 @@ class TestChangesInPlace:
         with pytest.raises(TypeError, match="setitem of a tensor that requires grad gave int64, which has no gradient"):
             whole[0] = x[0]
         assert whole.tolist() == [0, 0] and not whole.requires_grad
+
+    @pytest.mark.parametrize("values", [lambda x: [x[0] ** 2, 3 * x[1]], lambda x: (x[0] ** 2, x[1] * 3.0)])
+    def test_lists_of_tensors_are_assigned(self, values):
+        def filled(x, recorded):
+            c = x[[0, 0]] if recorded else Tensor(np.zeros(2))
+            c[:] = values(x)
+            c[1:] = [c[0] * 2]
+            return c[0] + c[1]
+
+        for recorded in (False, True):
+            assert grad(lambda x, r=recorded: filled(x, r))(np.array([2.0, 3.0])).tolist() == [12, 0]
+        nested = lambda x: (t := Tensor(np.zeros((2, 2))), t.__setitem__(..., [[x[0], 1.0], [x[1], x[0]]]))[0]
+        assert grad(lambda x: (nested(x) * [[1, 2], [3, 4]]).sum())(np.ones(2)).tolist() == [5, 3]
+
+    @pytest.mark.parametrize("recorded", [False, True])
+    @pytest.mark.parametrize(
+        "view", [lambda c: c[0], lambda c: c.T, lambda c: c.reshape(-1), lambda c: next(iter(c)), lambda c: c[:, 1:].T]
+    )
+    def test_assignment_into_a_view_is_refused(self, view, recorded):
+        """What it is a view of would not follow."""
+        x = leaf([1.0, 2.0])
+        c = x * np.ones((2, 2)) if recorded else Tensor(np.zeros((2, 2)))
+        with pytest.raises(TypeError, match=r"into a view of another.* c\[i, j\] = v in place of c\[i\]\[j\] = v"):
+            view(c)[...] = x[0]
+        if recorded:
+            with pytest.raises(TypeError, match="into a view of another tensor"):
+                view(c)[...] = 1.0
+        else:
+            view(c)[...] = 5.0  # as NumPy does, and what is seen through the view stays one
+            assert 5 in c.data
+            v = view(c)
+            v[...] = 4.0
+            with pytest.raises(TypeError, match="into a view of another tensor"):
+                v[...] = x[0]
+        copied = view(c).copy()
+        copied[...] = x[0]
+        copied.sum().backward()
+        assert x.grad.tolist() == [copied.size, 0]
+
+    def test_what_was_assigned_to_is_not_what_a_sigmoid_gave(self):
+        """A loss computes from the logits only while the probabilities are those."""
+        y = np.array([[1.0], [0.0]])
+        for one, other in ((lambda p: p, lambda q: q.reshape(-1)), (lambda p: p.reshape(-1), lambda q: q)):
+            p = sigmoid(Tensor([[2.0], [-1.0]]))
+            p, q = one(p), other(p)
+            p[0] = 0.1
+            for t in (p, q):
+                assert bce(t, y.reshape(t.shape)).item() == bce(t.data, y.reshape(t.shape)).item()
 
     def test_a_loop_that_fills_a_tensor(self):
         def powers(b):

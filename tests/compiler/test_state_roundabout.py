@@ -89,11 +89,6 @@ def test_numbers_that_are_read_elsewhere(make):
     agree(make, change)
 
 
-def put(place, value):
-    """A mapping that cannot be changed through itself, a chain of two, and what they are views of."""
-    place["k"] = value
-
-
 class Later:
     """An object that is given an attribute while it is in use."""
 
@@ -136,9 +131,48 @@ def later_of_a_layer(net):
     return lambda x: np.mean(net(x) ** 2) * getattr(net, "k", 1.0), net
 
 
+def looked_up(get):
+    def make(net):
+        given = types.SimpleNamespace(k=1.0)
+        return lambda x: np.mean(net(x) ** 2) * get(given), given
+
+    return make
+
+
+def made_in_the_loss(net):
+    class Given:
+        k = 1.0
+
+        def __init__(self):
+            self.own = self.k
+
+    return lambda x: np.mean(net(x) ** 2) * Given().own, Given
+
+
+class Numbers(list):
+    pass
+
+
+def of_a_list_with_attributes(net):
+    numbers = Numbers([2.0])
+    numbers.k = 1.0
+    return lambda x: np.mean(net(x) ** 2) * numbers[0] * numbers.k, numbers
+
+
+@pytest.mark.parametrize("kind", [collections.UserDict, dict])
+def test_dicts_of_somebody(kind):
+    def make(net):
+        given = kind(k=1.0)
+        return lambda x: np.mean(net(x) ** 2) * given["k"], given
+
+    agree(make, lambda given, step: given.__setitem__("k", 0.5**step))
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        made_in_the_loss, of_a_list_with_attributes, looked_up(lambda o: getattr(o, f"{'k'}")),
+        looked_up(lambda o: sum(vars(o).values())), looked_up(lambda o: (lambda k: k)(**vars(o))),
         later_of_a_layer, with_attribute, with_keywords,
         later(lambda o: getattr(o, "k", 1.0)), later(lambda o: o.k if hasattr(o, "k") else 1),
         viewed(types.MappingProxyType), viewed(collections.ChainMap), viewed(lambda d: collections.ChainMap({}, d)),
@@ -146,7 +180,8 @@ def later_of_a_layer(net):
     ],
 )  # fmt: skip
 def test_other_places_of_numbers(make):
-    agree(make, lambda owner, step: put(owner if isinstance(owner, dict) else vars(owner), 0.5**step))
+    set_in = lambda owner: owner.__setitem__ if isinstance(owner, dict) else functools.partial(setattr, owner)
+    agree(make, lambda owner, step: set_in(owner)("k", 0.5**step))
 
 
 def test_what_the_loss_reads_of_a_library(tmp_path, monkeypatch):

@@ -24,11 +24,11 @@ class Origin(NamedTuple):
 
 def origin_of(primitive: Primitive, options: Options, argument: Any, value: Any, node: Any) -> Origin | None:
     """What to remember of an applied primitive: everything if it marks origins; if it only moves elements, the origin
-    of those."""
+    of those, and without a record (which would say it) that it does."""
     if primitive.marks_origin:
         return Origin(primitive, options, value, node, next_order())
     earlier = getattr(argument, "_origin", None)
-    return None if earlier is None else Origin(primitive, options, earlier=earlier)
+    return None if earlier is None and node is not None else Origin(primitive, options, earlier=earlier)
 
 
 def argument_of(t: Any, primitive: Primitive) -> Any:
@@ -39,7 +39,7 @@ def argument_of(t: Any, primitive: Primitive) -> Any:
     while origin is not None and origin.primitive is not primitive:
         moves.append(origin)
         origin = origin.earlier
-    if origin is None or changed_since(origin.value, origin.order):
+    if origin is None or changed_since(origin.value, origin.order) or changed_since(t._value, origin.order):
         return None
     node = origin.node
     argument = node if getattr(node, "_value", None) is origin.value else t._made(origin.value, node)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike as ArrayConvertible
 from numpy.typing import DTypeLike, NDArray
 
+from .assignment import assign
 from .call_site import _dropped_by_array, _dropped_by_copy
 from .conversion import constant_value, numeric
 from .engine import pullback
@@ -18,7 +18,7 @@ from .inplace import mark_changed
 from .operators import ArrayOperand
 from .primitives import Primitive
 from .record import Node, Record, note_constants, record_of
-from .recording import RECORD, interpreter, is_recording, plain
+from .recording import RECORD, interpreter, is_recording
 
 _new = object.__new__
 _NO_OPTIONS: dict[str, Any] = {}
@@ -268,24 +268,10 @@ class Tensor(ArrayOperand):
         """Where a gradient flows from `value` or to what is already there, this is recorded: the tensor has a new array
         from then on, and views that were taken before keep the old values. Otherwise the array itself is changed.
 
-        Raises `TypeError` for a leaf that requires grad (as PyTorch does), and for a recorded tensor under `no_grad`.
+        Raises `TypeError` for a leaf that requires grad (as PyTorch does), for a recorded tensor under `no_grad`, and
+        where a gradient flows into a view of another tensor, as in `c[i][j] = v`: write `c[i, j] = v`.
         """
-        values = interpreter().values(self, "a tensor is assigned into")
-        if self._requires_grad and not (self.record is not None and is_recording()):
-            raise TypeError(
-                "assigning into a tensor that requires grad: the gradient could not follow. Assign into a copy, "
-                "c = t.copy(), which is recorded; compute a new one, as np.where(mask, new, t); or assign to t.data "
-                "(a new array) between steps"
-            )
-        self._origin = None
-        if self._requires_grad or (isinstance(value, Tensor) and value.requires_grad and is_recording()):
-            new = self._call(operator.setitem, self, index, value)
-            new.name = self.name
-            self._value, self.record, self._requires_grad = new._value, new.record, True
-        else:
-            self._value = values = np.asarray(values)
-            values[plain(index)] = plain(value)
-            mark_changed(values)
+        assign(self, index, value)
 
     def __format__(self, spec: str) -> str:
         return format(interpreter().values(self).item(), spec) if spec and self.size == 1 else format(str(self), spec)

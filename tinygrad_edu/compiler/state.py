@@ -9,7 +9,7 @@ import operator
 import sys
 import sysconfig
 import types
-from collections import ChainMap, deque
+from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ FOREIGN = {"numpy", "scipy", "tinygrad_edu", "matplotlib", "pandas", *sys.stdlib
 ENDS = str | bytes | int | float | np.ndarray | np.generic | np.random.Generator | Operand | None
 _WRITTEN = str | bytes | int | float | np.generic  # by which numbers are told apart
 _MAPPINGS = (dict, types.MappingProxyType, ChainMap)  # others may make their items anew, without end
+BY_NAME = {"getattr", "vars", "__dict__", "asdict", "astuple", "attrgetter"}  # then any attribute may be read
 MISSING = object()
 MOST_WATCHED = 100_000  # elements of an array of which every run looks whether it has changed
 MOST_ITEMS = 1000  # of a list or dict that is looked through
@@ -133,9 +134,19 @@ class State:
             if isinstance(value, ENDS) or id(value) in seen:
                 continue
             seen[id(value)] = value
+            container = True
             if isinstance(value, list) and len(value) <= MOST_ITEMS:
                 self._lists.append(value)
                 waiting += value
+            elif isinstance(value, _MAPPINGS) and len(value) <= MOST_ITEMS:
+                self._sized.append(value)
+                self._entries += [(value, key) for key in value]
+                waiting += value.values()
+            elif isinstance(value, set | deque) and len(value) <= MOST_ITEMS:
+                self._collections.append(value)
+                waiting += value
+            elif isinstance(value, UserDict | UserList):
+                waiting.append(value.data)
             elif isinstance(value, types.FunctionType):
                 waiting += self._function(value, names)
             elif isinstance(
@@ -143,12 +154,9 @@ class State:
             ):
                 waiting += _parts(value)
             else:
-                if isinstance(value, _MAPPINGS) and len(value) <= MOST_ITEMS:
-                    self._sized.append(value)
-                elif isinstance(value, set | deque) and len(value) <= MOST_ITEMS:
-                    self._collections.append(value)
-                    waiting += value
-                elif not isinstance(value, types.ModuleType):
+                container = False
+            if not container or not _is_foreign(type(value)):
+                if not isinstance(value, types.ModuleType):
                     own = _own(value)
                     self._absent.append((own.keys(), names - own.keys()))
                 for mapping, keys in _attributes(value, names):
@@ -252,16 +260,14 @@ class _Slots:
 
 def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
     """Where the function may look something up, with the keys: mappings, or what has their `get`."""
-    if isinstance(value, _MAPPINGS):
-        if len(value) <= MOST_ITEMS:
-            yield value, list(value)
-        return
     mro = value.__mro__ if isinstance(value, type) else type(value).__mro__
     classes = [cls for cls in mro if cls is not value and not _is_foreign(cls)]
     inherited = names & {name for cls in classes for name in vars(cls)}
     own = _own(value)
     if isinstance(value, Module):
         yield own, list(own.keys() | inherited | {"training"})
+    elif not names.isdisjoint(BY_NAME) and _is_somebodys(value):
+        yield own, list(own)
     elif own and not (isinstance(value, type | types.ModuleType) and _is_foreign(value)):
         yield own, list(names & own.keys() | inherited)
     properties = {n for cls in mro for n in names & vars(cls).keys() if isinstance(vars(cls)[n], property)}
@@ -273,10 +279,18 @@ def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
             yield _Slots(value), list(names & {slots} if isinstance(slots, str) else names & set(slots))
 
 
+def _is_somebodys(value: Any) -> bool:
+    """Whether it is an object of the user's, or a namespace."""
+    kind = type(value)
+    return not isinstance(value, type | types.ModuleType) and (
+        not _is_foreign(kind) or kind.__module__ in ("types", "argparse")
+    )
+
+
 def _methods(value: Any) -> Iterator[Any]:
-    """The functions of an object's class that run when it is called, or stands beside an operator."""
-    if isinstance(value, type | types.ModuleType):
+    """The functions of a class that run when objects are made, called, or stand beside an operator."""
+    if isinstance(value, types.ModuleType):
         return
-    for cls in type(value).__mro__:
+    for cls in value.__mro__ if isinstance(value, type) else type(value).__mro__:
         if not _is_foreign(cls):
             yield from (f for name, f in vars(cls).items() if name == "forward" or name.startswith("__"))

@@ -105,7 +105,8 @@ def compile_step(loss: Callable[..., Scalar], optimizer: Optimizer) -> CompiledS
     `dropout` are drawn anew in each step. Tensors that are not the optimiser's parameters are read in each step, and
     updated if the function assigns to their `.data` or puts what it computes in their place (a running mean, say).
     Where numbers, arrays or modes (`train()`, `eval()`) that the function reads from variables or attributes have
-    changed, it is run again.
+    changed, it is run again. What libraries read by themselves, arrays of more than 100,000 elements (keep them in a
+    tensor) and the items of lists and dicts of more than 1000 are taken to stay as they are.
 
     Raises `TypeError`, with the line of code, where the function looks at values, in a Python branch, an index, or by
     `float()`, and where it computes something else when it is run again: with random numbers of its own, for example;
