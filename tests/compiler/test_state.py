@@ -319,6 +319,24 @@ class BatchNorm(tg.Module):
         return (x - mean) / np.sqrt(var + 1e-5) + np.sum(self.mean) * x + np.mean(self.var)
 
 
+@pytest.mark.parametrize(
+    "same",
+    [lambda x: x * 1, lambda x: 1.0 * x, lambda x: x**1, lambda x: x / 1, lambda x: np.negative(-x), lambda x: x * -1],
+)
+def test_what_is_left_out_under_no_grad_stays_constant(same):
+    """A product with 1 is not written, but it cuts the gradient off."""
+
+    def make(net):
+        def loss(x):
+            with tg.no_grad():
+                target, weight = same(net(x)), same(net[0].weight)
+            return np.mean((net(x) - 2 * target) ** 2) + np.sum(net[0].weight * weight)
+
+        return loss, None
+
+    agree(make)
+
+
 @pytest.mark.parametrize("how", ["data", "attribute", "no_grad"])
 def test_running_statistics_are_updated_by_the_step(how):
     norms = []

@@ -46,5 +46,5 @@ def _joined(value: Any) -> Any:
 
 def _is_view(t: Any) -> bool:
     """Whether a tensor has the memory of another one, of which it shows a part or another order."""
-    made_by = t.record or t._origin
+    made_by = t.record or getattr(t, "_origin", None)
     return made_by is not None and made_by.primitive.moves and getattr(t._value, "base", None) is not None

@@ -131,7 +131,7 @@ class Trace(Interpreter):
         if isinstance(primitive.function, np.ufunc) and len(args) == 2:
             primitive, args, nodes = _simplified(primitive, args, nodes)
             if not isinstance(primitive, Primitive):
-                return primitive
+                return primitive if wanted else self.detached(primitive)
         y = self.write(primitive, args, options)
         if wanted:
             y.record, y._requires_grad = self._record(primitive, args, nodes, options, y.line), True
