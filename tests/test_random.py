@@ -36,6 +36,7 @@ def test_shapes_and_dtypes():
         loc = tg.Tensor(np.zeros(3), requires_grad=True)
         drawn(loc, dtype=np.float32).sum().backward()
         assert loc.grad.dtype == np.float64 and loc.grad.shape == (3,)
+    assert tg.random.uniform(size=100_000, dtype=np.float16, rng=0).max() < 1
     assert tg.random.uniform(size=2, dtype=np.float16).dtype == np.float16
     assert tg.random.bernoulli(np.array([0.0, 1.0]), dtype=bool).tolist() == [False, True]
     assert tg.random.bernoulli(1).dtype == np.float64 and tg.random.integers(5, size=2).dtype == np.int64

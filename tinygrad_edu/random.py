@@ -172,12 +172,9 @@ def _cast(x: Any, dtype: DTypeLike | None) -> Any:
 
 
 def _drawn(function: Any, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Any:
-    """Numbers of a float dtype; NumPy draws float32 and float64."""
     if dtype.kind != "f":
         raise TypeError(f"random numbers are floats, not {dtype}; use integers for whole numbers")
-    drawn_as = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
-    drawn = interpreter().constant(function, (shape, drawn_as, rng), {})
-    return drawn if drawn_as == dtype else drawn.astype(dtype)
+    return interpreter().constant(function, (shape, dtype, rng), {})
 
 
 # What is drawn. Each takes the generator as its last argument; by `draws`, a trace knows that every call differs.
@@ -190,12 +187,20 @@ def _draws(function: Any) -> Any:
 
 @_draws
 def _standard_normal(shape: tuple[int, ...], dtype: Any, rng: Rng) -> Any:
-    return np.asarray(generator(rng).standard_normal(shape, dtype))[()]
+    return np.asarray(generator(rng).standard_normal(shape, _drawable(dtype)), dtype)[()]
 
 
 @_draws
 def _standard_uniform(shape: tuple[int, ...], dtype: Any, rng: Rng) -> Any:
-    return np.asarray(generator(rng).random(shape, dtype))[()]
+    drawn = np.asarray(generator(rng).random(shape, _drawable(dtype)))
+    if dtype == np.float16:
+        drawn = np.floor(drawn * 2**11) / 2**11  # rounded to the nearest, some would be 1
+    return drawn.astype(dtype)[()]
+
+
+def _drawable(dtype: Any) -> Any:
+    """What NumPy draws numbers of the dtype as."""
+    return dtype if dtype in (np.float32, np.float64) else np.float64
 
 
 @_draws

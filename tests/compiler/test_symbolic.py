@@ -754,3 +754,14 @@ def test_a_step_and_a_derivation_go_without_the_garbage_collector():
         assert [thing() for thing in alive] == [None] * 4
     finally:
         gc.enable()
+
+
+def test_an_average_with_learned_weights():
+    """Whether they sum to zero is looked at in each run."""
+    w, X = tg.Tensor([1.0, 2.0, 3.0], requires_grad=True), np.arange(6.0).reshape(2, 3)
+    d = derive(lambda X: np.sum(np.average(X, axis=1, weights=w) ** 2), X, parameters=[w])
+    expected = tg.grad(lambda w: np.sum(np.average(X, axis=1, weights=w) ** 2))(w.data)
+    np.testing.assert_allclose(d(X)[1][0], expected, rtol=1e-12)
+    w.data = np.array([1.0, -1.0, 0.0])
+    with pytest.raises(ZeroDivisionError, match="the weights sum to zero"):
+        d(X)

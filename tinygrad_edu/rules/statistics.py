@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..autograd.operators import option, refuse
+from ..autograd.operators import on_values, option, refuse
 from ..autograd.primitives import implements, primitive, rule
 from ..autograd.record import Operand
 from ..autograd.recording import plain
@@ -32,17 +32,22 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         axes = () if axis is None else normalize_axis_tuple(axis, np.ndim(a))
         if np.shape(weights) != tuple(np.shape(a)[k] for k in axes):
             raise ValueError(f"average: weights of shape {np.shape(weights)} do not fit {np.shape(a)}, {axis=}")
-        weights = np.expand_dims(
-            np.transpose(weights, np.argsort(axes)), [k for k in range(np.ndim(a)) if k not in axes]
-        )
+        if len(axes) > 1:
+            weights = np.transpose(weights, np.argsort(axes))
+        weights = np.expand_dims(weights, [k for k in range(np.ndim(a)) if k not in axes])
     a, weights = (x if isinstance(x, Operand) else np.asarray(x) for x in (a, weights))
     dtype = np.result_type(a.dtype, weights.dtype, a.dtype if a.dtype.kind == "f" else np.float64)
     a, weights = (x if x.dtype == dtype else np.astype(x, dtype) for x in (a, weights))
     total = np.sum(weights, axis=axis, keepdims=keepdims)
-    if np.any(plain(total) == 0):
-        raise ZeroDivisionError("average: the weights sum to zero")
+    _refuse_zero(total)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (mean, np.broadcast_to(total, np.shape(mean))) if returned else mean
+
+
+@on_values
+def _refuse_zero(total: Any) -> None:
+    if np.any(total == 0):
+        raise ZeroDivisionError("average: the weights sum to zero")
 
 
 @implements(np.ptp)
