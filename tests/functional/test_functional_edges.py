@@ -194,3 +194,49 @@ def test_labels_that_mark_padding():
     for wrong in ([0, 100, 1], [0, -101, 1]):
         with pytest.raises(ValueError, match=r"Number the classes from 0: np.unique\(labels"):
             F.cross_entropy(np.zeros((3, 4)), wrong)
+
+
+@pytest.mark.parametrize(
+    ("labels", "advice"),
+    [
+        ([[0, 1], [1, 0]], "these rows are one-hot already"),
+        ([[0, 1], [0.25, 0.75]], "make one row of them"),  # probabilities
+        ([[0, 1], [1, 1]], "make one row of them"),  # several labels each
+        ([[0, 2], [1, 0]], "make one row of them"),
+    ],
+)
+def test_one_hot_of_rows(labels, advice):
+    with pytest.raises(ValueError, match=rf"must have shape \(m,\) or \(m, 1\), got \(2, 2\).*{advice}"):
+        F.one_hot(labels, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "advice"),
+    [
+        ((3,), (), "For a single sample"),
+        ((3,), (1,), "For a single sample"),
+        ((3,), (3,), "For one score of each sample"),
+        ((4, 0), (4,), "without any class"),
+        ((0, 2, 3), (0, 2), r"logits.reshape\(-1, 3\)"),  # no rows yet, but classes
+        ((4, 3, 5), (4, 5), r"np.moveaxis\(logits, 1, -1\).reshape\(-1, 3\)"),
+        ((4, 5, 3), (4, 5), r"logits.reshape\(-1, 3\)"),
+        ((4, 3, 3), (4, 3), r"logits.reshape\(-1, 3\)"),  # either could be meant: classes come last here
+    ],
+)
+def test_what_to_do_with_logits_of_other_shapes(shape, labels, advice):
+    with pytest.raises(ValueError, match=advice):
+        F.cross_entropy(np.zeros(shape), np.zeros(labels, int))
+
+
+@pytest.mark.parametrize(
+    ("labels", "advice"),
+    [
+        ([0, -1, -1], "If it marks padding"),
+        ([0, -1, 7], "3 classes.*Number the classes from 0"),  # two that are wrong do not mark padding
+        ([0, 7, 7], "3 classes.*Number the classes from 0"),
+    ],
+)
+def test_what_wrong_labels_may_mean(labels, advice):
+    with pytest.raises(ValueError, match=advice) as error:
+        F.cross_entropy(np.zeros((3, 3)), np.array(labels))
+    assert ("padding" in str(error.value)) == ("padding" in advice)
