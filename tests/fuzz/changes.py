@@ -44,7 +44,10 @@ def _assign(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
 
 def _assign_inside(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
     if isinstance(inner, tg.Tensor):
-        inner[...] = leaf.sum()  # a new value, of which what was recorded before knows nothing
+        try:
+            inner[...] = leaf.sum()  # a new value, of which what was recorded before knows nothing
+        except TypeError as error:
+            assert "a view of another tensor" in str(error) or inner.is_leaf, error
 
 
 def _assign_constant(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
