@@ -553,7 +553,7 @@ def test_functions_that_must_look_at_values_say_so():
         with pytest.raises(TypeError, match="a plain array is made of a tensor"):
             derive(lambda a, f=f: np.sum(f(a)), V)
     with pytest.raises(TypeError, match="a Python branch depends on the data"):
-        derive(lambda a: np.average(a, weights=a), V)
+        derive(lambda a: np.sum(a) if np.sum(a) > 0 else np.sum(a**2), V)
 
 
 def test_constants_are_as_they_were():
