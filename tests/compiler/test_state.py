@@ -295,6 +295,24 @@ def test_what_is_another_function_each_time_is_refused(name):
             losses(AGAIN[name], steps=1)
 
 
+@pytest.mark.parametrize(
+    "same",
+    [lambda x: x * 1, lambda x: 1.0 * x, lambda x: x**1, lambda x: x / 1, lambda x: np.negative(-x), lambda x: x * -1],
+)
+def test_what_is_left_out_under_no_grad_stays_constant(same):
+    """A product with 1 is not written, but it cuts the gradient off."""
+
+    def make(net):
+        def loss(x):
+            with tg.no_grad():
+                target, weight = same(net(x)), same(net[0].weight)
+            return np.mean((net(x) - 2 * target) ** 2) + np.sum(net[0].weight * weight)
+
+        return loss, None
+
+    agree(make)
+
+
 class BatchNorm(tg.Module):
     """As learners write it: with an attribute that is assigned, or with the data of one."""
 
@@ -317,24 +335,6 @@ class BatchNorm(tg.Module):
                 self.var = self.var + 0.1 * (var - self.var)
         self.last = x
         return (x - mean) / np.sqrt(var + 1e-5) + np.sum(self.mean) * x + np.mean(self.var)
-
-
-@pytest.mark.parametrize(
-    "same",
-    [lambda x: x * 1, lambda x: 1.0 * x, lambda x: x**1, lambda x: x / 1, lambda x: np.negative(-x), lambda x: x * -1],
-)
-def test_what_is_left_out_under_no_grad_stays_constant(same):
-    """A product with 1 is not written, but it cuts the gradient off."""
-
-    def make(net):
-        def loss(x):
-            with tg.no_grad():
-                target, weight = same(net(x)), same(net[0].weight)
-            return np.mean((net(x) - 2 * target) ** 2) + np.sum(net[0].weight * weight)
-
-        return loss, None
-
-    agree(make)
 
 
 @pytest.mark.parametrize("how", ["data", "attribute", "no_grad"])

@@ -81,11 +81,8 @@ REPLACED = {
     np.dot: lambda a, b: a @ b if a.ndim == b.ndim == 2 else np.dot(a, b),
     MANY_ROWS: lambda a: (np.ones((3, 2)).T @ a.T).T if a.ndim == 2 and len(a) == 40 else MANY_ROWS(a),
 }
-CASTS = (
-    "insert",
-    "full_like",
-    "setitem",
-)  # to the dtype of the first array; a cast of infinity to integers is undefined in C
+# To the dtype of the first array; a cast of infinity to integers is undefined in C
+CASTS = ("insert", "full_like", "setitem")
 
 
 def finite_only(call):

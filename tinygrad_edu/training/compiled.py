@@ -72,7 +72,7 @@ class CompiledStep:
         """What the optimiser's `step()` does, with the gradients of the last `evaluate`."""
         if self._gradients is None:
             raise RuntimeError("compile_step: update() without evaluate() before it")
-        if getattr(self._optimizer.step, "__func__", None) is not Optimizer.step:  # which reads the gradients
+        if getattr(self._optimizer.step, "__func__", None) is not Optimizer.step:  # it reads the gradients
             for p, g in zip(self._parameters, self._gradients, strict=True):
                 p.grad = None if g is None or not p.requires_grad else np.array(g)
             self._gradients = None
