@@ -24,7 +24,8 @@ from tinygrad_edu.compiler.emission import emitter_of
 from tinygrad_edu.compiler.notation import LATEX, PYTHON
 from tinygrad_edu.compiler.tracing import Line
 
-ACTIVATIONS = [tg.Sigmoid, tg.Tanh, tg.ReLU, tg.LeakyReLU, tg.Identity, tg.Softmax, lambda: F.softplus,
+ACTIVATIONS = [tg.Sigmoid, tg.Tanh, tg.ReLU, tg.LeakyReLU, tg.ELU, tg.SiLU, tg.GELU, tg.Hardtanh, tg.Softsign,
+               tg.Identity, tg.Softmax, lambda: F.softplus,
                lambda: np.sin, lambda: F.log_sigmoid, lambda: lambda x: np.exp(-(x**2)) / (1 + abs(x)),
                lambda: lambda x: np.where(x > 0.1, x, np.maximum(x, -0.3))]  # fmt: skip
 LOSSES = ["cross_entropy", "one-hot", "probabilities", "mse", "binary", "with_logits", "of probabilities", "logsumexp"]

@@ -59,7 +59,8 @@ def test_advice_on_padding_and_on_sequences():
 
 
 def test_lists_are_taken_by_all_activations():
-    for function in (F.relu, F.leaky_relu, F.sigmoid, F.softplus, F.log_sigmoid, F.softmax, F.log_softmax):
+    new = F.silu, F.elu, F.gelu, F.hardtanh, F.softsign
+    for function in (F.relu, F.leaky_relu, F.sigmoid, F.softplus, F.log_sigmoid, F.softmax, F.log_softmax, *new):
         assert np.array_equal(function([-1.0, 2.0]), function(np.array([-1.0, 2.0])))
 
 

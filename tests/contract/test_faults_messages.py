@@ -101,6 +101,11 @@ def test_lists_are_taken_by_functions_and_layers():
     layers = (
         tg.ReLU(),
         tg.LeakyReLU(),
+        tg.ELU(),
+        tg.SiLU(),
+        tg.GELU(),
+        tg.Hardtanh(),
+        tg.Softsign(),
         tg.Sigmoid(),
         tg.Tanh(),
         tg.Softmax(),

@@ -16,6 +16,8 @@ EXTENDED = np.finfo(np.longdouble).nmant > 60
 finite = st.floats(allow_nan=False, allow_infinity=False)
 moderate = st.one_of(st.floats(-800, 800), st.floats(-5, 5), st.sampled_from([0.0, -0.0, 40.0, -40.0, 709.5, -745.0]))
 L = np.longdouble
+ACTIVATIONS = [F.relu, F.leaky_relu, F.sigmoid, F.softplus, F.log_sigmoid, F.softmax, F.log_softmax, F.silu, F.elu,
+               F.gelu, lambda x: F.gelu(x, "tanh"), F.hardtanh, F.softsign]  # fmt: skip
 
 
 def in_high_precision(name, x):
@@ -73,7 +75,7 @@ def test_finite_and_without_warning_for_every_finite_input(x):
     with np.errstate(all="raise", under="ignore"), warnings.catch_warnings():
         warnings.simplefilter("error")
         t = Tensor(x, requires_grad=True)
-        for f in (F.relu, F.leaky_relu, F.sigmoid, F.softplus, F.log_sigmoid, F.softmax, F.log_softmax, F.logsumexp):
+        for f in (*ACTIVATIONS, F.logsumexp):
             t.zero_grad()
             result = f(t)
             result.backward(np.ones(result.shape))
@@ -390,7 +392,7 @@ def test_linear_with_a_single_sample_and_mixed_precision():
 
 def test_arrays_in_arrays_out():
     x = np.array([[1.0, -1.0]])
-    for f in (F.relu, F.leaky_relu, F.sigmoid, F.softplus, F.log_sigmoid, F.softmax, F.log_softmax):
+    for f in ACTIVATIONS:
         assert type(f(x)) is np.ndarray
     assert not isinstance(F.cross_entropy(x, [0]), Tensor) and not isinstance(F.mse_loss(x, x), Tensor)
 

@@ -110,7 +110,8 @@ def each(names: str, draw: Callable[[Draw, str], str]) -> None:
 each(
     "np.sin np.cos np.tanh np.arctan np.arcsinh np.square np.absolute np.fabs np.negative np.positive np.sinc "
     "np.deg2rad np.rad2deg np.radians np.degrees np.sign np.floor np.ceil np.trunc np.rint np.fix np.nan_to_num "
-    "np.copy np.real np.conjugate np.real_if_close F.relu F.leaky_relu F.sigmoid F.softplus F.log_sigmoid - + abs",
+    "np.copy np.real np.conjugate np.real_if_close F.relu F.leaky_relu F.sigmoid F.softplus F.log_sigmoid - + abs "
+    "F.silu F.elu F.gelu F.hardtanh F.softsign",
     lambda d, f: f"{f}({d.any()})",
 )
 each("np.exp np.exp2 np.expm1 np.sinh np.cosh np.tan", lambda d, f: f"{f}(1.3 * np.tanh({d.any()}))")

@@ -161,7 +161,9 @@ LIN: dict[str, Any] = {name: getattr(torch.linalg, name) for name in LINALG} | {
     "eigh": torch.linalg.eigh, "svd": torch.linalg.svd, "solve": lambda a, b: torch.linalg.inv(a) @ b}  # fmt: skip
 OF: dict[str, Any] = {
     "relu": torch.relu, "sigmoid": torch.sigmoid, "softplus": functional.softplus, "softmax": torch.softmax,
-    "log_sigmoid": functional.logsigmoid, "leaky_relu": functional.leaky_relu, "log_softmax": torch.log_softmax,
+    "log_sigmoid": functional.logsigmoid, "leaky_relu": functional.leaky_relu, "silu": functional.silu,
+    "elu": functional.elu, "gelu": functional.gelu, "hardtanh": functional.hardtanh, "softsign": functional.softsign,
+    "log_softmax": torch.log_softmax,
     "logsumexp": _reduction(torch.logsumexp), "mse_loss": _loss(functional.mse_loss),
     "binary_cross_entropy": _loss(functional.binary_cross_entropy),
     "binary_cross_entropy_with_logits": _loss(functional.binary_cross_entropy_with_logits),

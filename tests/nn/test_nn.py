@@ -10,16 +10,21 @@ import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu import (
+    ELU,
+    GELU,
     Dense,
     Dropout,
     Flatten,
+    Hardtanh,
     Identity,
     LeakyReLU,
     Module,
     ReLU,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softsign,
     Tanh,
     Tensor,
 )
@@ -151,6 +156,12 @@ def test_activations():
         (ReLU(), F.relu),
         (Softmax(), F.softmax),
         (LeakyReLU(0.2), lambda x: F.leaky_relu(x, 0.2)),
+        (ELU(0.5), lambda x: F.elu(x, 0.5)),
+        (SiLU(), F.silu),
+        (GELU(), F.gelu),
+        (GELU("tanh"), lambda x: F.gelu(x, "tanh")),
+        (Hardtanh(-0.5, 2.0), lambda x: F.hardtanh(x, -0.5, 2.0)),
+        (Softsign(), F.softsign),
         (Identity(), lambda x: x),
     ):
         np.testing.assert_array_equal(module(Tensor(x)).data, function(x))

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..autograd.broadcasting import ones_of, sum_rows
 from ..autograd.primitives import Primitive
-from ..functional.activations import BITS, _linear, _where_positive
+from ..functional.activations import BITS, _where_positive
+from ..functional.layers import _linear
 from ..rules.elementwise import _where
 from ..rules.products import is_tall, product
 from ..rules.shape import _transpose

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.broadcasting import sum_rows
-from ..functional.activations import _leaky_relu, _linear, _log_softmax, _mask, _softmax, _where_positive, relu, sigmoid
+from ..functional.activations import _leaky_relu, _where_positive, relu, sigmoid
+from ..functional.exponentials import _log_softmax, _softmax
+from ..functional.layers import _linear, _mask
 from ..functional.losses import _binary_cross_entropy, _cross_entropy, _mse_loss
 from ..functional.targets import _checked, _rows_of_labels
 from ..random import _integers, _permutation, _standard_normal, _standard_uniform

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..functional.activations import _leaky_relu, _linear, _log_softmax, _softmax, relu, sigmoid, softplus
+from ..functional.activations import _leaky_relu, relu, sigmoid, softplus
+from ..functional.exponentials import _log_softmax, _softmax
+from ..functional.layers import _linear
 from ..functional.targets import _checked, _rows_of_labels
 from ..rules.products import product
 from ..rules.shape import _transpose

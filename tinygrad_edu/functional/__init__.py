@@ -2,24 +2,27 @@
 
 They take tensors (and record) or arrays (and give arrays), like NumPy's own.
 
-Read in this order: `activations.py` (relu to softmax, then linear and dropout), `targets.py` (the checks of targets
-and labels), `losses.py` (a prediction and a target to one number).
+Read in this order: `activations.py` (relu to gelu, with the distribution function of `normal.py`), `exponentials.py`
+(softmax and its like), `layers.py` (linear, dropout), `targets.py` (the checks of targets and labels), `losses.py`
+(a prediction and a target to one number).
 
 May import `autograd`, `rules` and `random`.
 """
 
 from .activations import (
-    dropout,
+    elu,
+    gelu,
+    hardtanh,
     leaky_relu,
-    linear,
     log_sigmoid,
-    log_softmax,
-    logsumexp,
     relu,
     sigmoid,
-    softmax,
+    silu,
     softplus,
+    softsign,
 )
+from .exponentials import log_softmax, logsumexp, softmax
+from .layers import dropout, linear
 from .losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -34,6 +37,9 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "cross_entropy",
     "dropout",
+    "elu",
+    "gelu",
+    "hardtanh",
     "l2_penalty",
     "leaky_relu",
     "linear",
@@ -44,6 +50,8 @@ __all__ = [
     "one_hot",
     "relu",
     "sigmoid",
+    "silu",
     "softmax",
     "softplus",
+    "softsign",
 ]

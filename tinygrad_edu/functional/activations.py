@@ -1,4 +1,4 @@
-"""Activations, `linear` and `dropout`: what NumPy lacks, each one fused, stable step with its derivative rule.
+"""Activations: functions of each element, stable and with their derivative rules.
 
 They take tensors (and record) or arrays (and give arrays), like NumPy's own, and keep the precision of floats. For
 finite inputs all results are finite and nothing warns, also at large arguments of either sign. Sorted from simple to
@@ -7,19 +7,17 @@ less simple.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import floating, shape_of
-from ..autograd.operators import Axis, on_values
+from ..autograd.conversion import floating
 from ..autograd.primitives import Primitive, primitive, rule
 from ..autograd.tensor import Tensor
-from ..random import generator
-from ..rules.products import product, product_into
-from ..rules.reductions import restored
+from .normal import normal_cdf
 
 # A primitive's `into` works in memory that it is given: `out` for the result, and `scratch(k, x)` for its k-th
 # intermediate result, which is an array laid out like `x` (of another dtype if one is given). In a compiled step these
@@ -30,6 +28,15 @@ Scratch = Callable[..., Any]
 def new_array(k: int, x: Any, dtype: Any = None) -> Any:
     """The scratch memory of a call outside compiled steps, laid out as in those, so that sums come out the same."""
     return np.empty_like(x, dtype)
+
+
+def as_floats(x: Any) -> Any:
+    """`x` as floats: a tensor stays a tensor, anything else becomes an array."""
+    if isinstance(x, Tensor):
+        return x if x.dtype.kind == "f" else x.astype(np.float64)
+    if callable(x):
+        raise TypeError(f"pass the output of a model, model(X), not the model itself ({type(x).__name__})")
+    return floating(x)
 
 
 if TYPE_CHECKING:
@@ -165,228 +172,109 @@ def log_sigmoid(x: Any) -> Any:
 rule(log_sigmoid, lambda g, x: g * sigmoid(-x))
 
 
-ORDINARY = 1e4  # up to here, differences are finite in every precision
+@overload
+def silu(x: Tensor) -> Tensor: ...
+@overload
+def silu(x: ArrayLike) -> NDArray[Any]: ...
+def silu(x: Any) -> Any:
+    """x · sigmoid(x) for each element, also called swish; integers become float64.
 
+    (Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units", Neural Networks 107, 2018.)
 
-def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
-    """The maximum of `x`, then `x` minus its maximum, then by how much log Σ eˣ exceeds the maximum. The first and the
-    last keep the reduced axes at size 1.
-
-    The maximum's own term, 1, goes into log1p, so that the tiny rest beside it keeps its digits (Blanchard, Higham and
-    Higham, "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41, 2021).
+    >>> tg.silu(np.array([-1000.0, 0.0, 1000.0]))
+    array([  -0.,    0., 1000.])
     """
-    if x.ndim == 2 and x.size and axis in (1, -1):
-        largest = np.maximum.reduce(x, axis=1, keepdims=True, out=scratch(0, x[:, :1]))
-        if np.minimum.reduce(x, axis=None) > -ORDINARY and np.maximum.reduce(largest, axis=None) < ORDINARY:
-            below = np.subtract(x, largest, out=scratch(1, x))
-            e = np.exp(below, out=scratch(2, x))
-            others = np.not_equal(below, 0, out=scratch(3, x, bool))
-            e *= others
-            rest = np.add.reduce(e, axis=1, keepdims=True, out=scratch(4, largest))
-            if np.count_nonzero(others) != x.size - len(x):  # then some tie with the maximum: each is e⁰ = 1
-                rest += x.shape[1] - 1 - np.add.reduce(others, axis=1, keepdims=True, dtype=x.dtype)
-            return largest, below, np.log1p(rest, out=rest)
-    largest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)  # of no numbers, too
-    largest = np.where(np.isfinite(largest), largest, 0)
-    with np.errstate(over="ignore"):  # a difference may be −∞, and e^−∞ is 0
-        below = np.asarray(x - largest)
-    ones = np.sum(x == largest, axis=axis, keepdims=True)
-    rest = np.sum(np.where(x == largest, 0, np.exp(below)), axis=axis, keepdims=True) + (ones - 1)
-    with np.errstate(divide="ignore"):  # log 0 = −∞ is right where every x is −∞
-        excess = np.log1p(rest).astype(x.dtype)
-    # The difference of finite numbers may overflow to −∞; the lowest float stands for it.
-    return largest, np.where(np.isfinite(x), np.maximum(below, np.finfo(x.dtype).min), below), excess
-
-
-@primitive
-def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
-    largest, _, excess = _log_sum(floating(x), axis, new_array)
-    total = largest + excess
-    return total if keepdims else np.squeeze(total, axis=axis)[()]
-
-
-rule(
-    _logsumexp,
-    lambda g, x, *, axis, keepdims: restored(g, axis, keepdims) * _shares(x, axis),
-)
-
-
-@overload
-def logsumexp(x: Tensor, axis: Axis = ..., keepdims: bool = ...) -> Tensor: ...
-@overload
-def logsumexp(x: ArrayLike, axis: Axis = ..., keepdims: bool = ...) -> Any: ...
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log Σ eˣ over `axis` (an int, a tuple, or None for all), which vanishes or, with `keepdims`, stays at size 1.
-    Of an array over all axes it is a NumPy scalar.
-
-    >>> float(tg.logsumexp(np.array([1000.0, -1000.0])))
-    1000.0
-    """
-    return _logsumexp(x, axis=axis, keepdims=keepdims)
-
-
-def _shares(x: Any, axis: Any) -> Any:
-    """softmax(x), and 0 where all of x is −∞: eˣ is 0 for each, whatever it does."""
-    nothing = np.all(x == -np.inf, axis=axis, keepdims=True)
-    return np.where(nothing, 0, softmax(np.where(nothing, 0, x), axis=axis))
-
-
-def softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
-    if not x.size:
-        return
-    largest = np.asarray(np.maximum.reduce(x, axis=axis, keepdims=True))
-    with np.errstate(over="ignore"):
-        np.subtract(x, largest, out=out)
-    np.exp(out, out=out)
-    out /= np.add.reduce(out, axis=axis, keepdims=True, out=largest)
-
-
-@primitive(into=softmax_into, marks_origin=True)  # cross_entropy, which takes logits, refuses its output
-def _softmax(x: Any, *, axis: Any) -> Any:
-    x = floating(x)
-    y = np.empty_like(x)
-    softmax_into(y, new_array, x, axis=axis)
-    return y
-
-
-rule(_softmax, lambda g, y, *, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
-
-
-@overload
-def softmax(x: Tensor, axis: Axis = ...) -> Tensor: ...
-@overload
-def softmax(x: ArrayLike, axis: Axis = ...) -> NDArray[Any]: ...
-def softmax(x: Any, axis: Axis = -1) -> Any:
-    """eˣ / Σ eˣ along `axis`, of the shape of x: positive numbers that sum to 1. `cross_entropy` takes the logits x
-    instead.
-
-    >>> tg.softmax(np.array([[1000.0, 1000.0], [0.0, 1000.0]]))
-    array([[0.5, 0.5],
-           [0. , 1. ]])
-    """
-    return _softmax(x, axis=axis)
-
-
-def log_softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
-    _, below, excess = _log_sum(x, axis, scratch)
-    np.subtract(below, excess, out=out)
-
-
-@primitive(into=log_softmax_into)
-def _log_softmax(x: Any, *, axis: Any) -> Any:
-    x = floating(x)
-    y = np.empty_like(x)
-    log_softmax_into(y, new_array, x, axis=axis)
-    return y
-
-
-rule(_log_softmax, lambda g, y, *, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
-
-
-@overload
-def log_softmax(x: Tensor, axis: Axis = ...) -> Tensor: ...
-@overload
-def log_softmax(x: ArrayLike, axis: Axis = ...) -> NDArray[Any]: ...
-def log_softmax(x: Any, axis: Axis = -1) -> Any:
-    """x − log Σ eˣ along `axis`, of the shape of x: the logarithm of softmax, also where softmax itself underflows.
-
-    >>> tg.log_softmax(np.array([[0.0, 1000.0]]))
-    array([[-1000.,     0.]])
-    """
-    return _log_softmax(x, axis=axis)
-
-
-# Layers
-
-
-def linear_into(out: Any, scratch: Scratch, x: Any, weight: Any, bias: Any) -> None:
-    product_into(out, scratch, x, weight)
-    out += bias
-
-
-@primitive(into=linear_into)
-def _linear(x: Any, weight: Any, bias: Any) -> Any:
-    y = product.forward(x, weight)
-    if y.dtype is not bias.dtype:
-        return y + bias
-    y += bias
-    return y
-
-
-rule(
-    _linear,
-    lambda g, weight: product(g, weight.mT),
-    lambda g, x: product(x.mT, g),
-    lambda g: g,
-    new=(0, 1),
-)
-
-
-@overload
-def linear(x: Tensor, weight: Tensor | ArrayLike, bias: Tensor | ArrayLike | None = ...) -> Tensor: ...
-@overload
-def linear(x: ArrayLike, weight: Tensor, bias: Tensor | ArrayLike | None = ...) -> Tensor: ...
-@overload
-def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = ...) -> NDArray[Any]: ...
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """x @ weight + bias: x has shape (…, n), weight (n, k), bias (k,) and the result (…, k).
-
-    Raises `ValueError` if the columns of x and the rows of weight differ in number.
-
-    >>> tg.linear(np.ones((1, 2)), np.array([[1.0], [2.0]]), np.array([10.0]))
-    array([[13.]])
-    """
-    if not hasattr(x, "shape"):
-        x = np.asarray(x)
-    if not hasattr(weight, "shape"):
-        weight = np.asarray(weight)
-    if bias is None:
-        return x @ weight
-    if not hasattr(bias, "shape"):
-        bias = np.asarray(bias)
-    return _linear(x, weight, bias) if len(shape_of(x)) > 1 else x @ weight + bias
-
-
-Rng = np.random.Generator | int | None
-
-
-@overload
-def dropout(x: Tensor, p: float = ..., training: bool = ..., rng: Rng = ...) -> Tensor: ...
-@overload
-def dropout(x: ArrayLike, p: float = ..., training: bool = ..., rng: Rng = ...) -> NDArray[Any]: ...
-def dropout(x: Any, p: float = 0.5, training: bool = True, rng: Rng = None) -> Any:
-    """Sets each element to 0 with probability `p` and divides the others by 1 − p; without `training`, gives x itself.
-
-    `rng` is a generator, a seed, or None for the package's own generator (`manual_seed`). Raises `ValueError` for a `p`
-    outside [0, 1].
-
-    (Srivastava et al., "Dropout", JMLR 15, 2014; scaled in training, so that evaluation needs no change.)
-
-    >>> tg.dropout(np.ones(4), 0.5, rng=0)
-    array([2., 0., 0., 0.])
-    >>> tg.dropout(np.ones(4), 0.5, training=False)
-    array([1., 1., 1., 1.])
-    """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p must be a probability, from 0 to 1, not {p}")
-    if not training or p == 0:
-        return x
     x = as_floats(x)
-    return x * _dropout_mask(x, p, rng)
+    return x * sigmoid(x)
 
 
-def _mask(x: Any, p: float, rng: Rng) -> Any:
-    return ((generator(rng).random(np.shape(x)) >= p) / max(1 - p, 1e-300)).astype(x.dtype)
+@primitive(elementwise=True)
+def _elu(x: Any, *, alpha: float) -> Any:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
-_mask.draws = True  # type: ignore[attr-defined]
-_dropout_mask = on_values(_mask)
+@primitive(elementwise=True)
+def _elu_slope(x: Any, *, alpha: float) -> Any:
+    return np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0)))
 
 
-def as_floats(x: Any) -> Any:
-    """`x` as floats: a tensor stays a tensor, anything else becomes an array."""
-    if isinstance(x, Tensor):
-        return x if x.dtype.kind == "f" else x.astype(np.float64)
-    if callable(x):
-        raise TypeError(f"pass the output of a model, model(X), not the model itself ({type(x).__name__})")
-    return floating(x)
+rule(_elu, lambda g, x, *, alpha: g * _elu_slope(x, alpha=alpha))
+rule(_elu_slope, lambda g, x, y, *, alpha: g * np.where(x < 0, y, 0))
+
+
+@overload
+def elu(x: Tensor, alpha: float = ...) -> Tensor: ...
+@overload
+def elu(x: ArrayLike, alpha: float = ...) -> NDArray[Any]: ...
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """x where x > 0, α (eˣ − 1) elsewhere, for each element; the derivative at 0 is α. Integers become float64.
+
+    (Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units (ELUs)",
+    ICLR 2016.)
+
+    >>> tg.elu(np.array([-1000.0, 0.0, 3.0]))
+    array([-1.,  0.,  3.])
+    """
+    return _elu(as_floats(x), alpha=alpha)
+
+
+@primitive(elementwise=True)
+def _hardtanh(x: Any, *, low: float, high: float) -> Any:
+    return np.clip(x, low, high)
+
+
+rule(_hardtanh, lambda g, x, *, low, high: np.where((x > low) & (x < high), g, 0))
+
+
+@overload
+def hardtanh(x: Tensor, min_val: float = ..., max_val: float = ...) -> Tensor: ...
+@overload
+def hardtanh(x: ArrayLike, min_val: float = ..., max_val: float = ...) -> NDArray[Any]: ...
+def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """x, but at least `min_val` and at most `max_val`, for each element; there, the derivative is 0, as in PyTorch.
+    Raises `ValueError` if min_val is not below max_val.
+
+    >>> tg.hardtanh(np.array([-2.0, 0.5, 3.0]))
+    array([-1. ,  0.5,  1. ])
+    """
+    if not min_val < max_val:
+        raise ValueError(f"hardtanh: min_val must be below max_val, got {min_val} and {max_val}")
+    return _hardtanh(as_floats(x), low=float(min_val), high=float(max_val))
+
+
+@overload
+def softsign(x: Tensor) -> Tensor: ...
+@overload
+def softsign(x: ArrayLike) -> NDArray[Any]: ...
+def softsign(x: Any) -> Any:
+    """x / (1 + |x|) for each element; integers become float64.
+
+    >>> tg.softsign(np.array([-3.0, 0.0, 1.0]))
+    array([-0.75,  0.  ,  0.5 ])
+    """
+    x = as_floats(x)
+    return x / (1 + abs(x))
+
+
+@overload
+def gelu(x: Tensor, approximate: str = ...) -> Tensor: ...
+@overload
+def gelu(x: ArrayLike, approximate: str = ...) -> NDArray[Any]: ...
+def gelu(x: Any, approximate: str = "none") -> Any:
+    """x · Φ(x) for each element, where Φ is the normal distribution function; integers become float64.
+
+    With `approximate="tanh"`, x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))), which GPT-2 was trained with and which is
+    quicker. Raises `ValueError` for another approximation.
+
+    (Hendrycks and Gimpel, "Gaussian error linear units (GELUs)", 2016.)
+
+    >>> tg.gelu(np.array([-1000.0, 0.0, 1000.0]))
+    array([  -0.,    0., 1000.])
+    """
+    x = as_floats(x)
+    if approximate == "none":
+        return x * normal_cdf(x)
+    if approximate != "tanh":
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', not {approximate!r}")
+    bounded = hardtanh(x, -22, 22)  # farther out tanh is ±1, and x³ may overflow
+    return x * sigmoid(2 * math.sqrt(2 / math.pi) * (bounded + 0.044715 * bounded**3))

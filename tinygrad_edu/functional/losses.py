@@ -20,7 +20,8 @@ from ..autograd.operators import on_values
 from ..autograd.primitives import primitive, rule
 from ..autograd.recording import interpreter
 from ..autograd.tensor import Tensor
-from .activations import Scratch, _softmax, as_floats, log_softmax, new_array, sigmoid
+from .activations import Scratch, as_floats, new_array, sigmoid
+from .exponentials import _softmax, log_softmax
 from .targets import _count, _rows_of, _target, advice_on_logits
 
 Given = Tensor | ArrayLike

@@ -1,4 +1,4 @@
-"""The layers to build a classifier from, sorted from simple to less simple."""
+"""The layers to build a classifier from, sorted from simple to less simple; the activations are beside this file."""
 
 from __future__ import annotations
 
@@ -29,86 +29,7 @@ from .module import name_of, note_shape, noted_shapes
 Rng = np.random.Generator | int | None
 
 
-# Activations
-
-
-class Identity(Module):
-    """x itself.
-
-    >>> tg.Identity()(3.0)
-    3.0
-    """
-
-    def forward(self, x: Any) -> Any:
-        return x
-
-
-class Sigmoid(Module):
-    """1 / (1 + e⁻ˣ).
-
-    >>> tg.Sigmoid()(np.array([0.0]))
-    array([0.5])
-    """
-
-    def forward(self, x: Any) -> Any:
-        return F.sigmoid(x)
-
-
-class Tanh(Module):
-    """tanh x.
-
-    >>> tg.Tanh()(np.array([0.0, 100.0]))
-    array([0., 1.])
-    """
-
-    def forward(self, x: Any) -> Any:
-        return np.tanh(x)
-
-
-class ReLU(Module):
-    """max(x, 0).
-
-    >>> tg.ReLU()(np.array([-2.0, 3.0]))
-    array([0., 3.])
-    """
-
-    def forward(self, x: Any) -> Any:
-        return F.relu(x)
-
-
-class LeakyReLU(Module):
-    """x where x > 0, negative_slope · x elsewhere.
-
-    >>> tg.LeakyReLU(0.1)(np.array([-2.0, 3.0]))
-    array([-0.2,  3. ])
-    """
-
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
-
-    def forward(self, x: Any) -> Any:
-        return F.leaky_relu(x, self.negative_slope)
-
-    def _describe(self) -> str:
-        return f"negative_slope={self.negative_slope}"
-
-
-class Softmax(Module):
-    """eˣ / Σ eˣ along `axis`. Not before `cross_entropy`, which takes logits.
-
-    >>> tg.Softmax()(np.array([[1.0, 1.0], [0.0, 1000.0]]))
-    array([[0.5, 0.5],
-           [0. , 1. ]])
-    """
-
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
-
-    def forward(self, x: Any) -> Any:
-        return F.softmax(x, self.axis)
-
-    def _describe(self) -> str:
-        return f"axis={self.axis}"
+# Layers without parameters
 
 
 class Flatten(Module):
