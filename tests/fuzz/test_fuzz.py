@@ -72,7 +72,8 @@ def test_every_function_of_the_table_is_drawn():
 # Primitives of our own that functions of other names are made of, or rules.
 UNDER_OTHER_NAMES = {"product", "cofactors", "cofactors_slope", "log_abs_det", "two_norm", "scatter", "sum_rows",
                      "variable", "where_positive", "cross_entropy_of_probabilities", "sinc_derivative", "ratio",
-                     "slope_of_abs", "p_norm", "order_statistic", "norm_of_nothing", "slopes", "normal_cdf", "elu_slope"}  # fmt: skip
+                     "slope_of_abs", "p_norm", "order_statistic", "norm_of_nothing", "slopes",
+                     "normal_cdf", "elu_slope"}  # fmt: skip
 
 
 class TestPlantedFaults:

@@ -390,3 +390,63 @@ class TestDecompositions:
         rng = np.random.default_rng(0)
         a, direction = rng.normal(size=(2, 4, 4)), rng.normal(size=(2, 4, 4))
         assert gradcheck(lambda d: PRIMITIVES["cofactors_slope"](a, d), direction)
+
+
+class TestStatistics:
+    """What each option of a statistic does to the gradient of each number."""
+
+    @pytest.mark.parametrize(
+        ("f", "slopes"),
+        [
+            (np.nansum, [[1, 0, 1], [1, 1, 0]]),
+            (np.nanmean, [[0.25, 0, 0.25], [0.25, 0.25, 0]]),
+            (np.nanmax, [[0, 0, 0.5], [0.5, 0, 0]]),
+            (np.nanmin, [[1, 0, 0], [0, 0, 0]]),
+            (np.nanprod, [[18, 0, 6], [6, 9, 0]]),
+            (lambda x: np.sum(np.nansum(x, axis=0) * [1, 10, 100]), [[1, 0, 100], [1, 10, 0]]),
+            (lambda x: np.sum(np.nanmean(x, axis=0) * [1, 10, 100]), [[0.5, 0, 100], [0.5, 10, 0]]),
+            (lambda x: np.sum(np.nanmax(x, axis=1, keepdims=True) * [[1], [10]]), [[0, 0, 1], [10, 0, 0]]),
+        ],
+    )
+    def test_nan_is_left_out(self, f, slopes):
+        """It gets the gradient 0, and numbers that tie share theirs."""
+        with np.errstate(all="raise"):
+            assert grad(f)(np.array([[1.0, np.nan, 3.0], [3.0, 2.0, np.nan]])).tolist() == slopes
+
+    def test_nothing_but_nan(self):
+        t = Tensor(np.full((2, 3), np.nan), requires_grad=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            y = np.nanmean(t, axis=1)
+        with np.errstate(all="raise"):
+            y.backward(np.ones(2))
+        assert not t.grad.any()
+
+    def test_the_first_of_tied_numbers_is_in_the_middle(self):
+        """A stable order: of 40 equal numbers those in the middle have the median's gradient."""
+        slope = grad(np.median)(np.zeros(40))
+        assert np.flatnonzero(slope).tolist() == [19, 20]
+
+    def test_a_row_with_nan_breaks_no_other(self):
+        slope = grad(lambda x: np.sum(np.median(x, axis=1)[1:]))(np.array([[1.0, np.nan, 2.0], [3.0, 1.0, 2.0]]))
+        assert slope[1].tolist() == [0, 0, 1]
+
+    @pytest.mark.parametrize(
+        ("call", "option"),
+        [
+            (lambda t: np.quantile(t, 0.5, out=np.zeros(())), "out"),
+            (lambda t: np.quantile(t, 0.5, weights=np.ones(3), method="inverted_cdf"), "weights"),
+            (lambda t: np.percentile(t, 50, out=np.zeros(())), "out"),
+            (lambda t: np.percentile(t, 50, weights=np.ones(3), method="inverted_cdf"), "weights"),
+            (lambda t: np.median(t, out=np.zeros(())), "out"),
+        ],
+    )
+    def test_options_without_a_rule_are_refused(self, call, option):
+        with pytest.raises(TypeError, match=f"the option {option}= is not supported on tensors; leave it out"):
+            call(Tensor([1.0, 2.0, 3.0], requires_grad=True))
+
+    def test_infinite_gradients_stay_with_their_neighbours(self):
+        """What a difference is not made of gets nothing of its gradient, not 0 · ∞."""
+        t = Tensor(np.arange(7.0) ** 2, requires_grad=True)
+        np.gradient(t).backward(np.array([1.0, 1, 1, 1, 1, 1, np.inf]))
+        assert t.grad.tolist() == [-1.5, -0.5, 0, 0, 0, -np.inf, np.inf]

@@ -256,7 +256,7 @@ def _handed_back(g: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
             weights[hits] = np.gradient(comb, spacing, edge_order=edge_order)[there[hits]]
         parts = g[_along(axis, g.ndim, np.clip(there, 0, n - 1))]  # of those out of range, the weight is 0
         weights = np.reshape(weights, shape)
-        total = total + np.where(weights == 0, 0, weights * parts)  # 0 · NaN is NaN
+        total = total + weights * np.where(weights == 0, 0, parts)  # 0 · NaN is NaN
     return total
 
 
