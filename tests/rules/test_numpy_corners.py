@@ -454,11 +454,10 @@ class TestStatistics:
 
 class TestSorting:
     def test_each_element_of_a_partition_is_found_again(self):
-        x, w = np.random.default_rng(0).permutation(np.arange(200.0)), np.arange(200.0)
-        y = np.partition(x, 50)
-        assert (y != np.sort(y)).any()
+        x, w = np.random.default_rng(0).permutation(np.arange(2000.0)), np.arange(2000.0)
+        places = {value: k for k, value in enumerate(np.partition(x, 50).tolist())}
         slope = grad(lambda x: np.sum(np.partition(x, 50) * w))(x)
-        assert slope.tolist() == [w[list(y).index(v)] for v in x]
+        assert slope.tolist() == [w[places[value]] for value in x.tolist()]
 
     def test_tied_elements_stay_in_order(self):
         w = np.arange(40.0)
