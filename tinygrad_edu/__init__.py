@@ -74,9 +74,13 @@ from .nn.layers import Dropout as Dropout
 from .nn.layers import Flatten as Flatten
 from .nn.layers import Module as Module
 from .nn.layers import Sequential as Sequential
+from .optim.clipping import clip_grad_norm_ as clip_grad_norm_
+from .optim.clipping import clip_grad_value_ as clip_grad_value_
 from .optim.minimization import minimize as minimize
 from .optim.optimizers import SGD as SGD
+from .optim.optimizers import Adagrad as Adagrad
 from .optim.optimizers import Adam as Adam
+from .optim.optimizers import AdamW as AdamW
 from .optim.optimizers import RMSprop as RMSprop
 from .random import manual_seed as manual_seed
 from .storage.files import load as load

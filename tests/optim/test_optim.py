@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinygrad_edu import SGD, Adam, RMSprop, Tensor
+import tinygrad_edu as tg
+from tinygrad_edu import SGD, Adagrad, Adam, AdamW, RMSprop, Tensor
 from tinygrad_edu.optim import cosine, exponential, piecewise_constant
 
 
@@ -131,7 +132,127 @@ def test_rmsprop_and_adam(decay):
     np.testing.assert_allclose(q.data, adam_by_hand(start, gradients, 0.1, 0.7, 0.9, 1e-3, decay), rtol=1e-13)
 
 
-@pytest.mark.parametrize("make", [SGD, RMSprop, Adam])
+def test_adamw_decays_beside_the_averages():
+    """What Adam without decay does to a parameter that was shrunk by lr · weight_decay before the step."""
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(3, 2)), rng.normal(size=(5, 3, 2))
+    p = Tensor(start.copy(), requires_grad=True)
+    learn(AdamW([p], lr=0.1, betas=(0.7, 0.9), eps=1e-3, weight_decay=0.2), p, gradients)
+    right, mean, square = start, np.zeros((3, 2)), np.zeros((3, 2))
+    for t, g in enumerate(gradients, 1):
+        mean, square = 0.7 * mean + 0.3 * g, 0.9 * square + 0.1 * g * g
+        right = right * (1 - 0.1 * 0.2) - 0.1 * (mean / (1 - 0.7**t)) / (np.sqrt(square / (1 - 0.9**t)) + 1e-3)
+    np.testing.assert_allclose(p.data, right, rtol=1e-13)
+    assert AdamW([p]).param_groups[0]["weight_decay"] == 0.01
+
+
+@pytest.mark.parametrize("decay", [0, 0.1])
+def test_adagrad(decay):
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(3, 2)), rng.normal(size=(5, 3, 2))
+    p = Tensor(start.copy(), requires_grad=True)
+    learn(Adagrad([p], lr=0.1, eps=1e-3, weight_decay=decay), p, gradients)
+    right, square = start, np.zeros((3, 2))
+    for g in gradients:
+        g = g + decay * right
+        square = square + g * g
+        right = right - 0.1 * g / (np.sqrt(square) + 1e-3)
+    np.testing.assert_allclose(p.data, right, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("make", "theirs"),
+    [
+        (lambda p: AdamW(p, lr=0.1, weight_decay=0.3), lambda o, p: o.AdamW(p, lr=0.1, weight_decay=0.3)),
+        (lambda p: Adagrad(p, lr=0.1, weight_decay=0.3), lambda o, p: o.Adagrad(p, lr=0.1, weight_decay=0.3)),
+    ],
+)
+def test_steps_are_pytorchs(make, theirs):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(3, 2))
+    p, q = Tensor(start.copy(), requires_grad=True), torch.tensor(start.copy(), requires_grad=True)
+    ours, other = make([p]), theirs(torch.optim, [q])
+    for g in rng.normal(size=(5, 3, 2)):
+        p.grad, q.grad = g.copy(), torch.tensor(g)
+        ours.step()
+        other.step()
+    np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-12)
+
+
+def test_a_schedule_keeps_the_proportions_of_groups():
+    net = tg.Dense(2, 1, rng=0)
+    optimizer = SGD([{"params": [net.weight]}, {"params": [net.bias], "lr": 0.02}], lr=0.1)
+    rates = []
+
+    def train(schedule):
+        note = lambda training: rates.append([g["lr"] for g in training.optimizer.param_groups])
+        X = np.ones((4, 2))
+        tg.fit(net, X, X[:, :1], loss=tg.mse_loss, optimizer=optimizer, epochs=3, schedule=schedule, callbacks=[note])
+
+    train(lambda t: [0.5, 0.0, 0.25][int(t)])  # through 0, too
+    np.testing.assert_allclose(rates, [[0.5, 0.1], [0, 0], [0.25, 0.05]], rtol=1e-15)
+    train(lambda t: 0.0)
+    optimizer.param_groups[1]["lr"] = 0.3  # of what is 0 there is no proportion
+    train(lambda t: 1.0)
+    np.testing.assert_allclose(rates[-1], [1, 0.2], rtol=1e-15)
+    optimizer.param_groups[1]["lr"] = 2.0
+    train(lambda t: 0.25)
+    assert rates[-1] == [0.25, 0.5]
+    optimizer.lr = 0.5
+    train(lambda t: 0.25)
+    assert rates[-1] == [0.25, 0.25]
+    with pytest.raises(ValueError, match="SGD: lr must be a finite number of at least 0, not 'fast'"):
+        optimizer.lr = "fast"
+
+
+def test_the_norm_of_gradients_is_bounded():
+    w, b, frozen = (Tensor(np.ones(n), requires_grad=True) for n in (2, 1, 3))
+    (w[0] * 3 + w[1] * 4 + b[0] * 12).backward()
+    assert tg.clip_grad_norm_([w, b, frozen], 26.0) == pytest.approx(13) and w.grad.tolist() == [3, 4]
+    assert tg.clip_grad_norm_([w, b, frozen], 6.5) == pytest.approx(13)
+    np.testing.assert_allclose(np.concatenate([w.grad, b.grad]), [1.5, 2, 6], rtol=1e-15)
+    assert frozen.grad is None and tg.clip_grad_norm_([frozen], 1.0) == 0
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_norms_neither_overflow_nor_vanish(scale):
+    w = Tensor(np.ones(4, np.float32), requires_grad=True)
+    w.grad = np.full(4, scale, np.float32)
+    assert tg.clip_grad_norm_([w], 1.0) == pytest.approx(2 * scale, rel=1e-6)
+    assert w.grad.dtype == np.float32
+    np.testing.assert_allclose(w.grad, 0.5 if scale > 1 else scale, rtol=1e-6)
+
+
+def test_each_number_of_a_gradient_is_bounded():
+    w = Tensor(np.ones(3, np.float32), requires_grad=True)
+    (w * np.array([-5.0, 1.0, np.inf], np.float32)).sum().backward()
+    tg.clip_grad_value_([w], 2.0)
+    assert w.grad.tolist() == [-2, 1, 2] and w.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_not_clipped_but_named(bad):
+    net = tg.Sequential(tg.Dense(2, 2, rng=0), tg.Dense(2, 1, rng=0))
+    for p in net.parameters():
+        p.grad = np.ones(p.shape)
+    net[1].bias.grad = np.array([bad])
+    what = "NaN" if np.isnan(bad) else "infinite"
+    with pytest.raises(FloatingPointError, match=rf"parameter number 3, '1.bias', of shape \(1,\) is {what}\. Run"):
+        tg.clip_grad_norm_(net.parameters(), 1.0)
+    if np.isnan(bad):
+        with pytest.raises(FloatingPointError, match=r"clip_grad_value_: .* parameter number 3, '1\.bias', "):
+            tg.clip_grad_value_(net.parameters(), 1.0)
+    assert net[0].weight.grad.tolist() == [[1, 1], [1, 1]]
+    with pytest.raises(TypeError, match=r"clip_grad_norm_ takes a list of parameters, .*pass model\.parameters\(\)"):
+        tg.clip_grad_norm_(net, 1.0)
+    for function, name in ((tg.clip_grad_norm_, "max_norm"), (tg.clip_grad_value_, "clip_value")):
+        for bound in (0, -1, np.inf, np.nan, "1"):
+            with pytest.raises(ValueError, match=f"{name} must be a positive number, not"):
+                function(net.parameters(), bound)
+
+
+@pytest.mark.parametrize("make", [SGD, RMSprop, Adagrad, Adam, AdamW])
 def test_only_an_array_of_its_own_is_written_over(make):
     """The first step binds a new array; later ones write into it, and a graph that still needs what it held raises."""
     shared = np.ones((2, 3))
@@ -185,6 +306,8 @@ def test_scalars_and_columns_stay_what_they_are():
         lambda p: SGD(p, lr=0.1, momentum=0.9, nesterov=True),
         lambda p: RMSprop(p, lr=0.1),
         lambda p: Adam([{"params": p[:1], "betas": (0.5, 0.6)}, {"params": p[1:], "lr": 0.2}], lr=0.1),
+        lambda p: AdamW([{"params": p[:1], "weight_decay": 0.5}, {"params": p[1:], "lr": 0.2}], lr=0.1),
+        lambda p: Adagrad(p, lr=0.1),
     ],
 )
 def test_state_goes_on_to_the_same_bits(make):

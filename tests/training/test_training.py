@@ -296,6 +296,63 @@ def test_small_integers_do_not_wrap():
         assert history["loss"] == [0.0]
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, bool, np.int32])
+def test_small_integers_have_one_dtype_everywhere(kind):
+    """Recorded, predicted, trained and measured: NumPy's, so float32 beside what float32 can hold."""
+    images, seen = np.ones((4, 3), kind), []
+    net = tg.Sequential(tg.Dense(3, 1, rng=0, dtype=np.float32), lambda z: seen.append(z.dtype) or z)
+    right = np.result_type(np.float32, kind)
+    assert net(images).dtype == tg.predict(net, images).dtype == right
+    targets = np.ones((4, 1))
+    quiet(net, images, targets, loss=tg.mse_loss, validation=(images, targets), metrics=[lambda h, y: 0.0])
+    assert set(seen) == {right}
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: tg.SGD(p, lr=0.5), lambda p: tg.SGD(p, lr=0.5, momentum=0.9, nesterov=True)]
+)
+def test_clipped_gradients(make):
+    """By hand, recorded and compiled to the same bits; a bound that is never reached changes nothing."""
+    nets = [network() for _ in range(4)]
+    optimizers = [make(net.parameters()) for net in nets]
+    for epoch in range(3):
+        optimizers[0].zero_grad()
+        J = F.cross_entropy(nets[0](X), Y)
+        J.backward()
+        length = np.sqrt(sum(np.sum(p.grad**2) for p in nets[0].parameters()))
+        assert length > 0.01, epoch
+        for p in nets[0].parameters():
+            p.grad = p.grad * (0.01 / length)
+        optimizers[0].step()
+    for net, optimizer, compiled in zip(nets[1:3], optimizers[1:3], (False, True), strict=True):
+        quiet(net, batch_size=None, optimizer=optimizer, clip_grad_norm=0.01, compiled=compiled)
+    assert bits(nets[1]) == bits(nets[2])
+    for p, q in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-12, atol=1e-15)
+    step = tg.compile_step(lambda X, y: F.cross_entropy(nets[3](X), y), optimizers[3], clip_grad_norm=1e6)
+    free = network()
+    quiet(free, batch_size=None, optimizer=make(free.parameters()))
+    for _ in range(3):
+        step(X, Y)
+    assert bits(nets[3]) == bits(free)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gradients_that_cannot_be_clipped(compiled):
+    net = tg.Sequential(tg.Dense(1, 1, init="zeros"), np.sqrt)  # of 0, with an infinite slope
+    before = bits(net)
+    with pytest.raises(
+        FloatingPointError, match=r"(fit|compile_step): the gradient of parameter number 0, '0\.weight'"
+    ):
+        quiet(net, np.ones((2, 1)), np.ones((2, 1)), loss=tg.mse_loss, clip_grad_norm=1.0, compiled=compiled)
+    assert bits(net) == before
+    with pytest.raises(ValueError, match="fit: clip_grad_norm must be a positive number, not 0"):
+        quiet(net, clip_grad_norm=0)
+    with pytest.raises(ValueError, match="compile_step: clip_grad_norm must be a positive number, not -1"):
+        tg.compile_step(tg.mse_loss, tg.SGD(net.parameters(), lr=0.1), clip_grad_norm=-1)
+
+
 def test_callbacks_hear_of_every_end():
     heard = []
 

@@ -90,11 +90,17 @@ def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batc
     (5, 1)
     """
     batches = Batches(X, batch_size=batch_size, shuffle=False)
-    pieces = evaluated(lambda: [_outputs(model(widened(x)), len(x)) for (x,) in batches])
+    pieces = evaluated(lambda: [_outputs(model(as_input(x)), len(x)) for (x,) in batches])
     if not pieces:
         raise ValueError("predict: there are no samples")
     whole: NDArray[Any] = _map(lambda *parts: np.concatenate(parts), *pieces)  # or several of them
     return whole
+
+
+def as_input(x: NDArray[Any]) -> Any:
+    """A batch as a model gets it: small integers as a tensor, so that arithmetic on a uint8 image does not wrap around
+    and gives the dtype that it has where it is recorded."""
+    return x if widened(x) is x else Tensor(x)
 
 
 def _outputs(output: Any, rows: int) -> Any:
@@ -121,7 +127,7 @@ def measured(
 
     def measure() -> None:
         for a, b in Batches(X, y, batch_size=1000, shuffle=False):
-            output = model(widened(a))
+            output = model(as_input(a))
             if loss is not None:  # of the output itself, which knows the logits it was made of
                 totals.append(float(loss(output, b)) * len(a))
             if metrics:

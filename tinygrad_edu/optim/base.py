@@ -62,6 +62,8 @@ class Optimizer:
             self.param_groups.append(defaults | group | {"params": parameters})
         for group in self.param_groups:
             self._check(group)
+        self._proportions = [1.0] * len(self.param_groups)
+        self.note_proportions()
         self._names: dict[Tensor, str] = {}  # in the model, where they are known
         self.learn_names(names)
         _keep_freed_memory()
@@ -75,6 +77,8 @@ class Optimizer:
     def __getstate__(self) -> dict[str, Any]:
         """For `copy.deepcopy((model, optimizer))` and pickles: without the arrays to work in."""
         return vars(self) | {"_spare": {}, "_work": {}, "_made": {}}
+
+    _decay_in_gradient: ClassVar[bool] = True  # whether `weight_decay` · p is added to the gradient
 
     # The numbers among the settings: the bounds between which they are meant, the upper one excluded
     _bounds: ClassVar[dict[str, tuple[float, float]]] = {"lr": (0, math.inf), "weight_decay": (0, math.inf)}
@@ -103,7 +107,19 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        changed = [group | {"lr": value} for group in self.param_groups]
+        self._proportions = [1.0] * len(self.param_groups)
+        self.set_lr_in_proportion(value)
+
+    def note_proportions(self) -> None:
+        """Notes how the groups' learning rates are to each other, which schedules keep."""
+        first = self.lr
+        if first:
+            self._proportions = [group["lr"] / first for group in self.param_groups]
+
+    def set_lr_in_proportion(self, value: float) -> None:
+        """Sets the learning rate of the first group, and those of the others in proportion."""
+        self._check(self.param_groups[0] | {"lr": value})
+        changed = [g | {"lr": value * c} for g, c in zip(self.param_groups, self._proportions, strict=True)]
         for group in changed:
             self._check(group)
         for group, new in zip(self.param_groups, changed, strict=True):
@@ -210,7 +226,7 @@ class Optimizer:
             work = self._work[p] = *self._spare_arrays(values), self._state.setdefault(p, {})
         a, b, state = work
         decay = group["weight_decay"]
-        if decay:
+        if decay and self._decay_in_gradient:
             np.multiply(values, decay, out=b)
             b += g
             g = b
@@ -225,7 +241,8 @@ class Optimizer:
         return a, b
 
     def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
-        """The rule itself: `g` includes weight decay and must not be changed; `spare` is of the same shape."""
+        """The rule itself: `g` includes weight decay, if `_decay_in_gradient`, and must not be changed; `spare` is
+        of the same shape."""
         raise NotImplementedError
 
     def _reads_twice(self, group: Group) -> bool:

@@ -68,6 +68,43 @@ class SGD(Optimizer):
         return {"velocity"} if group["momentum"] else set()
 
 
+class Adagrad(Optimizer):
+    """p ← p − lr · g / (√v + eps), where v ← v + g²: the more a number has been changed, the smaller its steps (Duchi,
+    Hazan and Singer, "Adaptive subgradient methods", JMLR 12, 2011). `weight_decay` · p is added to g.
+
+    >>> w = tg.Tensor([4.0], requires_grad=True)
+    >>> optimizer = tg.Adagrad([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.data.round(6)
+    array([3.5])
+    """
+
+    _bounds = Optimizer._bounds | {"eps": (0, math.inf)}
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Group],
+        lr: float = 0.01,
+        eps: float = 1e-10,
+        weight_decay: float = 0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "eps": eps, "weight_decay": weight_decay})
+
+    def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
+        if not state:
+            state["square"] = np.zeros_like(p)
+        state["square"] += np.square(g, out=spare)
+        np.sqrt(state["square"], out=spare)
+        spare += group["eps"]
+        np.divide(g, spare, out=spare)
+        spare *= group["lr"]
+        np.subtract(p, spare, out=out)
+
+    def _entries(self, group: Group) -> set[str]:
+        return {"square"}
+
+
 class RMSprop(Optimizer):
     """p ← p − lr · g / (√v + eps), where v ← alpha · v + (1 − alpha) g² (Hinton, "Neural networks for machine
     learning", lecture 6e, 2012, in PyTorch's formulation). `weight_decay` · p is added to g.
@@ -149,6 +186,35 @@ class Adam(Optimizer):
 
     def _entries(self, group: Group) -> set[str]:
         return {"mean", "square", "steps"}
+
+
+class AdamW(Adam):
+    """Adam whose weight decay is a step of its own, p ← p − lr · weight_decay · p before Adam's, so that it does not
+    pass through the averages m and v (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019).
+
+    >>> w = tg.Tensor([4.0], requires_grad=True)
+    >>> optimizer = tg.AdamW([w], lr=0.1, weight_decay=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.data.round(6)
+    array([3.7])
+    """
+
+    _decay_in_gradient = False
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Group],
+        lr: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
+        np.multiply(p, 1 - group["lr"] * group["weight_decay"], out=out)
+        super()._update(out, g, out, spare, group, state)
 
 
 def _average(held: Array, keep: float, new: Array) -> None:

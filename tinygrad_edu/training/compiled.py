@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..compiler.program import Programs, Scalar
 from ..compiler.repeatable import repeatable
 from ..debug.anomaly import check_compiled
 from ..optim.base import Optimizer
+from ..optim.clipping import check_bound, clipping
 
 
 class CompiledStep:
@@ -25,14 +26,17 @@ class CompiledStep:
     `evaluate(*batch)` and `update()` are its two halves.
     """
 
-    def __init__(self, loss: Callable[..., Scalar], optimizer: Optimizer) -> None:
+    def __init__(self, loss: Callable[..., Scalar], optimizer: Optimizer, clip_grad_norm: float | None = None) -> None:
         if getattr(optimizer.zero_grad, "__func__", None) is not Optimizer.zero_grad:
             raise TypeError(
                 f"compile_step: {type(optimizer).__name__} has a zero_grad() of its own, but a compiled step neither "
                 "accumulates gradients nor calls it. Do what it does in step(), or do not compile"
             )
+        if clip_grad_norm is not None:
+            check_bound("compile_step: clip_grad_norm", clip_grad_norm)
         self._loss = loss
         self._optimizer = optimizer
+        self._bound = clip_grad_norm
         self._parameters = optimizer.parameters()
         instead = "Cut batches to one shape (drop_last), or do not compile"
         self._programs = Programs(self._parameters, "compile_step", instead)
@@ -72,6 +76,8 @@ class CompiledStep:
         """What the optimiser's `step()` does, with the gradients of the last `evaluate`."""
         if self._gradients is None:
             raise RuntimeError("compile_step: update() without evaluate() before it")
+        if self._bound is not None:
+            self._gradients = self._clipped(self._gradients, self._bound)
         if getattr(self._optimizer.step, "__func__", None) is not Optimizer.step:  # it reads the gradients
             for p, g in zip(self._parameters, self._gradients, strict=True):
                 p.grad = None if g is None or not p.requires_grad else np.array(g)
@@ -85,6 +91,12 @@ class CompiledStep:
             [(p, g, group, g if own else None) for p, g, group, own in updates if g is not None and p.requires_grad]
         )
 
+    def _clipped(self, gradients: Sequence[Any], bound: float) -> tuple[Any, ...]:
+        pairs = [(p, g if p.requires_grad else None) for p, g in zip(self._parameters, gradients, strict=True)]
+        wanted = [g for _, g in pairs]
+        _, factor = clipping("compile_step", self._parameters, wanted, bound, self._optimizer._names)
+        return tuple(g if g is None or factor == 1 else g * p.dtype.type(factor) for p, g in pairs)
+
 
 def _array(batch: Tensor | ArrayLike) -> NDArray[Any]:
     if isinstance(batch, Tensor) and batch.requires_grad:
@@ -95,7 +107,9 @@ def _array(batch: Tensor | ArrayLike) -> NDArray[Any]:
     return array_of(batch, "compile_step: a batch holds")
 
 
-def compile_step(loss: Callable[..., Scalar], optimizer: Optimizer) -> CompiledStep:
+def compile_step(
+    loss: Callable[..., Scalar], optimizer: Optimizer, *, clip_grad_norm: float | None = None
+) -> CompiledStep:
     """A training step for `loss(*batch)`, a scalar of the batch's arrays and the optimiser's parameters.
 
     `step = compile_step(lambda X, y: F.cross_entropy(net(X), y), optimizer)`; then `step(X, y)` computes the loss and
@@ -106,11 +120,13 @@ def compile_step(loss: Callable[..., Scalar], optimizer: Optimizer) -> CompiledS
     updated if the function assigns to their `.data` or puts what it computes in their place (a running mean, say).
     Where numbers, arrays or modes (`train()`, `eval()`) that the function reads from variables or attributes have
     changed, it is run again. What libraries read by themselves, arrays of more than 100,000 elements (keep them in a
-    tensor) and the items of lists and dicts of more than 1000 are taken to stay as they are.
+    tensor) and the items of lists and dicts of more than 1000 are taken to stay as they are. With `clip_grad_norm`,
+    gradients that together are longer are scaled to that length before the update (see `optim.clip_grad_norm_`).
 
     Raises `TypeError`, with the line of code, where the function looks at values, in a Python branch, an index, or by
     `float()`, and where it computes something else when it is run again: with random numbers of its own, for example;
-    and for an optimiser with a `zero_grad()` of its own.
+    and for an optimiser with a `zero_grad()` of its own. Raises `FloatingPointError` where gradients that are to be
+    clipped are NaN or infinite.
 
     >>> net = tg.Dense(2, 1, init="zeros")
     >>> step = tg.compile_step(lambda X, y: tg.mse_loss(net(X), y), tg.SGD(net.parameters(), lr=0.25))
@@ -118,4 +134,4 @@ def compile_step(loss: Callable[..., Scalar], optimizer: Optimizer) -> CompiledS
     >>> step(X, y), step(X, y)
     (1.0, 0.25)
     """
-    return CompiledStep(loss, optimizer)
+    return CompiledStep(loss, optimizer, clip_grad_norm)

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import array_of, widened
+from ..autograd.conversion import array_of
 from ..autograd.tensor import Tensor
 from ..data import Batches
-from ..nn.evaluation import Loss, Metric, measured
+from ..nn.evaluation import Loss, Metric, as_input, measured
 from ..nn.module import Module, keeping_modes
 from ..optim.base import Optimizer
+from ..optim.clipping import check_bound, clip_all
 from ..optim.progress import progress_bar
 from ..optim.schedules import Schedule
 from ..random import generator
@@ -42,6 +43,7 @@ def fit(
     validation: tuple[Tensor | ArrayLike, Tensor | ArrayLike] | None = None,
     metrics: Sequence[Metric] | Mapping[str, Metric] = (),
     schedule: Schedule | None = None,
+    clip_grad_norm: float | None = None,
     callbacks: Iterable[Callback | Callable[[Training], object]] = (),
     checkpoint: PathLike | None = None,
     compiled: bool = False,
@@ -57,7 +59,9 @@ def fit(
     "loss" in the history is the mean over the steps of an epoch, while the model was learning. The `metrics`, functions
     `(prediction, target) -> float` in a list or by name, are computed after each epoch, without dropout, on the
     training data and on the `validation` data, there together with the loss and under names that begin with "val_".
-    `schedule(t)` sets the learning rate of all parameter groups before each step; t counts epochs.
+    `schedule(t)` sets the learning rate before each step; t counts epochs. Groups of parameters with other rates keep
+    their proportions. With `clip_grad_norm`, gradients that together are longer are scaled to that length before each
+    step (see `optim.clip_grad_norm_`).
 
     With `checkpoint`, the name of an `.npz` file, everything that is needed to continue is written to it after each
     epoch (model, optimiser, generators, history, callbacks). Called again with the same arguments, `fit` continues from
@@ -81,10 +85,13 @@ def fit(
     """
     _check_kinds(model, loss, optimizer, metrics, schedule)
     _check_numbers(epochs, batch_size)
+    if clip_grad_norm is not None:
+        check_bound("fit: clip_grad_norm", clip_grad_norm)
     _check_places(validation, checkpoint)
     named = _named(metrics, validation is not None)
     data, held_out = _samples(model, X, y, validation)
     _check_parameters(model, optimizer)
+    optimizer.note_proportions()
     optimizer.learn_names({p: name for name, p in model.named_parameters()})
     rng = generator(rng)
     rows = len(data[0])
@@ -94,8 +101,8 @@ def fit(
     books = _Bookkeeping(training, data, held_out, named, hooks, checkpoint, generators_of(model, rng))
     what = f"learning, {rows if batch_size is None else min(batch_size, rows)} of {rows} rows a step"
     bar = progress_bar(progress, epochs * len(batches), training.epoch * len(batches), what=what)
-    step = CompiledStep(lambda a, b: loss(model(a), b), optimizer) if compiled else None
-    books.keep(bar, lambda: _learn(training, batches, epochs, schedule, step, books))
+    step = CompiledStep(lambda a, b: loss(model(a), b), optimizer, clip_grad_norm) if compiled else None
+    books.keep(bar, lambda: _learn(training, batches, epochs, schedule, clip_grad_norm, step, books))
     return training.history
 
 
@@ -104,6 +111,7 @@ def _learn(
     batches: Batches,
     epochs: int,
     schedule: Schedule | None,
+    longest: float | None,
     compiled: CompiledStep | None,
     books: _Bookkeeping,
 ) -> None:
@@ -113,14 +121,16 @@ def _learn(
         model.train()
         with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is an error of its own
             for i, (x, y) in enumerate(batches):
-                x = widened(x)
+                x = as_input(x)
                 if schedule is not None:
-                    optimizer.lr = _scheduled(schedule, epoch + i / len(batches))
+                    optimizer.set_lr_in_proportion(_scheduled(schedule, epoch + i / len(batches)))
                 if compiled is None:
                     optimizer.zero_grad()
                     J = loss(model(x), y)
                     value = books.finite(_scalar(J))
                     J.backward()
+                    if longest is not None:
+                        clip_all("fit", optimizer.parameters(), longest, optimizer._names)
                     optimizer.step()
                 else:
                     value = books.finite(compiled.evaluate(x, y))
