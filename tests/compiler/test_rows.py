@@ -346,3 +346,39 @@ def test_the_source_is_that_of_this_moment():
         return np.sum(x**2)
 
     assert derive(updating, np.ones(3)).source.startswith("# Tensors that the function updates are left as they are.")
+
+
+@pytest.mark.parametrize(
+    ("f", "rows"),
+    [
+        (lambda x: np.sum(x**2) if len(x) > 5 else np.sum(x), 3),
+        (lambda x: np.sum(x**2) if len(x) > 1 else np.sum(x), 1),
+        (lambda x: np.sum(x**2) if len(x) <= 500 else np.sum(x), 601),
+        (lambda x: np.mean(x[:1000] ** 2), 1500),
+        (lambda x: np.mean(x[:5] ** 2), 3),
+        (lambda x: np.mean(x[-5:] ** 2), 3),
+        (lambda x: np.sum(x**2) / min(len(x), 500), 601),
+        (lambda x: np.sum(x**2) / max(len(x), 4), 2),
+        (lambda x: np.sum(np.convolve(x[:, 0], [1.0, 2.0, 3.0], "valid") ** 2), 2),
+        (lambda x: np.sum(x**2) / max(len(x), 20), 13),
+    ],
+)
+def test_what_a_function_does_with_some_numbers_of_rows_only(f, rows):
+    """The source says that it does not hold for others, or does."""
+    source = derive(f, np.full((50 if rows == 13 else 12, 3), 2.0)).source
+    x = np.random.default_rng(0).normal(size=(rows, 3))
+    with pytest.raises(ValueError, match=r"x must have the shape \((12|50), 3\)"):
+        written(source)(x)
+    assert source.startswith("# Holds only for x of shape (")
+
+
+def test_what_every_number_of_rows_allows_is_general():
+    """Also where a single row gives NaN, or is refused."""
+
+    def refusing(x):
+        if len(x) < 3:
+            raise ValueError("too few rows")
+        return np.sum(x**2)
+
+    for f in (lambda x: np.sum(np.var(x, axis=0, ddof=1)), refusing, lambda x: np.sum(F.dropout(x, 0.5))):
+        assert "Holds only" not in derive(f, np.ones((12, 3))).source

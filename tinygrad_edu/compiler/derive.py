@@ -21,6 +21,7 @@ from .helpers import log_softmax, one_hot, sigmoid, softmax
 from .program import Programs, Scalar
 from .repeatable import repeatable
 from .rows import General, examples_of, generalised
+from .trial import holds
 
 Parameters = Module | Tensor | Iterable[Tensor] | Mapping[str, Tensor]
 
@@ -80,7 +81,14 @@ class Derived:
     @property
     def _general(self) -> General:
         """What can be written at this moment: arrays and numbers that the function reads may have changed."""
-        return generalised(self._derive(self._examples.resized({})), self._examples, self._derive)
+        general = generalised(self._derive(self._examples.resized({})), self._examples, self._derive)
+        parameters = [p.data for p in self._parameters]
+        if general.is_general:
+            source = writing.source(general, self._names_of_all)
+            if not holds(source, general, self._examples, self._derive, parameters):
+                of_examples = self._derive(self._examples.resized({}))
+                return General(of_examples, self._examples.shapes, is_general=False)
+        return general
 
     def __call__(self, *inputs: Tensor | ArrayLike) -> tuple[np.floating[Any], list[NDArray[Any] | None]]:
         arrays = [array_of(a, "derive: an input holds") for a in inputs]

@@ -46,7 +46,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
     if cutoff is None or not a.size:
         return _pinv(a, options={} if cutoff is None else {"rcond": cutoff})
     values = np.linalg.svd(plain(a), compute_uv=False)
-    largest = np.max(values, axis=-1, keepdims=True, initial=0)
+    largest = np.max(values, axis=-1, keepdims=True)
     dropped = (values <= np.asarray(option(cutoff))[..., None] * largest) & (values > 1e-13 * largest)
     if np.any(dropped):
         raise ValueError("pinv: there is no derivative rule where rcond cuts off singular values that are not 0")
