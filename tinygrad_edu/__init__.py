@@ -13,11 +13,11 @@ from . import optim as optim
 from . import plots as plots
 from . import random as random
 from . import rules as rules  # fills the table of derivatives
-from .autograd.call_site import record_positions as record_positions
 from .autograd.gradcheck import GradientMismatch as GradientMismatch
 from .autograd.gradcheck import gradcheck as gradcheck
 from .autograd.gradcheck import numerical_gradient as numerical_gradient
 from .autograd.pausing import no_grad as no_grad
+from .autograd.positions import record_positions as record_positions
 from .autograd.primitives import primitive as primitive
 from .autograd.primitives import rule as rule
 from .autograd.tensor import Tensor as Tensor

@@ -8,7 +8,8 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .autograd.conversion import array_of, as_array
+from .autograd.conversion import as_array
+from .autograd.recording import array_of
 from .autograd.tensor import Tensor
 from .functional import one_hot as one_hot
 from .random import generator

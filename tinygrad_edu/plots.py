@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .autograd.conversion import array_of
+from .autograd.conversion import values_of
 from .autograd.tensor import Tensor
 from .datasets import grid_points
 from .nn.evaluation import predict
@@ -48,7 +48,7 @@ def image_grid(
     >>> figure = tg.plots.image_grid(np.zeros((4, 8, 8)), columns=2, titles=list("abcd"))
     >>> figure.savefig("images.png")
     """
-    shown = _squares(array_of(images), order)
+    shown = _squares(values_of(images), order)
     n = len(shown)
     columns = columns or int(np.ceil(np.sqrt(n)))
     rows = -(-n // columns)
@@ -101,9 +101,9 @@ def predictions(
 
     >>> figure = tg.plots.predictions(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
     """
-    t, g = array_of(truth).reshape(-1)[:most], array_of(guess).reshape(-1)[:most]
+    t, g = values_of(truth).reshape(-1)[:most], values_of(guess).reshape(-1)[:most]
     titles = [f"{a} → {b}" for a, b in zip(t, g, strict=True)]
-    return image_grid(array_of(X)[:most], columns=columns, titles=titles, wrong=list(t != g), order=order)
+    return image_grid(values_of(X)[:most], columns=columns, titles=titles, wrong=list(t != g), order=order)
 
 
 def misclassified(
@@ -113,14 +113,14 @@ def misclassified(
 
     >>> figure = tg.plots.misclassified(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
     """
-    t, g = array_of(truth).reshape(-1), array_of(guess).reshape(-1)
+    t, g = values_of(truth).reshape(-1), values_of(guess).reshape(-1)
     places = np.flatnonzero(t != g)[:most]
     if not len(places):
         figure = _figure(4, 1)
         figure.text(0.5, 0.5, "no sample is misclassified", ha="center", va="center")
         return figure
     titles = [f"#{i}\n{t[i]} → {g[i]}" for i in places]
-    return image_grid(array_of(X)[places], columns=min(columns, len(places)), titles=titles, order=order)
+    return image_grid(values_of(X)[places], columns=min(columns, len(places)), titles=titles, order=order)
 
 
 def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", title: str = "") -> Figure:
@@ -140,7 +140,7 @@ def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", tit
         colors: dict[str, str] = {}
         for name in names:
             color = colors.setdefault(name.removeprefix("val_"), f"C{len(colors)}")
-            values = [array_of(value).item() for value in _values(history[name])]
+            values = [values_of(value).item() for value in _values(history[name])]
             axes.plot(
                 range(1, len(values) + 1),
                 values,
@@ -169,7 +169,7 @@ def _predicted(who: str, model: Model, points: NDArray[Any]) -> NDArray[Any]:
 
 def _values(values: Any) -> Any:
     """The values of a tensor; anything else as it is."""
-    return array_of(values) if isinstance(values, Tensor) else values
+    return values_of(values) if isinstance(values, Tensor) else values
 
 
 def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | None = None, title: str = "") -> Figure:
@@ -180,7 +180,7 @@ def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | N
 
     >>> figure = tg.plots.decision_regions(tg.Sequential(tg.Dense(2, 1), tg.Sigmoid()), *tg.datasets.rose())
     """
-    points, labels = array_of(X), array_of(y).reshape(-1)
+    points, labels = values_of(X), values_of(y).reshape(-1)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"decision_regions: expected points (m, 2), got shape {points.shape}")
     if labels.size and (np.any(labels < 0) or np.any(labels != np.floor(labels))):
@@ -213,7 +213,7 @@ def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = Fa
         from sklearn.metrics import confusion_matrix as count
     except ImportError:
         raise ImportError("confusion_matrix needs scikit-learn: pip install 'tinygrad-edu[examples]'") from None
-    matrix = count(array_of(truth).reshape(-1), array_of(guess).reshape(-1))
+    matrix = count(values_of(truth).reshape(-1), values_of(guess).reshape(-1))
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     n = len(matrix)
     figure = _figure(1.6 + 0.45 * n, 1.3 + 0.45 * n)
@@ -247,7 +247,7 @@ def pictures(images: Mapping[str, ArrayLike], *, height: float = 3.0) -> Figure:
 
     >>> figure = tg.plots.pictures({"black": np.zeros((4, 4)), "white": np.ones((4, 4))})
     """
-    arrays = {name: array_of(image) for name, image in images.items()}
+    arrays = {name: values_of(image) for name, image in images.items()}
     widths = [array.shape[1] / array.shape[0] for array in arrays.values()]
     figure = _figure(height * sum(widths) + 0.2 * len(widths), height + 0.4)
     row = figure.subplots(1, len(arrays), squeeze=False, width_ratios=widths)[0]

@@ -10,8 +10,8 @@ READ THIS FIRST, in this order:
 6. `operators.py`: Python's operators, the methods of `ndarray`, and NumPy's protocols.
 7. `conversion.py`: which data tensors take. `broadcasting.py`: how broadcasting is undone. `assignment.py`: what
    `t[i] = v` does. `inplace.py`: how changes in place are noticed. `origin.py`: what a tensor was made of, for losses
-   that compute from it instead. `pausing.py`: `no_grad`. `call_site.py`: the user's file and line. `printing.py`: text
-   for outputs that have no arrows.
+   that compute from it instead. `pausing.py`: `no_grad`. `call_site.py`, `positions.py`: the user's file and line.
+   `printing.py`: text for outputs that have no arrows.
 8. `transforms.py`: `grad`, `jacobian`, `hessian`, `vjp`, `hvp`. `gradcheck.py`: autograd against numerical gradients.
 
 It imports nothing else of the package. This is the ground on which the rest stands, from the ground up: `pages` and

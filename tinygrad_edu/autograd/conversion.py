@@ -47,12 +47,10 @@ def numbers(who: str, values: Any, dtype: DTypeLike | None = None) -> NDArray[An
     return array
 
 
-def array_of(value: Any, who: str | None = None, dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """The plain array of a tensor, whose values are read, or of anything else that makes one. With `who`, which begins
-    the message, what is not real numbers is refused."""
-    if isinstance(value, Operand):
-        value = value.data
-    return as_array(value, dtype) if who is None else numbers(who, value, dtype)
+def values_of(value: Any, who: str | None = None) -> NDArray[Any]:
+    """As `array_of`, for somebody who only looks at the values: to draw them, or to count."""
+    value = value.data if isinstance(value, Operand) else value
+    return as_array(value) if who is None else numbers(who, value)
 
 
 def numeric(data: Any, dtype: DTypeLike | None) -> Any:

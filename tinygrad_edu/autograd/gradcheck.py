@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .conversion import array_of
+from .conversion import values_of
 from .engine import pullback
 from .printing import printable
 from .recording import COMPUTE, Around, interpreted, recording
@@ -204,7 +204,7 @@ class _Value:
 def _values(result: Any) -> Array:
     if not isinstance(result, Tensor | np.ndarray | np.generic | float | int):
         raise TypeError(f"the function must give one tensor, array or number, not {type(result).__name__}")
-    values: Array = array_of(result, dtype=np.float64)
+    values: Array = np.asarray(values_of(result), np.float64)
     return values
 
 

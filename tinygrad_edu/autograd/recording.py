@@ -14,15 +14,32 @@ from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .conversion import constant_value, widened
+from .call_site import where
+from .conversion import as_array, constant_value, numbers, widened
 from .origin import argument_of, origin_of
-from .record import Node, Operand, Record, note_constants, record_of
+from .record import Node, Operand, Record, note_constants, reached, record_of
 
 if TYPE_CHECKING:
     from .primitives import Options, Primitive
 
 Watcher = Callable[["Record", Any, Sequence[Any]], None]  # told of a record, its output and its arguments' values
+
+
+differentiated: set[Node] = set()  # the variables of the transforms that are running, in all threads
+
+
+class DerivativeLost(TypeError):
+    """A number or a plain array was made of what is being differentiated."""
+
+
+def _behind(t: Operand) -> set[Node]:
+    """All that a tensor was computed from, itself among it."""
+    if t.record is None:
+        return {t} if t._requires_grad else set()
+    records, leaves = reached(t.record)
+    return leaves.union(records)
 
 
 class Interpreter:
@@ -64,7 +81,14 @@ class Interpreter:
         return False
 
     def number(self, t: Operand, what: str) -> Any:
-        """The values of a tensor, for somebody who makes a number or a plain array of them without a word."""
+        """The values of a tensor, for somebody who makes a number or a plain array of them without a word. Inside a
+        transform, its derivative would be lost without a word, too."""
+        if differentiated and not differentiated.isdisjoint(_behind(t)):
+            raise DerivativeLost(
+                f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: np.stack, or a "
+                "tensor to write into, in place of filling an array, NumPy's functions in place of math's, np.where in "
+                "place of a branch; or take .detach() if no derivative is wanted"
+            )
         return self.values(t, what)
 
     def detached(self, t: Operand) -> Any:
@@ -134,6 +158,9 @@ class _Computer(Interpreter):
     @property
     def records(self) -> bool:
         return False
+
+    def number(self, t: Operand, what: str) -> Any:
+        return self.values(t, what)
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         operand = next(a for a in (*args, *options.values()) if isinstance(a, Operand))
@@ -239,6 +266,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(plain(v) for v in value)
     return value
+
+
+def array_of(value: Any, who: str | None = None, dtype: Any = None) -> NDArray[Any]:
+    """The plain array of a tensor, or of anything else that makes one. With `who`, which begins the message, what is
+    not real numbers is refused."""
+    if isinstance(value, Operand):
+        value = interpreter().number(value, "a plain array is made of a tensor")
+    return as_array(value, dtype) if who is None else numbers(who, value, dtype)
 
 
 def _differentiable(primitive: Primitive, y: Any) -> Any:

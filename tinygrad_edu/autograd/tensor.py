@@ -181,7 +181,7 @@ class Tensor(ArrayOperand):
                 else "backward() on a tensor with nothing recorded: none of what it was computed from requires grad "
                 "(make those with requires_grad=True), or it was computed under no_grad() or detached"
             )
-        interpreter().values(self, "backward() is called")
+        interpreter().number(self, "backward() is called")
         for leaf, g in pullback(self.record, self._seed(gradient), release=not retain_graph).items():
             if leaf._grad is None:
                 leaf._grad = np.asarray(g)

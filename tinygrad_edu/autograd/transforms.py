@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from .call_site import where
 from .engine import pullback
 from .primitives import primitive, rule
 from .record import Record, reached
-from .recording import Around, Interpreter, interpreted, interpreter, is_recording, plain, recording
+from .recording import DerivativeLost, differentiated, interpreted, interpreter, is_recording, plain, recording
 from .tensor import Tensor, rebuilt
 
 # The transforms around this moment, outermost first: each has the variables of those inside it.
@@ -124,8 +123,8 @@ def hessian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]
 
 
 def vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """`fun(*args)`, and the function that takes a gradient of its output (of its shape) to those of all arguments:
-    the vector–Jacobian product.
+    """`fun(*args)`, and the function that takes a gradient of its output (of its shape, or its structure) to those of
+    all arguments: the vector–Jacobian product.
 
     >>> y, pull = tg.vjp(lambda x: x**2, np.array([1.0, 2.0]))
     >>> pull(np.array([1.0, 10.0]))
@@ -134,14 +133,21 @@ def vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple
     kept = _map(lambda x: x.copy() if isinstance(x, np.ndarray) else x, args)  # the caller may change theirs
     call = _Call(fun, tuple(range(len(args))), kept, {})
 
-    def pull(gradient: Any) -> tuple[Any, ...]:
-        shapes = np.shape(plain(call.result)), np.shape(plain(gradient))
+    def of_output(output: Any, gradient: Any) -> Any:
+        shapes = np.shape(plain(output)), np.shape(plain(gradient))
         if shapes[0] != shapes[1]:
             raise ValueError(f"vjp: the gradient has shape {shapes[1]}, the output of {_name(fun)} {shapes[0]}")
-        gradients: tuple[Any, ...] = call.pull(call.result, gradient)
+        return call.pull(output, gradient)
+
+    def pull(gradient: Any) -> tuple[Any, ...]:
+        outputs, given = _leaves(call.result), _leaves(gradient)
+        if not outputs or _map(lambda _: None, call.result) != _map(lambda _: None, gradient):
+            raise ValueError(f"vjp: the gradient must have the structure of the output of {_name(fun)}")
+        pulled = [of_output(*pair) for pair in zip(outputs, given, strict=True)]
+        gradients: tuple[Any, ...] = _map(lambda *parts: parts[0] if parts[0] is None else sum(parts), *pulled)
         return gradients
 
-    return call.plain(call.result), pull
+    return _map(call.plain, call.result), pull
 
 
 def hvp(fun: Callable[..., Any], x: Any, vector: Any) -> Any:
@@ -172,35 +178,6 @@ def _variable(x: Any) -> Any:
 rule(_variable, lambda g: g)
 
 
-class DerivativeLost(TypeError):
-    """A number or a plain array was made of what is being differentiated."""
-
-
-class Differentiating(Around):
-    """Inside a transform: a number or a plain array made of what depends on its variables has no derivative any more,
-    so whoever makes one without saying so is told."""
-
-    def __init__(self, inner: Interpreter, variables: Sequence[Tensor]) -> None:
-        super().__init__(inner)
-        self.variables = variables
-        self.quick = inner.quick
-
-    def number(self, t: Any, what: str) -> Any:
-        node, nodes = t._node(), {v._node() for v in self.variables}
-        behind = {node} if not isinstance(node, Record) else {*reached(node)[0], *reached(node)[1]}
-        if node is not None and not nodes.isdisjoint(behind):
-            raise DerivativeLost(
-                f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: np.stack, or a "
-                "tensor to write into, in place of filling an array, NumPy's functions in place of math's, np.where in "
-                "place of a branch; or take .detach() if no derivative is wanted"
-            )
-        return self.inner.number(t, what)
-
-    def recording(self, wanted: bool) -> Interpreter:
-        inner = self.inner.recording(wanted)
-        return Differentiating(inner, self.variables) if wanted else inner
-
-
 class _Call:
     """One call of a function whose chosen arguments are variables, recorded; `pull` gives their gradients."""
 
@@ -224,15 +201,18 @@ class _Call:
         # What comes from outside is recorded there, and its derivative must be too.
         self.may_use_others = is_recording()
         self.inner: set[Tensor] = set()  # variables of transforms inside this one: nobody else differentiates by them
-        differentiating = Differentiating(interpreter().recording(True), self.variables)
         context = copy_context()
         context.run(_around.set, (*_around.get(), self.inner))
+        nodes = {node for v in self.variables if (node := v._node()) is not None} - differentiated
         try:
-            self.result = context.run(interpreted, differentiating, fun, *arguments, **options)
+            differentiated.update(nodes)
+            self.result = context.run(interpreted, interpreter().recording(True), fun, *arguments, **options)
         except ValueError as error:
             if isinstance(error.__cause__, DerivativeLost):  # NumPy's own, of an element of an array that is assigned
                 raise error.__cause__ from None
             raise
+        finally:
+            differentiated.difference_update(nodes)
 
     def _make_variable(self, x: Any) -> Tensor | None:
         if x is None:  # in the place of a parameter, such as the bias of a layer without one

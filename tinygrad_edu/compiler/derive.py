@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import array_of
+from ..autograd.recording import array_of
 from ..autograd.tensor import Tensor
 from ..nn.layers import Dense, Module
 from . import source as writing

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.broadcasting import unbroadcast
-from ..autograd.call_site import block, caller
+from ..autograd.call_site import caller
 from ..autograd.engine import rule_arguments
+from ..autograd.positions import block
 from ..autograd.record import Node, Record
 from ..autograd.recording import gradient_check, plain, watching
 from ..nn.layers import Module

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import array_of, widened
+from ..autograd.conversion import values_of, widened
+from ..autograd.recording import array_of
 from ..autograd.tensor import Tensor
 from ..autograd.transforms import _leaves, _map
 from ..data import Batches
@@ -31,7 +32,7 @@ def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> floa
     >>> tg.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
     0.5
     """
-    p, t = array_of(prediction, "accuracy: predictions are"), array_of(target, "accuracy: targets are")
+    p, t = values_of(prediction, "accuracy: predictions are"), values_of(target, "accuracy: targets are")
     if not p.size:
         raise ValueError("accuracy: there are no samples")
     if p.ndim > 2:

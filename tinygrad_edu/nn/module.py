@@ -12,10 +12,10 @@ from weakref import ref
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import array_of
+from ..autograd.conversion import values_of
 from ..autograd.inplace import mark_changed, next_order
 from ..autograd.printing import printable
-from ..autograd.recording import interpreted, interpreter
+from ..autograd.recording import array_of, interpreted, interpreter
 from ..autograd.tensor import Tensor
 
 Result = TypeVar("Result")
@@ -167,7 +167,7 @@ class Module:
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Copies of the parameters' arrays by name, including frozen ones, other tensors, and arrays of numbers that
         the modules keep, such as running means."""
-        return {name: array_of(kept.value).copy(order="K") for name, kept in self._state().items()}
+        return {name: values_of(kept.value).copy(order="K") for name, kept in self._state().items()}
 
     def named_tensors(self) -> dict[str, Tensor]:
         """All leaf tensors by name, each once: the parameters, frozen ones, and others that the modules keep."""

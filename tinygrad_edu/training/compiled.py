@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import array_of
-from ..autograd.recording import gradient_check
+from ..autograd.recording import array_of, gradient_check
 from ..autograd.tensor import Tensor
 from ..compiler.derivation import Derivation
 from ..compiler.program import Programs, Scalar

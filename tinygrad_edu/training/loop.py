@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import array_of
+from ..autograd.recording import array_of
 from ..autograd.tensor import Tensor
 from ..data import Batches
 from ..nn.evaluation import Loss, Metric, as_input, measured
