@@ -95,3 +95,20 @@ def test_a_standardizer_sums_exactly_in_float32():
     np.testing.assert_allclose(s.mean, x.astype(float).mean(0), rtol=1e-7)
     np.testing.assert_allclose(s.deviation, x.astype(float).std(0), rtol=1e-6)
     assert Standardizer().fit(np.full((1000, 1), 0.1, np.float32)).deviation == 1
+
+
+def test_columns_of_any_size_are_standardised():
+    """Squares of 1e200 overflow, those of 1e-300 vanish."""
+    X = np.array([[1e200, 1e-300, 0.0, 5.0, 1e-310], [3e200, 3e-300, 0.0, 5.0, 3e-310]])
+    normal = Standardizer().fit(X)
+    np.testing.assert_allclose(normal.mean, [2e200, 2e-300, 0, 5, 2e-310], rtol=1e-12)
+    np.testing.assert_allclose(normal.deviation, [1e200, 1e-300, 1, 1, 1e-310], rtol=1e-12)
+    np.testing.assert_allclose(normal(X)[:, :4], [[-1, -1, 0, 0], [1, 1, 0, 0]], atol=1e-12)
+    ordinary = np.random.default_rng(0).normal(size=(50, 3))
+    assert np.array_equal(Standardizer().fit(ordinary).deviation, ordinary.std(axis=0))  # to the last bit
+
+
+def test_batches_of_a_size_that_is_no_number():
+    for size in (2.5, "2", None):
+        with pytest.raises(TypeError, match=r"Batches: batch_size must be a whole number, not"):
+            Batches(np.ones(3), batch_size=size)

@@ -47,6 +47,8 @@ class Batches:
         lengths = [len(a) for a in self.arrays]
         if len(set(lengths)) > 1:
             raise ValueError(f"Batches: arrays of {lengths} rows; all must have the same number of rows")
+        if not isinstance(batch_size, int | np.integer):
+            raise TypeError(f"Batches: batch_size must be a whole number, not {batch_size!r}")
         if batch_size < 1:
             raise ValueError(f"Batches: batch_size must be at least 1, not {batch_size}")
         if drop_last and batch_size > lengths[0]:
@@ -94,12 +96,15 @@ class Standardizer:
         X = X.astype(np.result_type(X, np.float32), copy=False)
         if X.ndim != 2 or not len(X):
             raise ValueError(f"Standardizer: expected rows of samples (m, features), got shape {X.shape}")
-        # Sums of many float32 numbers are not exact enough.
-        mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        # Sums of many float32 numbers are not exact enough; in units of a power of 2, no square overflows.
+        exponent = np.frexp(np.max(np.abs(X), axis=0).astype(np.float64))[1]
+        scaled = np.ldexp(X.astype(np.float64), -exponent)
+        mean, deviation = scaled.mean(axis=0), scaled.std(axis=0)
+        # What rounding leaves of the variance of a constant (Chan, Golub and LeVeque, 1983), as in scikit-learn
+        rounding = len(X) * np.finfo(np.float64).eps
+        constant = deviation**2 <= rounding * deviation**2 + (rounding * mean) ** 2
+        mean, deviation = np.ldexp(mean, exponent), np.ldexp(deviation, exponent)
         if not self.epsilon:
-            # What rounding leaves of the variance of a constant (Chan, Golub and LeVeque, 1983), as in scikit-learn
-            rounding = len(X) * np.finfo(np.float64).eps
-            constant = deviation**2 <= rounding * deviation**2 + (rounding * mean) ** 2
             deviation = np.where(constant, 1, deviation)
         self.mean, self.deviation = mean.astype(X.dtype), deviation.astype(X.dtype)
         return self

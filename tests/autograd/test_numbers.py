@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor
+from tinygrad_edu import functional as F
 
 
 def filled(x):
@@ -122,3 +125,105 @@ def test_arrays_in_give_arrays_out_in_transforms_at_constant_points():
     recorded = tg.grad(lambda x: w * x * x)(3.0)  # it depends on a tensor from outside
     recorded.backward()
     assert recorded.item() == 12 and w.grad == 6
+
+
+def loaded(x):
+    net = tg.Dense(2, 1, rng=0)
+    net.load_state_dict({"weight": x[:2].reshape(2, 1), "bias": x[2:]})
+    return np.sum(net(np.ones((4, 2))))
+
+
+def stepped(x):
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    np.sum(x[0] * w * w).backward()
+    return np.sum(w.grad)
+
+
+def fitted(x):
+    net = tg.Dense(1, 1, rng=0)
+    rows = x.reshape(3, 1)
+    tg.fit(net, rows, rows, loss=tg.mse_loss, optimizer=tg.SGD(net.parameters(), lr=0.1), epochs=1, progress=False)
+    return np.sum(net(np.ones((1, 1))))
+
+
+def compiled(x):
+    w = Tensor([2.0], requires_grad=True)
+    return tg.compile_step(lambda a: np.sum(w * a), tg.SGD([w], lr=0.1))(x) * x[0]
+
+
+READERS = {
+    "load_state_dict": loaded,
+    "backward": stepped,
+    "fit": fitted,
+    "compile_step": compiled,
+    "predict": lambda x: np.sum(tg.predict(tg.Dense(3, 1, rng=0), x.reshape(1, 3))),
+    "a derivation": lambda x: tg.derive(lambda a: np.sum(a**2), np.ones(3))(x)[0] * x[0],
+    "Standardizer": lambda x: np.sum(tg.Standardizer().fit(x.reshape(3, 1))(x.reshape(3, 1)) ** 3),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_our_own_functions_that_make_arrays_say_so_too(name):
+    x = np.array([1.0, 2.0, 3.5])
+    READERS[name](Tensor(x))  # what needs no gradient loses none
+    message = "a batch of shape .* requires grad" if name == "compile_step" else "its derivative would be lost"
+    with pytest.raises(TypeError, match=message):
+        tg.grad(READERS[name])(x)
+
+
+def test_numbers_made_in_other_threads():
+    def f(x):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: float(np.sum(x * x))).result() * x[0]
+
+    with pytest.raises(TypeError, match="its derivative would be lost"):
+        tg.grad(f)(np.ones(2))
+    assert float(np.sum(Tensor(np.ones(2), requires_grad=True) ** 2)) == 2  # nobody differentiates any more
+
+
+def test_another_thread_reads_its_own_numbers_meanwhile():
+    inside, done, read = threading.Event(), threading.Event(), []
+
+    def work():
+        inside.wait(60)
+        t = Tensor(2.0, requires_grad=True)
+        read.append(float(t * t))
+        done.set()
+
+    def f(x):
+        inside.set()
+        assert done.wait(60)
+        return x * x
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert tg.grad(f)(3.0) == 6
+    thread.join()
+    assert read == [4]
+
+
+def test_options_that_depend_on_a_variable_are_refused():
+    for f in (lambda x: np.linalg.norm(x, x[1]), lambda x: np.sum(F.dropout(np.ones(3), p=x[0] / 4)),
+              lambda x: np.sum(F.hardtanh(x, -x[1], 5.0)), lambda x: np.sum(F.elu(x, x[1]))):  # fmt: skip
+        with pytest.raises(TypeError, match=r"no derivative|would be lost"):
+            tg.grad(f)(np.array([1.0, 2.0]))
+
+
+def test_the_product_with_a_gradient_of_several_outputs():
+    y, pull = tg.vjp(lambda v: (v * v[0], [np.sum(v)], {"a": 3.0}), np.array([1.0, 2.0]))
+    assert y[0].tolist() == [1, 2] and y[1] == [3.0] and type(y[0]) is np.ndarray and isinstance(y[1][0], np.floating)
+    # by hand: d(v₀², v₀v₁) = ((2v₀, v₁), (0, v₀)) and ones for the sum
+    (found,) = pull((np.array([10.0, 1.0]), [100.0], {"a": 7.0}))
+    assert found.tolist() == [2 * 1 * 10 + 2 * 1 + 100, 1 * 1 + 100]
+    for bad in (np.ones(2), (np.ones(2), [1.0]), (np.ones(2), (1.0,), {"a": 1.0})):
+        with pytest.raises(ValueError, match="vjp: the gradient must have the structure of the output of <lambda>"):
+            pull(bad)
+    with pytest.raises(ValueError, match=r"vjp: the gradient has shape \(3,\), the output of <lambda> \(2,\)"):
+        pull((np.ones(3), [1.0], {"a": 1.0}))
+
+
+def test_calls_that_forgot_a_part():
+    with pytest.raises(TypeError, match=r"not ndarray; a transform gives a function, .*: grad\(sum\)\(x\)"):
+        tg.grad(np.sum, np.ones(2))
+    with pytest.raises(TypeError, match=r"with has_aux=True, <lambda> must return \(number, anything\), got Tensor"):
+        tg.grad(lambda x: np.sum(x), has_aux=True)(np.ones(2))

@@ -122,6 +122,28 @@ def test_one_no_grad_in_several_threads():
     assert found == [(False, True)] * 400
 
 
+def test_one_no_grad_whose_first_thread_leaves_first():
+    shared, found = tg.no_grad(), []
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+
+    def work(entered, before, leave):
+        assert before is None or before.wait(60)
+        with shared:
+            entered.set()
+            assert leave.wait(60)
+            inside = (w * 2).requires_grad
+        found.append((inside, (w * 2).requires_grad))
+        first_out.set()
+
+    threads = [threading.Thread(target=work, args=args)
+               for args in ((first_in, None, second_in), (second_in, first_in, first_out))]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [(False, True)] * 2
+
+
 def test_a_generator_that_was_left_inside_no_grad():
     def inside():
         with tg.no_grad():

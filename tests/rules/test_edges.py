@@ -6,6 +6,7 @@ What is right is computed independently, or is NumPy's own value of the array.
 from __future__ import annotations
 
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -86,9 +87,9 @@ def test_powers_at_their_ends():
 
 
 def test_the_slope_of_fmod_counts_exactly():
-    a, b = 0.3, 0.1  # 0.3 / 0.1 is rounded up to 3, but 0.1 goes into 0.3 twice
-    assert np.fmod(a, b) > 0.09
-    same(gradients(np.fmod, [a, -a], [b, b]), [[1, 1], [-2, 2]])
+    for a, b in ((0.3, 0.1), (1.0, 0.1), (-1.0, 0.1), (1.0, -0.1), (4.0, 0.4 / 3)):  # 1 / 0.1 is rounded up to 10
+        whole = int(Fraction(a) / Fraction(b))
+        same(gradients(np.fmod, [a], [b]), [[1], [-whole]])
 
 
 def test_norms_of_other_orders():
@@ -495,3 +496,83 @@ def test_second_derivatives_of_values_whose_vectors_are_not_determined(name):
     if name == "singular values":  # the sum of squares of all entries
         for y in (x, np.array([[1.0, 2, 0], [0, 1, 4]]), np.outer([1.0, 2], [3, 1])):
             np.testing.assert_allclose(tg.hessian(f)(y).reshape(y.size, y.size), 2 * np.eye(y.size), atol=1e-12)
+
+
+def test_the_mean_of_more_numbers_than_float16_can_count():
+    x = (((np.arange(90_000) % 7) - 3) / 64).reshape(300, 300).astype(np.float16)
+    share, tiny = 1 / 90_000, float(np.finfo(np.float16).smallest_subnormal)
+    found = tg.grad(np.mean)(x)
+    assert found.dtype == np.float16
+    np.testing.assert_allclose(found, share, atol=tiny)
+    wide = x.astype(float)
+    for f in (np.var, np.std, lambda x: np.mean(x, axis=0).sum()):
+        np.testing.assert_allclose(tg.grad(f)(x), tg.grad(f)(wide), rtol=2e-2, atol=2 * tiny)
+
+
+def test_a_bias_of_many_rows_in_float16():
+    """Above 2048, float16 counts no more in steps of 1."""
+    rows = np.ones((5000, 2), np.float16)
+    for shape in ((2,), (1, 2), (1, 1), ()):
+        w = Tensor(np.ones(shape, np.float16), requires_grad=True)
+        np.sum(rows * w, dtype=np.float32).backward()
+        assert w.grad.dtype == np.float16 and np.all(w.grad == rows.size // max(w.size, 1))
+
+
+@pytest.mark.parametrize(("a", "dtype"), [(300, "f2"), (1e20, "f4"), (1e-20, "f4"), (1e-200, "f8"), (1e200, "f8")])
+def test_angles_of_any_size(a, dtype):
+    """d arctan2(a, a) = ±1/(2a), and d arctan(a) = 1/(1 + a²)."""
+    a, right = np.dtype(dtype).type(a), 0.5 / float(a)
+    rtol = 2 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(tg.grad(np.arctan2, argnums=(0, 1))(a, a), [right, -right], rtol=rtol)
+    np.testing.assert_allclose(float(tg.grad(np.arctan)(a)), 1 / (1 + float(a)) / (1 + float(a)), rtol=0.1, atol=1e-5)
+
+
+def test_angles_at_infinity():
+    for a, b in ((1.0, INF), (INF, 1.0), (INF, INF), (-INF, 2.0)):
+        same(gradients(np.arctan2, [a], [b]), [[0], [0]])
+    same(gradients(np.arctan, [INF, -INF, 1e200]), [[0, 0, 0]])
+
+
+def test_infinite_terms_share_the_sum_of_exponentials():
+    same(gradients(F.logsumexp, [INF, 0.0]), [[1, 0]])
+    same(gradients(F.logsumexp, [INF, 0.0, INF]), [[0.5, 0, 0.5]])
+    same(gradients(lambda x: F.logsumexp(x, axis=1), [[INF, 1.0], [-INF, -INF], [0.0, 0.0]]),
+         [[[1, 0], [0, 0], [0.5, 0.5]]])  # fmt: skip
+
+
+def test_derivatives_of_the_deviation_of_single_numbers():
+    for f in (np.std, lambda x: np.sum(np.std(x, axis=())), lambda x: np.sum(np.std(x, axis=1, keepdims=True))):
+        x = np.ones((2, 1)) if f is not np.std else np.ones(1)
+        assert not tg.grad(f)(x).any() and not tg.hessian(f)(x).any()
+    with np.errstate(invalid="ignore"):
+        same(gradients(np.std, [INF, INF]), [[NAN, NAN]])
+        same(gradients(np.std, [NAN]), [[NAN]])
+
+
+def test_determinants_of_what_is_not_finite():
+    with np.errstate(invalid="ignore"):
+        a = np.stack([[[NAN, 1.0], [1.0, 2.0]], [[3.0, 1.0], [1.0, 2.0]], [[INF, 1.0], [1.0, 2.0]]])
+        slope = tg.grad(lambda a: np.sum(np.linalg.det(a)))(a)
+    assert np.isnan(slope[0]).all() and np.isnan(slope[2]).all()
+    np.testing.assert_allclose(slope[1], [[2, -1], [-1, 3]], rtol=1e-14)
+
+
+def test_powers_of_2_beyond_what_a_float_holds():
+    same(tg.grad(lambda x: np.ldexp(x, 1000))(2.0), 2.0**1000)
+    with np.errstate(over="ignore"):
+        same(tg.grad(lambda x: np.ldexp(x, 1025))(0.5), INF)
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: np.copysign(x, 2.0) ** 2, lambda x: np.linalg.norm(np.append(x, 2.0), 1.5), lambda x: abs(x) ** 1.5]
+)
+def test_second_derivatives_at_a_tip_are_never_silently_0(f):
+    with np.errstate(all="ignore"):
+        assert tg.hessian(lambda x: np.sum(f(x)))(np.zeros(1)) != 0
+
+
+def test_a_mask_in_fortrans_order_gives_numpys_last_bit():
+    x, mask = np.random.default_rng(0).normal(size=(40, 50)).T, np.random.default_rng(1).random((50, 40)) < 0.5
+    for order in "CF":
+        laid_out = np.array(mask, order=order)
+        assert np.sum(Tensor(x, requires_grad=True), where=laid_out).item() == np.sum(x, where=laid_out)

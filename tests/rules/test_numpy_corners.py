@@ -474,3 +474,27 @@ class TestSorting:
             given, wanted = np.unique(Tensor(x), **options), np.unique(x, **options)
             given, wanted = (given[0], wanted[0]) if options else (given, wanted)
             assert np.signbit(given.numpy()).tolist() == np.signbit(wanted).tolist()
+
+
+class TestPairsOfAxes:
+    """Every pair of numbers of axes: NumPy's shape and values, and the derivatives."""
+
+    @pytest.mark.parametrize(
+        ("f", "shapes"),
+        [
+            (np.matmul, [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((3,), (4, 3, 2)), ((4, 2, 3), (3,))]),
+            (np.dot, [((), (3,)), ((3,), ()), ((), (2, 3)), ((2, 3), ()), ((), ()), ((3,), (3,)), ((3,), (4, 3, 2))]),
+            (np.inner, [((), (2, 3)), ((2, 3), ()), ((), ()), ((3,), (2, 3)), ((2, 3), (4, 3))]),
+            (lambda a, b: np.tensordot(a, b, (0, 1)), [((3, 2), (4, 3))]),
+            (lambda a, b: np.tensordot(a, b, (np.int64(1), [0])), [((2, 3), (3, 4))]),
+            (lambda a, b: np.tensordot(a, b, ([0, 1], (1, 0))), [((2, 3), (3, 2))]),
+        ],
+    )
+    def test_axes(self, f, shapes):
+        rng = np.random.default_rng(0)
+        for pair in shapes:
+            a, b = (rng.normal(size=shape) for shape in pair)
+            for operands in ((Tensor(a, requires_grad=True), b), (a, Tensor(b, requires_grad=True))):
+                y = f(*operands).numpy()
+                assert y.shape == np.shape(f(a, b)) and np.array_equal(y, f(a, b))
+            assert gradcheck(f, a, b, order=2)

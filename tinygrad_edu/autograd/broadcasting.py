@@ -34,7 +34,10 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
         return sum_rows(g)  # a bias
     if added >= 0:
         stretched = tuple(k for k, n in enumerate(g.shape) if k < added or (n != 1 and shape[k - added] == 1))
-        if stretched:
+        if stretched and g.dtype == np.float16:  # which cannot count up to 2049
+            total: Any = np.sum(g, axis=stretched, keepdims=True, dtype=np.float32)
+            g = total.astype(np.float16)
+        elif stretched:
             g = np.sum(g, axis=stretched, keepdims=True)
         if added:
             g = np.reshape(g, g.shape[added:])

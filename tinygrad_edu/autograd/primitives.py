@@ -253,7 +253,7 @@ class Primitive:
         options = self.defaults | options
         for name, value in options.items():
             if isinstance(value, np.ndarray):
-                options[name] = value.copy()  # the rule must find it as it was
+                options[name] = value.copy(order="K")  # the rule must find it as it was
             if isinstance(value, Operand):
                 if value.requires_grad:
                     raise TypeError(f"{self.name}: {name}= is a tensor that requires grad, but has no derivative rule")

@@ -42,6 +42,8 @@ def grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
     np.float64(12.0)
     """
 
+    _check_argnums(fun, argnums)
+
     def gradient(*args: Any, **options: Any) -> Any:
         value, gradients = value_and_grad(fun, argnums, has_aux=has_aux)(*args, **options)
         return (gradients, value[1]) if has_aux else gradients
@@ -56,8 +58,12 @@ def value_and_grad(fun: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bo
     (np.float64(5.0), array([2., 4.]))
     """
 
+    _check_argnums(fun, argnums)
+
     def value_and_gradient(*args: Any, **options: Any) -> Any:
         call = _Call(fun, argnums, args, options)
+        if has_aux and not (isinstance(call.result, tuple) and len(call.result) == 2):
+            raise TypeError(f"with has_aux=True, {_name(fun)} must return (number, anything), got {call.result!r}")
         result, aux = call.result if has_aux else (call.result, None)
         if isinstance(result, list | tuple | dict) or _kind(result) not in "fiu":
             raise TypeError(f"{_name(fun)} must give a real number to have a gradient, got {result!r}")
@@ -82,6 +88,8 @@ def jacobian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any
            [0., 4.]])
     """
 
+    _check_argnums(fun, argnums)
+
     def jacobian_at(*args: Any, **options: Any) -> Any:
         call = _Call(fun, argnums, args, options)
 
@@ -103,6 +111,14 @@ def jacobian(fun: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any
         return _map(of_output, call.result)
 
     return jacobian_at
+
+
+def _check_argnums(fun: Callable[..., Any], argnums: Any) -> None:
+    if not isinstance(argnums, tuple | int | np.integer):
+        raise TypeError(
+            f"argnums says which argument to differentiate by, 0 for the first, not {type(argnums).__name__}; a "
+            f"transform gives a function, which then takes the arguments: grad({_name(fun)})(x)"
+        )
 
 
 def _unit(k: int, shape: tuple[int, ...]) -> Any:
@@ -208,8 +224,9 @@ class _Call:
             differentiated.update(nodes)
             self.result = context.run(interpreted, interpreter().recording(True), fun, *arguments, **options)
         except ValueError as error:
-            if isinstance(error.__cause__, DerivativeLost):  # NumPy's own, of an element of an array that is assigned
-                raise error.__cause__ from None
+            reason = error.__cause__ or error.__context__  # NumPy's own, of an element of an array that is assigned
+            if isinstance(reason, DerivativeLost):
+                raise reason from None
             raise
         finally:
             differentiated.difference_update(nodes)

@@ -75,9 +75,11 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _shares(x: Any, axis: Any) -> Any:
-    """softmax(x), and 0 where all of x is −∞: eˣ is 0 for each, whatever it does."""
+    """softmax(x), and 0 where all of x is −∞: eˣ is 0 for each, whatever it does. Those that are ∞ share evenly."""
+    endless = np.any(x == np.inf, axis=axis, keepdims=True)
     nothing = np.all(x == -np.inf, axis=axis, keepdims=True)
-    return np.where(nothing, 0, softmax(np.where(nothing, 0, x), axis=axis))
+    evenly = (x == np.inf) / np.maximum(1, np.sum(x == np.inf, axis=axis, keepdims=True))
+    return np.where(endless | nothing, evenly, softmax(np.where(endless | nothing, 0, x), axis=axis))
 
 
 def softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:

@@ -84,6 +84,8 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, rng: Rng = None) -> A
     >>> tg.dropout(np.ones(4), 0.5, training=False)
     array([1., 1., 1., 1.])
     """
+    if isinstance(p, Tensor):
+        raise TypeError("dropout: p is a number, not a Tensor, since there is no derivative by it; pass float(p)")
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p must be a probability, from 0 to 1, not {p}")
     if not training or p == 0:

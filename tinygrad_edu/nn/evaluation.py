@@ -35,6 +35,8 @@ def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> floa
     p, t = values_of(prediction, "accuracy: predictions are"), values_of(target, "accuracy: targets are")
     if not p.size:
         raise ValueError("accuracy: there are no samples")
+    if np.isnan(p).any() or np.isnan(t).any():
+        raise ValueError("accuracy: there is NaN among the predictions or targets, which belongs to no class")
     if p.ndim > 2:
         raise ValueError(
             f"accuracy: predictions must be rows of scores (m, k), got shape {p.shape}. Make rows of them: "
@@ -90,7 +92,7 @@ def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batc
     >>> tg.predict(tg.Sequential(tg.Dense(2, 1), tg.Dropout()), np.ones((5, 2))).shape
     (5, 1)
     """
-    batches = Batches(X, batch_size=batch_size, shuffle=False)
+    batches = Batches(array_of(X), batch_size=batch_size, shuffle=False)
     pieces = evaluated(lambda: [_outputs(model(as_input(x)), len(x)) for (x,) in batches])
     if not pieces:
         raise ValueError("predict: there are no samples")

@@ -25,7 +25,7 @@ rule(np.positive, lambda g: g)
 rule(np.reciprocal, lambda g, y: -g * y * y)
 rule(np.remainder, lambda g: g, lambda g, a, b: -g * np.floor_divide(a, b))
 rule(np.fmod, lambda g: g, lambda g, y, a, b: -g * np.rint((a - y) / b))  # a / b itself may be rounded up
-rule(np.ldexp, lambda g, b: g * 2.0**b, None)
+rule(np.ldexp, lambda g, b: np.ldexp(g, b), None)
 
 
 def _one_less(a: Any, b: Any) -> Any:
@@ -102,11 +102,20 @@ rule(np.cos, lambda g, x: -g * np.sin(x))
 rule(np.tan, lambda g, y: g * (1 + y * y))
 rule(np.arcsin, lambda g, x: g / np.sqrt((1 - x) * (1 + x)))
 rule(np.arccos, lambda g, x: -g / np.sqrt((1 - x) * (1 + x)))
-rule(np.arctan, lambda g, x: g / np.square(np.hypot(1, x)))
+rule(np.arctan, lambda g, x: g / np.hypot(1, x) / np.hypot(1, x))  # a square may overflow
+
+
+def _per_square(part: Any, a: Any, b: Any) -> Any:
+    """part / (a² + b²) for a part of the same size as a or b; 0 where these are infinite."""
+    endless = np.isinf(a) | np.isinf(b)
+    size = np.where(endless, np.inf, np.hypot(a, b))
+    return np.where(endless, 0, part) / size / size
+
+
 rule(
     np.arctan2,
-    lambda g, a, b: g * b / np.square(np.hypot(a, b)),
-    lambda g, a, b: -g * a / np.square(np.hypot(a, b)),
+    lambda g, a, b: g * _per_square(b, a, b),
+    lambda g, a, b: -g * _per_square(a, a, b),
 )
 rule(np.sinh, lambda g, x: g * np.cosh(x))
 rule(np.cosh, lambda g, x: g * np.sinh(x))
@@ -148,14 +157,14 @@ rule(np.sinc, lambda g, x: g * _sinc_derivative(x, order=1))
 
 
 @primitive
-def _slope_of_abs(x: Any) -> Any:
+def slope_of_abs(x: Any) -> Any:
     return np.sign(x)
 
 
-rule(_slope_of_abs, lambda g, x: g * np.where(x == 0, np.nan, 0))  # it jumps at 0
-rule(np.absolute, lambda g, x: g * _slope_of_abs(x))
-rule(np.fabs, lambda g, x: g * _slope_of_abs(x))
-rule(np.copysign, lambda g, y, a: g * np.sign(a) * np.sign(y), lambda g: np.zeros_like(g))
+rule(slope_of_abs, lambda g, x: g * np.where(x == 0, np.nan, 0))  # it jumps at 0
+rule(np.absolute, lambda g, x: g * slope_of_abs(x))
+rule(np.fabs, lambda g, x: g * slope_of_abs(x))
+rule(np.copysign, lambda g, y, a: g * slope_of_abs(a) * np.sign(y), lambda g: np.zeros_like(g))
 # Like maximum and minimum, but of a number and a NaN the number is taken.
 rule(
     np.fmax,

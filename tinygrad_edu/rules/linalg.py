@@ -71,10 +71,17 @@ def solve(a: Any, b: Any) -> Any:
     return _solve(a, np.expand_dims(b, -1))[..., 0] if np.ndim(b) == 1 else _solve(a, b)
 
 
+def _singular(a: Any) -> Any:
+    """The singular vectors and values of matrices; of one that is not finite, the values are NaN."""
+    broken = ~np.isfinite(a).all(axis=(-2, -1), keepdims=True)
+    u, s, vt = np.linalg.svd(np.where(broken, 0, a))
+    return u, np.where(broken[..., 0], np.nan, s), vt
+
+
 @primitive
 def _cofactors(a: Any) -> Any:
     """det(a) a⁻ᵀ, which exists for singular matrices too: each singular value becomes the product of the others."""
-    u, s, vt = np.linalg.svd(a)
+    u, s, vt = _singular(a)
     n = s.shape[-1]
     others = np.prod(np.where(np.eye(n, dtype=bool), 1, s[..., None, :]), axis=-1)
     sign = np.linalg.det(u) * np.linalg.det(vt)
@@ -86,7 +93,7 @@ def _cofactors_slope(a: Any, direction: Any) -> Any:
     """The derivative of the cofactors of `a` in a direction, so the second derivative of the determinant. As the
     determinant is a polynomial, it exists for singular matrices too. In the bases of the singular vectors it needs the
     products of all singular values but two."""
-    u, s, vt = np.linalg.svd(a)
+    u, s, vt = _singular(a)
     n = s.shape[-1]
     own = np.eye(n, dtype=bool)
     products = np.prod(np.where(own[:, None] | own, 1, s[..., None, None, :]), axis=-1)

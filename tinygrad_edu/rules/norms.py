@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.operators import option
 from ..autograd.primitives import implements, primitive, rule
-from .elementwise import ratio
+from .elementwise import ratio, slope_of_abs
 from .linalg import svdvals
 from .reductions import restored
 
@@ -36,6 +37,7 @@ rule(_norm_of_nothing, lambda g, x_shape, *, ord, axis, keepdims: np.zeros(x_sha
 
 @implements(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    ord = option(ord)
     x = x if x.dtype.kind == "f" else x.astype(np.float64)
     if not x.size:
         return _norm_of_nothing(x, ord=ord, axis=axis, keepdims=keepdims)
@@ -74,9 +76,10 @@ def _p_norm(x: Any, *, ord: Any, axis: int, keepdims: bool) -> Any:
 
 def _p_slope(x: Any, y: Any, p: Any) -> Any:
     """± (|x| / y)ᵖ⁻¹. It is 0 at x = 0, where for p < 1 there is no slope, and beside a 0 where that alone makes y = 0,
-    as it does for p < 0."""
+    as it does for p < 0. At x = 0, for p < 2, it has no derivative in its turn."""
     flat = (x == 0) | (y == 0)
-    return np.where(flat, 0, np.sign(x) * np.where(flat, 1, ratio(abs(x), y)) ** (p - 1))
+    tip = np.where(x == 0, slope_of_abs(x), 0) if p < 2 else 0
+    return np.where(flat, tip, np.sign(x) * np.where(flat, 1, ratio(abs(x), y)) ** (p - 1))
 
 
 rule(

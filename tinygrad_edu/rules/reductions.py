@@ -28,6 +28,11 @@ def _count(of_x: int, of_y: int) -> int:
     return max(1, of_x // max(1, of_y))
 
 
+def per(g: Any, n: Any) -> Any:
+    """g / n, also for more elements than a float16 can count."""
+    return g / (np.float32(n) if n > 65504 and g.dtype == np.float16 else n)
+
+
 rule(
     np.sum,
     lambda g, *, axis=None, dtype=None, keepdims=False, initial=0, where=True: (
@@ -37,22 +42,29 @@ rule(
 rule(
     np.mean,
     lambda g, y_size, x_size, *, axis=None, dtype=None, keepdims=False: restored(
-        g / _count(x_size, y_size), axis, keepdims
+        per(g, _count(x_size, y_size)), axis, keepdims
     ),
 )
 rule(
     np.var,
     lambda g, y_size, x, *, axis=None, ddof=0, keepdims=False: (
-        restored(2 * g / _freedom(x.size, y_size, ddof), axis, keepdims) * (x - np.mean(x, axis=axis, keepdims=True))
+        restored(per(2 * g, _freedom(x.size, y_size, ddof)), axis, keepdims)
+        * (x - np.mean(x, axis=axis, keepdims=True))
     ),
 )
 rule(
     np.std,  # where all elements are equal (their mean may be rounded), the gradient is taken as 0
     lambda g, y, x, *, axis=None, ddof=0, keepdims=False: (
-        restored(g / _freedom(x.size, y.size, ddof), axis, keepdims)
-        * ratio(x - np.mean(x, axis=axis, keepdims=True), restored(_flat_is_0(y, x, axis, keepdims), axis, keepdims))
+        restored(per(g, _freedom(x.size, y.size, ddof)), axis, keepdims) * _deviations(y, x, axis, keepdims)
     ),
 )
+
+
+def _deviations(y: Any, x: Any, axis: Any, keepdims: Any) -> Any:
+    """How far each element is from the mean, in units of the standard deviation."""
+    if x.size == y.size:
+        return x - x  # of single numbers
+    return ratio(x - np.mean(x, axis=axis, keepdims=True), restored(_flat_is_0(y, x, axis, keepdims), axis, keepdims))
 
 
 def _freedom(of_x: int, of_y: int, ddof: Any) -> Any:
