@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -46,6 +47,7 @@ class Derivation:
             split = interpreted(trace, self._trace, trace, fun, examples, parameters, wanted)
         finally:
             kept = state.taken_back(functools.partial(_holds_symbols, trace.lines))
+        self.draws = state.draws()
         # What a run puts where the function did: new values of tensors, or tensors in the place of others
         self.updates: list[tuple[Tensor | Kept, Line]] = [*trace.updates.items()]
         self.updates += [self._update(k, trace, sum(v is k.old for v in state.values)) for k in kept]
@@ -58,6 +60,8 @@ class Derivation:
         """What the function computed and put in a variable or an attribute."""
         old = kept.old
         name = "a variable" if kept.key == "cell_contents" else repr(kept.key)
+        if isinstance(kept.holder, set | deque):
+            name = f"the elements of a {type(kept.holder).__name__}"
         if not isinstance(kept.value, Symbol):
             raise TypeError(
                 f"the function puts a {type(kept.value).__name__} of what it computes in the place of {name}: a "

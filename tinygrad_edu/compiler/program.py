@@ -57,7 +57,10 @@ class Program:
         values may change, and the numbers, arrays and other objects in variables and attributes."""
         return (
             all(
-                [(t := _current(c)).dtype == dtype and t.requires_grad == learns for c, dtype, learns in self._captured]
+                [
+                    isinstance(t := _current(c), Tensor) and t.dtype == dtype and t.requires_grad == learns
+                    for c, dtype, learns in self._captured
+                ]
             )
             and self._state.is_unchanged()
             and all([_as_it_was(array, copy) for array, copy in self._watched])

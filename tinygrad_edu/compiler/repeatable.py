@@ -23,6 +23,11 @@ def repeatable(make: Callable[[], Derivation]) -> Derivation:
             "Draw random numbers by tg.random, which draws anew each time; keep what a step updates in a tensor that "
             "does not require grad, t.data = new; and change other numbers outside of the function, between the calls"
         )
+    if all(d.draws for d in derivations):  # though both times they led to the same
+        raise TypeError(
+            "the function draws random numbers by itself, and a derivation calls it no more. Draw them by tg.random, "
+            "which draws anew each time"
+        )
     if counted := derivations[1].counted:
         warn_user(
             f"the function changes {', '.join(map(repr, counted))} when it is called, but what is compiled calls it no "

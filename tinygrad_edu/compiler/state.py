@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import functools
 import operator
+import random
 import sys
 import sysconfig
 import types
 from collections import ChainMap, UserDict, UserList, deque
-from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..nn.module import Module
 FOREIGN = {"numpy", "scipy", "tinygrad_edu", "matplotlib", "pandas", *sys.stdlib_module_names} - {"__main__"}
 ENDS = str | bytes | int | float | np.ndarray | np.generic | np.random.Generator | Operand | None
 _WRITTEN = str | bytes | int | float | np.generic  # by which numbers are told apart
+_GENERATORS = np.random.Generator | np.random.RandomState | random.Random
 _MAPPINGS = (dict, types.MappingProxyType, ChainMap)  # others may make their items anew, without end
 BY_NAME = {"getattr", "vars", "__dict__", "asdict", "astuple", "attrgetter"}  # then any attribute may be read
 MISSING = object()
@@ -32,17 +34,24 @@ MOST_ITEMS = 1000  # of a list or dict that is looked through
 class Kept(NamedTuple):
     """What a function put in a place, and what was there before."""
 
-    holder: Any  # a dict (of attributes, perhaps), a list, or the cell of a variable
+    holder: Any  # a dict (of attributes, perhaps), other attributes, a list, the cell of a variable, a set or a deque
     key: Any
     old: Any
     value: Any
 
     def now(self) -> Any:
-        return self.holder.cell_contents if isinstance(self.holder, types.CellType) else self.holder[self.key]
+        if isinstance(self.holder, types.CellType):
+            return self.holder.cell_contents
+        return self.holder[self.key] if isinstance(self.holder, list) else self.holder.get(self.key)
 
     def put(self, value: Any) -> None:
         if isinstance(self.holder, types.CellType):
             self.holder.cell_contents = value
+        elif isinstance(self.holder, _Attributes):
+            self.holder.put(self.key, value)
+        elif isinstance(self.holder, set | deque):
+            self.holder.clear()
+            (self.holder.update if isinstance(self.holder, set) else self.holder.extend)(value)
         elif value is MISSING:
             del self.holder[self.key]
         else:
@@ -63,11 +72,17 @@ class State:
             self._found: dict[int, Any] = {}  # arrays
             self._sized: list[Mapping[Any, Any]] = []
             self._collections: list[set[Any] | deque[Any]] = []
-            self._absent: list[tuple[KeysView[str], set[str]]] = []  # attributes that objects do not have
+            self._absent: list[tuple[Any, set[str]]] = []  # the attributes of objects, and those that they do not have
+            self._generators: list[Any] = []  # of random numbers
             self._walk(function, names)
+        if "random" in names:
+            self._generators += [np.random, random]  # each has one of its own
         self._arrays = [(array, array.copy()) for array in self._found.values() if array.size <= MOST_WATCHED]
-        owners = {id(m): m for m, _ in self._entries if isinstance(m, dict)}
-        self._before = [(holder, dict(_items(holder))) for holder in (*owners.values(), *self._cells, *self._lists)]
+        places = [m for m, _ in self._entries if isinstance(m, dict | _Attributes)]
+        places += [m for m in (*self._sized, *(own for own, _ in self._absent)) if isinstance(m, dict)]
+        holders = {id(m): m for m in (*places, *self._cells, *self._lists, *self._collections)}.values()
+        self._before = [(holder, dict(_items(holder))) for holder in holders]
+        self.drawn = [_drawn_from(g) for g in self._generators]
         self.values = self.now()
 
     def now(self) -> list[Any]:
@@ -75,9 +90,10 @@ class State:
         values += [cell.cell_contents for cell in self._cells]
         for items in self._lists:
             values += items
-        values += map(len, self._sized)
+        for mapping in self._sized:
+            values += mapping  # its keys, in their order
         values += map(tuple, self._collections)
-        values += [attributes.isdisjoint(names) for attributes, names in self._absent]
+        values += [own.keys().isdisjoint(names) for own, names in self._absent]
         return values
 
     def is_unchanged(self) -> bool:
@@ -87,6 +103,10 @@ class State:
         if not all(map(operator.is_, now, self.values)) and not all(map(_equal, now, self.values)):
             return False
         return all([same(array, copy) for array, copy in self._arrays])
+
+    def draws(self) -> bool:
+        """Whether random numbers were drawn since then that a program would not draw anew."""
+        return self.drawn != [_drawn_from(g) for g in self._generators]
 
     def counted(self) -> list[str]:
         """The names of numbers that are others now."""
@@ -98,9 +118,10 @@ class State:
         ]
 
     def without(self, kept: list[Kept]) -> State:
-        """The same without the places that are put to use in each run."""
-        places = {(id(k.holder), k.key) for k in kept}
-        self._entries = [(m, key) for m, key in self._entries if (id(m), key) not in places]
+        """The same without the places whose tensors are put to use in each run. Where there was none yet, the next run
+        finds one, and may do something else with it."""
+        places = {(_identity(k.holder), k.key) for k in kept if isinstance(k.old, Operand)}
+        self._entries = [(m, key) for m, key in self._entries if (_identity(m), key) not in places]
         self._cells = [cell for cell in self._cells if (id(cell), "cell_contents") not in places]
         self.values = self.now()
         return self
@@ -131,6 +152,8 @@ class State:
             value = waiting.pop()
             if isinstance(value, np.ndarray):
                 self._found[id(value)] = value
+            if isinstance(value, _GENERATORS) and not any(value is g for g in self._generators):
+                self._generators.append(value)
             if isinstance(value, ENDS) or id(value) in seen:
                 continue
             seen[id(value)] = value
@@ -158,7 +181,7 @@ class State:
             if not container or not _is_foreign(type(value)):
                 if not isinstance(value, types.ModuleType):
                     own = _own(value)
-                    self._absent.append((own.keys(), names - own.keys()))
+                    self._absent.append((own, names - own.keys()))
                 for mapping, keys in _attributes(value, names):
                     self._entries += [(mapping, key) for key in keys]
                     waiting += [mapping.get(key) for key in keys]
@@ -171,8 +194,9 @@ class State:
         mentioned: set[str] = set()
         while codes:
             code = codes.pop()
-            mentioned.update(code.co_names, (c for c in code.co_consts if isinstance(c, str) and c.isidentifier()))
-            codes += [c for c in code.co_consts if isinstance(c, types.CodeType)]
+            constants = [c for each in code.co_consts for c in (each if isinstance(each, tuple) else (each,))]
+            mentioned.update(code.co_names, (c for c in constants if isinstance(c, str) and c.isidentifier()))
+            codes += [c for c in constants if isinstance(c, types.CodeType)]
         names |= mentioned
         found = sorted(mentioned & function.__globals__.keys())
         self._entries += [(function.__globals__, name) for name in found]
@@ -204,8 +228,10 @@ def same(array: Any, copy: Any) -> bool:
 
 
 def _items(holder: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(holder, dict):
+    if isinstance(holder, dict | _Attributes):
         return holder.items()
+    if isinstance(holder, set | deque):
+        return [("elements", tuple(holder))]
     return enumerate(holder) if isinstance(holder, list) else [("cell_contents", holder.cell_contents)]
 
 
@@ -219,6 +245,13 @@ def _is_foreign(value: Any) -> bool:
         module = getattr(value, "__module__", None)
         names = _own(sys.modules.get(str(module)))
     return not isinstance(module, str) or module.partition(".")[0] in FOREIGN or _is_installed(names)
+
+
+def _drawn_from(generator: Any) -> Any:
+    """What tells whether a generator has been drawn from."""
+    if isinstance(generator, np.random.Generator):
+        return repr(generator.bit_generator.state)
+    return repr(generator.get_state()) if hasattr(generator, "get_state") else generator.getstate()
 
 
 def _own(value: Any) -> Any:
@@ -245,17 +278,32 @@ def _is_installed(mapping: Any) -> bool:
     return file.startswith(sysconfig.get_path("stdlib")) or "site-packages" in file or "dist-packages" in file
 
 
-class _Slots:
-    """The attributes of an object that has no dict of them."""
+def _identity(holder: Any) -> int:
+    return id(holder.value if isinstance(holder, _Attributes) else holder)
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
+
+class _Attributes:
+    """The attributes of a class, or of an object that has no dict of them. `kept` are those that may be put back."""
+
+    def __init__(self, value: Any, kept: Iterable[str] = ()) -> None:
+        self.value, self.kept = value, list(kept)
 
     def get(self, name: str, default: Any = None) -> Any:
+        if isinstance(self.value, type):
+            return vars(self.value).get(name, default)
         try:
             return getattr(self.value, name, default)
         except Exception:  # of a property, whatever it is
             return default
+
+    def put(self, name: str, value: Any) -> None:
+        if value is MISSING:
+            delattr(self.value, name)
+        else:
+            setattr(self.value, name, value)
+
+    def items(self) -> list[tuple[str, Any]]:
+        return [(name, value) for name in self.kept if (value := self.get(name, MISSING)) is not MISSING]
 
 
 def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
@@ -269,14 +317,18 @@ def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
     elif not names.isdisjoint(BY_NAME) and _is_somebodys(value):
         yield own, list(own)
     elif own and not (isinstance(value, type | types.ModuleType) and _is_foreign(value)):
-        yield own, list(names & own.keys() | inherited)
+        of_own = names & own.keys()
+        yield _Attributes(value, of_own) if isinstance(value, type) else own, list(of_own | inherited)
     properties = {n for cls in mro for n in names & vars(cls).keys() if isinstance(vars(cls)[n], property)}
     if not isinstance(value, type):
-        yield _Slots(value), [n for n in properties if isinstance(_Slots(value).get(n), int | float | str)]
+        found = _Attributes(value)
+        yield found, [n for n in properties if isinstance(found.get(n), int | float | str)]
     for cls in classes:
-        yield vars(cls), list(names & vars(cls).keys())
+        of_class = names & vars(cls).keys()
+        yield _Attributes(cls, of_class), list(of_class)
         if slots := vars(cls).get("__slots__"):
-            yield _Slots(value), list(names & {slots} if isinstance(slots, str) else names & set(slots))
+            own = names & {slots} if isinstance(slots, str) else names & set(slots)
+            yield _Attributes(value, own), list(own)
 
 
 def _is_somebodys(value: Any) -> bool:

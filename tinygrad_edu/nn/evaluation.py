@@ -35,8 +35,6 @@ def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> floa
     p, t = values_of(prediction, "accuracy: predictions are"), values_of(target, "accuracy: targets are")
     if not p.size:
         raise ValueError("accuracy: there are no samples")
-    if np.isnan(p).any() or np.isnan(t).any():
-        raise ValueError("accuracy: there is NaN among the predictions or targets, which belongs to no class")
     if p.ndim > 2:
         raise ValueError(
             f"accuracy: predictions must be rows of scores (m, k), got shape {p.shape}. Make rows of them: "
@@ -49,6 +47,8 @@ def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> floa
 
 
 def _accuracy_of_rows(p: NDArray[Any], t: NDArray[Any]) -> float:
+    if np.isnan(p).any():
+        raise ValueError("accuracy: predictions contain NaN, which is the score of no class")
     if t.ndim == 2 and t.shape[1] > 1 and t.shape != p.shape:
         raise ValueError(
             f"accuracy: one-hot rows of shape {t.shape} for predictions of shape {p.shape}; they need one column for "

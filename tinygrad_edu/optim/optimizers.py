@@ -62,7 +62,7 @@ class SGD(Optimizer):
         np.subtract(p, spare, out=out)
 
     def _reads_twice(self, group: Group) -> bool:
-        return bool(group["nesterov"])
+        return bool(group["nesterov"]) or type(self)._update is not SGD._update  # a subclass may read it again
 
     def _entries(self, group: Group) -> set[str]:
         return {"velocity"} if group["momentum"] else set()

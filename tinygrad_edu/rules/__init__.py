@@ -6,11 +6,12 @@ keeps. Importing the package fills the table; the files are meant to be read.
 
 Read in this order: `elementwise.py` (arithmetic, exponentials, kinks), `shape.py` (reshape, join, index),
 `reductions.py` (sum, mean, max), `products.py` (matrix products, einsum), `movement.py` (functions that only move or
-repeat elements), `statistics.py` (means, quantiles, differences), `linalg.py` (inverses, decompositions), `norms.py`.
+repeat elements), `statistics.py` (means, quantiles, differences), `linalg.py` (inverses, decompositions), `chains.py`
+(products of many matrices), `norms.py`.
 
 May import `autograd`.
 """
 
-from . import elementwise, linalg, movement, norms, products, reductions, shape, statistics
+from . import chains, elementwise, linalg, movement, norms, products, reductions, shape, statistics
 
-__all__ = ["elementwise", "linalg", "movement", "norms", "products", "reductions", "shape", "statistics"]
+__all__ = ["chains", "elementwise", "linalg", "movement", "norms", "products", "reductions", "shape", "statistics"]
