@@ -16,7 +16,7 @@ from tests.strategies import PRIMITIVES
 from tinygrad_edu import Tensor, compile_step, derive, grad, gradcheck, linear
 from tinygrad_edu import functional as F
 from tinygrad_edu.optim import SGD
-from tinygrad_edu.rules import linalg
+from tinygrad_edu.rules import chains
 
 L = np.linalg
 nan, inf = np.nan, np.inf
@@ -292,15 +292,15 @@ class TestProducts:
         for sizes in (*rng.integers(1, 9, (20, 5)).tolist(), *rng.integers(1, 9, (20, 6)).tolist()):
             n = len(sizes) - 2
             fewest = min(cost(split, sizes, 0, n) for split in orders(0, n))
-            assert cost(linalg._best_splits(sizes), sizes, 0, n) == fewest
+            assert cost(chains._best_splits(sizes), sizes, 0, n) == fewest
 
     @pytest.mark.parametrize(
         ("shapes", "sizes"), [([(3,), (3, 4), (4, 2)], [1, 3, 4, 2]), ([(2, 3), (3, 5), (5,)], [2, 3, 5, 1])]
     )
     def test_the_sizes_that_decide_on_the_order(self, shapes, sizes, monkeypatch):
         found = []
-        best = linalg._best_splits
-        monkeypatch.setattr(linalg, "_best_splits", lambda sizes: found.append(sizes) or best(sizes))
+        best = chains._best_splits
+        monkeypatch.setattr(chains, "_best_splits", lambda sizes: found.append(sizes) or best(sizes))
         L.multi_dot([Tensor(np.ones(shape), requires_grad=True) for shape in shapes])
         assert found == [sizes]
 
