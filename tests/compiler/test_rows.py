@@ -382,3 +382,8 @@ def test_what_every_number_of_rows_allows_is_general():
 
     for f in (lambda x: np.sum(np.var(x, axis=0, ddof=1)), refusing, lambda x: np.sum(F.dropout(x, 0.5))):
         assert "Holds only" not in derive(f, np.ones((12, 3))).source
+
+
+def test_an_input_that_is_called_like_a_function_of_python():
+    d = derive(lambda len, float: np.sum(len**2) / len.shape[0] + np.sum(float), np.ones((4, 2)), np.ones(3))
+    assert written(d.source)(np.ones((6, 2)), np.ones(3))[0] == 5

@@ -335,7 +335,22 @@ def test_early_stopping_takes_nan_for_no_improvement(values, mode, ended):
     assert stopped(values, mode=mode) == ended
 
 
-@pytest.mark.parametrize("monitor", ["auc", "val_auc", "f1", "r2", "recall", "score", "accuracy_of_b", "perplexity"])
+@pytest.mark.parametrize(
+    "monitor",
+    [
+        "auc",
+        "val_auc",
+        "f1",
+        "r2",
+        "recall",
+        "score",
+        "accuracy_of_b",
+        "perplexity",
+        "neg_mse",
+        "val_neg_loss",
+        "inaccuracy",
+    ],
+)
 def test_early_stopping_does_not_guess_the_direction(monitor):
     with pytest.raises(ValueError, match=rf"should '{monitor}' go up or down\? Say mode='max' or mode='min'"):
         tg.EarlyStopping(monitor=monitor)

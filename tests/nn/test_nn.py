@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -321,3 +322,21 @@ def test_a_mode_that_is_set_on_the_class_or_by_a_forward():
         sampled = tg.predict(net, np.ones((50, 3)))
     assert 40 < np.count_nonzero(sampled == 0) < 110
     assert not net.training and not net.drop.training
+
+
+def test_modules_made_by_dataclass():
+    """Their instances are equal where their fields are, so they have no hash."""
+
+    @dataclass
+    class Two(Module):
+        first: Dense
+        second: Dense
+
+        def forward(self, x):
+            return self.second(self.first(x))
+
+    net = Two(Dense(2, 3, rng=0), Dense(3, 1, rng=1))
+    assert [name for name, _ in net.named_parameters()] == [
+        "first.weight", "first.bias", "second.weight", "second.bias"]  # fmt: skip
+    assert len(list(net.modules())) == 3 and "3" in net.summary(2) and not net.eval().first.training
+    assert net(np.ones((4, 2))).shape == (4, 1)

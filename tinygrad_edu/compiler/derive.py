@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import keyword
 import re
@@ -160,7 +161,7 @@ def _named(parameters: Parameters) -> dict[str, Tensor]:
 
 
 HELPERS = sigmoid, softmax, log_softmax, one_hot
-RESERVED = {"m", "np", "J", "value_and_gradients", *(helper.__name__ for helper in HELPERS)}
+RESERVED = {"m", "np", "J", "value_and_gradients", *dir(builtins), *(helper.__name__ for helper in HELPERS)}
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -113,8 +113,7 @@ class Module:
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
-        yield self
-        yield from dict.fromkeys(value for _, value in self._walk() if isinstance(value, Module) and value is not self)
+        yield from {id(m): m for m in (self, *(value for _, value in self._walk())) if isinstance(m, Module)}.values()
 
     def _walk(self) -> Iterator[tuple[str, Any]]:
         """Every module and tensor below this one with its path, depth first; a module that is met again is skipped."""

@@ -117,9 +117,10 @@ class EarlyStopping(Callback):
         self.min_delta = min_delta
         if mode not in (None, "min", "max"):
             raise ValueError(f"EarlyStopping: mode must be 'min', 'max' or None, not {mode!r}")
-        if mode is None and not monitor.endswith((UP, *DOWN)):
+        *words, last = monitor.lower().split("_")
+        if mode is None and (last not in (UP, *DOWN) or not {"neg", "negative"}.isdisjoint(words)):
             raise ValueError(f"EarlyStopping: should {monitor!r} go up or down? Say mode='max' or mode='min'")
-        self.sign = -1 if mode == "max" or (mode is None and monitor.endswith(UP)) else 1
+        self.sign = -1 if mode == "max" or (mode is None and last == UP) else 1
         self.before_training()
 
     def before_training(self) -> None:
