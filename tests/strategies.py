@@ -592,6 +592,7 @@ CALLS = {
         losses(lambda z, y, r: F.binary_cross_entropy(F.sigmoid(z), y, r)),
     ),
     "cross_entropy_of_probabilities": losses(F.binary_cross_entropy, 0.1, 0.9, 0.1, 0.9, both=True),
+    "of_each_probability": losses(lambda p, t, _: F.binary_cross_entropy(p, t, "none"), 0.1, 0.9, 0.1, 0.9, both=True),
     "cross_entropy": classifications(),
 }
 if hasattr(np, "matvec"):  # NumPy 2.2

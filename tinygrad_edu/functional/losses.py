@@ -20,9 +20,9 @@ from ..autograd.operators import on_values
 from ..autograd.primitives import primitive, rule
 from ..autograd.recording import interpreter
 from ..autograd.tensor import Tensor
-from .activations import Scratch, as_floats, new_array, sigmoid
+from .activations import Scratch, as_floats, new_array, sigmoid, softplus
 from .exponentials import _softmax, log_softmax
-from .targets import _count, _rows_of, _target, advice_on_logits
+from .targets import _count, _rows_of, _target, advice_on_logits, reduced, weighted_rows
 
 Given = Tensor | ArrayLike
 
@@ -36,7 +36,8 @@ def mse_loss(prediction: Tensor, target: Given, reduction: str = "mean") -> Tens
 def mse_loss(prediction: ArrayLike, target: Given, reduction: str = "mean") -> Any: ...
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """Σ (prediction − target)² over all elements, of arrays of equal shapes. It is divided as `reduction` says: by the
-    number of elements ("mean"), by the number of rows ("batchmean"), or not at all ("sum").
+    number of elements ("mean"), by the number of rows ("batchmean"), or not at all ("sum"). With "none" there is no
+    sum: the loss of each element is given.
 
     Raises `ValueError` for unequal shapes (nothing is broadcast), for an empty batch, and for a target with NaN.
 
@@ -45,6 +46,8 @@ def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """
     prediction = _single(as_floats(prediction))
     target = _target("mse_loss", prediction, target)
+    if reduction == "none":
+        return np.square(prediction - target)
     return _mse_loss(prediction, target, count=_count("mse_loss", reduction, shape_of(prediction)))
 
 
@@ -66,12 +69,16 @@ rule(
 
 
 @overload
-def binary_cross_entropy(probability: Tensor, target: Given, reduction: str = "mean") -> Tensor: ...
+def binary_cross_entropy(
+    probability: Tensor, target: Given, reduction: str = "mean", *, weight: Given | None = None
+) -> Tensor: ...
 @overload
-def binary_cross_entropy(probability: ArrayLike, target: Given, reduction: str = "mean") -> Any: ...
-def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean") -> Any:
-    """−Σ [y log p + (1 − y) log(1 − p)] for p, y in [0, 1] and of equal shapes, divided as `reduction` says (see
-    `mse_loss`).
+def binary_cross_entropy(
+    probability: ArrayLike, target: Given, reduction: str = "mean", *, weight: Given | None = None
+) -> Any: ...
+def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean", *, weight: Any = None) -> Any:
+    """−Σ w [y log p + (1 − y) log(1 − p)] for p, y in [0, 1] and of equal shapes, divided as `reduction` says (see
+    `mse_loss`). The weight w of each element is 1, or given by `weight`, which is broadcast.
 
     If `probability` is a tensor that `sigmoid` made, the loss is computed from the sigmoid's input, as
     `binary_cross_entropy_with_logits` does: the gradient is p − y, and the logarithm of 0 is never taken. Otherwise
@@ -88,18 +95,40 @@ def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean")
     probability = _single(given)
     target = _target("binary_cross_entropy", probability, target, low=0, high=1)
     count = _count("binary_cross_entropy", reduction, shape_of(probability))
+    if logits is None:
+        _check_probabilities(probability)
+    if weight is not None or reduction == "none":
+        each = _of_each(_single(logits), target) if logits is not None else _of_each_probability(probability, target)
+        return reduced("binary_cross_entropy", _weighted("binary_cross_entropy", each, weight), reduction)
     if logits is not None:
         return _binary_cross_entropy(_single(logits), probability, target, count=count)
-    _check_probabilities(probability)
     return _cross_entropy_of_probabilities(probability, target, count=count)
 
 
 @overload
-def binary_cross_entropy_with_logits(logits: Tensor, target: Given, reduction: str = "mean") -> Tensor: ...
+def binary_cross_entropy_with_logits(
+    logits: Tensor,
+    target: Given,
+    reduction: str = "mean",
+    *,
+    weight: Given | None = None,
+    pos_weight: Given | None = None,
+) -> Tensor: ...
 @overload
-def binary_cross_entropy_with_logits(logits: ArrayLike, target: Given, reduction: str = "mean") -> Any: ...
-def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = "mean") -> Any:
-    """−Σ [y log h + (1 − y) log(1 − h)] with h = sigmoid(logits), divided as `reduction` says (see `mse_loss`).
+def binary_cross_entropy_with_logits(
+    logits: ArrayLike,
+    target: Given,
+    reduction: str = "mean",
+    *,
+    weight: Given | None = None,
+    pos_weight: Given | None = None,
+) -> Any: ...
+def binary_cross_entropy_with_logits(
+    logits: Any, target: Any, reduction: str = "mean", *, weight: Any = None, pos_weight: Any = None
+) -> Any:
+    """−Σ w [p y log h + (1 − y) log(1 − h)] with h = sigmoid(logits), divided as `reduction` says (see `mse_loss`). The
+    weight w of each element and p of what is positive are 1, or given by `weight` and `pos_weight`, which are
+    broadcast: (negatives / positives) as `pos_weight` makes up for rare positives.
 
     For each logit z it is computed as z (1[z > 0] − y) + log(1 + e^−|z|), so that no digits cancel. The gradient is
     h − y. Raises `ValueError` for unequal shapes, an empty batch, targets outside [0, 1], and logits that a sigmoid or
@@ -111,7 +140,40 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = 
     logits = _logits("binary_cross_entropy_with_logits", logits, "binary_cross_entropy")
     target = _target("binary_cross_entropy_with_logits", logits, target, low=0, high=1)
     count = _count("binary_cross_entropy_with_logits", reduction, shape_of(logits))
+    if weight is not None or pos_weight is not None or reduction == "none":
+        each = _weighted("binary_cross_entropy_with_logits", _of_each(logits, target, pos_weight), weight)
+        return reduced("binary_cross_entropy_with_logits", each, reduction)
     return _binary_cross_entropy(logits, sigmoid(logits), target, count=count)
+
+
+def _of_each(z: Any, t: Any, pos_weight: Any = None) -> Any:
+    """The cross-entropy of each logit."""
+    return _weighted("binary_cross_entropy_with_logits", t, pos_weight) * softplus(-z) + (1 - t) * softplus(z)
+
+
+def _weighted(loss: str, values: Any, weight: Any) -> Any:
+    if weight is None:
+        return values
+    if not hasattr(weight, "shape"):
+        weight = np.asarray(weight)
+    shape = shape_of(weight)
+    if len(shape) > len(shape_of(values)) or any(
+        a not in (1, b) for a, b in zip(reversed(shape), reversed(shape_of(values)), strict=False)
+    ):
+        raise ValueError(f"{loss}: weights of shape {shape} do not fit {shape_of(values)}")
+    return values * weight.astype(values.dtype)
+
+
+@primitive(elementwise=True)
+def _of_each_probability(p: Any, t: Any) -> Any:
+    return -(t * np.log(_at_least_tiny(p)) + (1 - t) * np.log(_at_least_tiny(1 - p)))
+
+
+rule(
+    _of_each_probability,
+    lambda g, p, t: g * ((1 - t) / _at_least_tiny(1 - p) - t / _at_least_tiny(p)),
+    lambda g, p: g * (np.log(_at_least_tiny(1 - p)) - np.log(_at_least_tiny(p))),
+)
 
 
 @on_values
@@ -165,16 +227,46 @@ rule(
 
 
 @overload
-def cross_entropy(logits: Tensor, labels: Given, reduction: str = "mean") -> Tensor: ...
+def cross_entropy(
+    logits: Tensor,
+    labels: Given,
+    reduction: str = "mean",
+    *,
+    weight: Given | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor: ...
 @overload
-def cross_entropy(logits: ArrayLike, labels: Given, reduction: str = "mean") -> Any: ...
-def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
+def cross_entropy(
+    logits: ArrayLike,
+    labels: Given,
+    reduction: str = "mean",
+    *,
+    weight: Given | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Any: ...
+def cross_entropy(
+    logits: Any,
+    labels: Any,
+    reduction: str = "mean",
+    *,
+    weight: Any = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Any:
     """−Σ log softmax(logits)[label] over the rows of `logits` (m, k): the loss of a classifier with k classes.
 
     `labels` are integers from 0 to k − 1 of shape (m,) or (m, 1), or rows of probabilities (m, k), such as one-hot
-    rows. "mean" and "batchmean" both divide by m, "sum" does not. Raises `ValueError` for other shapes, for labels that
-    are not classes, for rows that do not sum to 1, for an empty batch, and for logits that a sigmoid or softmax has
-    been applied to already; `TypeError` for labels that require grad.
+    rows. "mean" and "batchmean" both divide by m, "sum" does not, and "none" gives the loss of each row, (m,).
+
+    `weight` (k,) holds a factor for each class; the mean is then divided by the sum of the labels' factors. Rows whose
+    label is `ignore_index` count nothing. `label_smoothing` ε puts (1 − ε) t + ε/k in the place of each row t of
+    probabilities. All three are as in PyTorch, except that no label is ignored unless you say which.
+
+    Raises `ValueError` for other shapes, for labels that are not classes, for rows that do not sum to 1, for an empty
+    batch, and for logits that a sigmoid or softmax has been applied to already; `TypeError` for labels that require
+    grad.
 
     >>> tg.cross_entropy(np.array([[1000.0, 0.0], [1000.0, 0.0]]), [0, 1])
     np.float64(500.0)
@@ -188,6 +280,14 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
     logits = _logits("cross_entropy", logits, "binary_cross_entropy, if classes do not exclude each other")
     if isinstance(labels, Tensor) and labels.requires_grad:
         raise TypeError("cross_entropy: the target requires grad, but the loss has no gradient for it; use .detach()")
+    if weight is not None or ignore_index is not None or label_smoothing or reduction == "none":
+        rows, divisor = weighted_rows(
+            "cross_entropy", labels, shape, logits.dtype, weight, ignore_index, label_smoothing, reduction
+        )
+        if reduction == "none":
+            return -np.sum(np.where(rows == 0, 0, log_softmax(logits)) * rows, axis=1)
+        totals = np.sum(rows, axis=1, keepdims=True)
+        return _cross_entropy(logits, log_softmax(logits), rows, count=1, totals=totals) / divisor
     rows = _rows_of(labels, shape=shape, dtype=logits.dtype)
     given = shape_of(labels) == shape and shape[1] > 1
     totals = np.sum(rows, axis=1, keepdims=True) if given else None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..autograd.conversion import numbers, shape_of
-from ..autograd.operators import on_values
+from ..autograd.operators import on_values, option
 from ..autograd.tensor import Tensor
 from .activations import Scratch, new_array
 
@@ -67,14 +67,20 @@ def _advice_on_targets(low: Any, high: Any) -> str:
 
 def _count(loss: str, reduction: str, shape: tuple[int, ...]) -> int:
     """What a loss over an array of `shape` is divided by."""
-    if reduction not in ("mean", "sum", "batchmean"):
-        raise ValueError(f"{loss}: reduction must be 'mean', 'sum' or 'batchmean', not {reduction!r}")
+    if reduction not in ("mean", "sum", "batchmean", "none"):
+        raise ValueError(f"{loss}: reduction must be 'mean', 'sum', 'batchmean' or 'none', not {reduction!r}")
     if reduction == "sum":
         return 1
     count = math.prod(shape if reduction == "mean" else shape[:1])
     if not count:
         raise ValueError(f"{loss}: the batch is empty (shape {shape}), so it has no mean")
     return count
+
+
+def reduced(loss: str, values: Any, reduction: str) -> Any:
+    """The loss of each element, reduced."""
+    count = _count(loss, reduction, shape_of(values))
+    return values if reduction == "none" else np.sum(values) / count
 
 
 # Labels of classes
@@ -116,6 +122,50 @@ def rows_into(out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...]
 
 _rows_of_labels.into = rows_into  # type: ignore[attr-defined]
 _rows_of = on_values(_rows_of_labels)
+
+
+def weighted_rows(
+    loss: str,
+    labels: Any,
+    shape: tuple[int, ...],
+    dtype: Any,
+    weight: Any,
+    ignore_index: int | None,
+    smoothing: float,
+    reduction: str,
+) -> tuple[Any, Any]:
+    """Labels as rows of probabilities times the weights of their classes, with zeros for what is ignored, and what the
+    sum over them is divided by."""
+    k = shape[1]
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"{loss}: label_smoothing must lie in [0, 1], not {smoothing}")
+    count = _count(loss, reduction, shape[:1])
+    if weight is not None and shape_of(weight) != (k,):
+        raise ValueError(f"{loss}: weight must hold a factor for each of the {k} classes, got shape {shape_of(weight)}")
+    one_each = shape_of(labels) != shape or k == 1
+    kept: Any = 1
+    if ignore_index is not None:
+        if not one_each:
+            raise ValueError(f"{loss}: ignore_index is for labels that are numbers of classes, not for rows")
+        kept = np.reshape(np.not_equal(labels, ignore_index), (-1, 1))
+        labels = np.where(np.not_equal(labels, ignore_index), labels, 0)
+    rows = _rows_of(labels, shape=shape, dtype=dtype) * kept
+    given = option(weight if hasattr(weight, "shape") else np.asarray(weight))
+    factors = np.ones(k, dtype) if weight is None else given.astype(dtype)
+    divisor: Any = count
+    if one_each and reduction in ("mean", "batchmean") and (weight is not None or ignore_index is not None):
+        divisor = np.sum(rows * factors)
+        _refuse_nothing(divisor, loss=loss)
+    return ((1 - smoothing) * rows + smoothing / k * kept) * factors, divisor
+
+
+def _refuse_zero(total: Any, *, loss: str) -> Any:
+    if not total:
+        raise ValueError(f"{loss}: all labels are ignored, or of classes of weight 0, so there is no mean")
+    return total
+
+
+_refuse_nothing = on_values(_refuse_zero)
 
 
 def one_hot(labels: Tensor | ArrayLike, num_classes: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
