@@ -387,3 +387,22 @@ def test_what_every_number_of_rows_allows_is_general():
 def test_an_input_that_is_called_like_a_function_of_python():
     d = derive(lambda len, float: np.sum(len**2) / len.shape[0] + np.sum(float), np.ones((4, 2)), np.ones(3))
     assert written(d.source)(np.ones((6, 2)), np.ones(3))[0] == 5
+
+
+def test_an_axis_of_1_that_fits_to_any_number_of_rows():
+    """Where it is as long as the rows of the example by chance, it must not be stretched without a word."""
+
+    def f(a, b):
+        return np.sum(np.tanh(a + b) * np.arange(1.0, 4.0).reshape(3, 1))
+
+    a, b = np.ones(1), np.ones((3, 1))
+    run = written(derive(f, a, b).source)
+    for x, y in ((np.ones(6), b), (a, np.ones((3, 6))), (np.ones(6), np.ones((3, 6))), (a, b)):
+        wanted = tg.grad(f, argnums=(0, 1))(x, y)
+        try:
+            _, found = run(x, y)
+        except ValueError as error:
+            assert "axis 1 of b must have 1 elements" in str(error) and y.shape[1] != 1
+        else:
+            for g, h in zip(found, wanted, strict=True):
+                np.testing.assert_allclose(g, h, rtol=1e-12)

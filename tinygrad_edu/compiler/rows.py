@@ -101,6 +101,8 @@ class General(NamedTuple):
     # The derivation for one number of rows, and those where other axes are longer, with the numbers of these inputs
     base: Derivation | None = None
     others: tuple[tuple[tuple[int, ...], Derivation | None], ...] = ()
+    # … and an axis of an input with two derivations of which one has a single element there, which fits to any other
+    single: tuple[tuple[tuple[int, int], Derivation, Derivation], ...] = ()
 
 
 class Examples(NamedTuple):
@@ -161,8 +163,9 @@ def _compared(
         for k, shape in enumerate(examples.shapes)
     )
     marked = _Comparison([*others, derivation], [*counts, rows]).marked()
-    longer = _with_longer_axes(examples, derive, dict.fromkeys(varied, counts[1]))
-    return General(marked, shapes, True, others[1], tuple(longer))
+    base = dict.fromkeys(varied, counts[1])
+    longer = tuple(_with_longer_axes(examples, derive, base))
+    return General(marked, shapes, True, others[1], longer, tuple(_with_single_rows(examples, derive, base, others[1])))
 
 
 def _many(sizes: Sequence[int], counts: Sequence[int], candidates: Sequence[int]) -> int:
@@ -190,6 +193,22 @@ def _with_longer_axes(
                 yield tuple({k for k, _ in base.keys() - {first}}), None
             else:
                 yield tuple({k for k, _ in places}), changed
+
+
+def _with_single_rows(
+    examples: Examples, derive: Derive, base: dict[tuple[int, int], int], derivation: Derivation
+) -> Iterator[tuple[tuple[int, int], Derivation, Derivation]]:
+    """What the function becomes where one of two axes has a single element, if that fits: one that has m elements, or,
+    where m is 1, another one."""
+    for place in sorted(base.keys() - {min(base)}):
+        with suppress(Exception):
+            yield place, derive(examples.resized(base | {place: 1})), derivation
+    ones = dict.fromkeys(base, 1)
+    for k, shape in enumerate(examples.shapes):
+        for axis, n in enumerate(shape):
+            if n == 1 and (k, axis) not in base:
+                with suppress(Exception):
+                    yield (k, axis), derive(examples.resized(ones | {(k, axis): 2})), derive(examples.resized(ones))
 
 
 class _Comparison:

@@ -161,17 +161,27 @@ def _body(general: General, writer: Writer, names: Sequence[str]) -> list[str]:
 def _checks(general: General, names: Sequence[str]) -> list[str]:
     """Lines that refuse inputs for which the derivation does not hold, where NumPy would not."""
     wanted = {k for k, shape in enumerate(general.shapes) if shape} if not general.is_general else set()
+    single: list[tuple[int, int]] = []
     if general.base is not None:
         base = _texts(general.base, names)
         wanted.update(
             k for inputs, other in general.others for k in inputs if not other or _texts(other, names) != base
         )
-    return [
+        single = [place for place, one, two in general.single if _texts(one, names) != _texts(two, names)]
+    checks = [
         f"if np.shape({name}) != {shape}:\n"
         f'        raise ValueError(f"{name} must have the shape {{{shape}}}, got {{np.shape({name})}}")'
         for k, (name, shape) in enumerate(zip(names, general.shapes, strict=False))
         if k in wanted
     ]
+    for k, axis in single:
+        if k not in wanted:
+            name, n = names[k], repr(general.shapes[k][axis])
+            checks.append(
+                f"if np.shape({name})[{axis}] != {n}:\n"
+                f'        raise ValueError(f"axis {axis} of {name} must have {{{n}}} elements, got {{np.shape({name})}}")'
+            )
+    return checks
 
 
 def _texts(derivation: Derivation, names: Sequence[str]) -> list[str]:
