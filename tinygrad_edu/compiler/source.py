@@ -177,10 +177,8 @@ def _checks(general: General, names: Sequence[str]) -> list[str]:
     for k, axis in single:
         if k not in wanted:
             name, n = names[k], repr(general.shapes[k][axis])
-            checks.append(
-                f"if np.shape({name})[{axis}] != {n}:\n"
-                f'        raise ValueError(f"axis {axis} of {name} must have {{{n}}} elements, got {{np.shape({name})}}")'
-            )
+            text = f"axis {axis} of {name} must have {{{n}}} elements, got {{np.shape({name})}}"
+            checks.append(f'if np.shape({name})[{axis}] != {n}:\n        raise ValueError(f"{text}")')
     return checks
 
 
