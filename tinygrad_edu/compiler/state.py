@@ -27,6 +27,7 @@ _GENERATORS = np.random.Generator | np.random.RandomState | random.Random
 _MAPPINGS = (dict, types.MappingProxyType, ChainMap)  # others may make their items anew, without end
 BY_NAME = {"getattr", "vars", "__dict__", "asdict", "astuple", "attrgetter"}  # then any attribute may be read
 MISSING = object()
+_STDLIB = sysconfig.get_path("stdlib")
 MOST_WATCHED = 100_000  # elements of an array of which every run looks whether it has changed
 MOST_ITEMS = 1000  # of a list or dict that is looked through
 
@@ -275,7 +276,7 @@ def _parts(value: Any) -> list[Any]:
 def _is_installed(mapping: Any) -> bool:
     """Whether these are the names of a module of Python's own or of an installed package."""
     file = str(mapping.get("__file__") or "")
-    return file.startswith(sysconfig.get_path("stdlib")) or "site-packages" in file or "dist-packages" in file
+    return file.startswith(_STDLIB) or "site-packages" in file or "dist-packages" in file
 
 
 def _identity(holder: Any) -> int:
