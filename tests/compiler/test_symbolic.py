@@ -766,3 +766,11 @@ def test_an_average_with_learned_weights():
     w.data = np.array([1.0, -1.0, 0.0])
     with pytest.raises(ZeroDivisionError, match="the weights sum to zero"):
         d(X)
+
+
+def test_nobody_is_warned_of_an_example():
+    """A trace computes with made-up numbers, to know shapes; of what NumPy says to those nobody wants to hear."""
+    w = tg.Tensor(np.ones((2, 3)), requires_grad=True)
+    loss = lambda x: np.sum(np.nanmin(np.where(w * x > 5, np.nan, w * x), axis=1))
+    d = derive(loss, np.full((2, 3), 9.0), parameters=[w])
+    assert d(np.array([[1.0, 2.0, 3.0], [9.0, 4.0, 9.0]]))[0] == 5

@@ -33,7 +33,7 @@ REFUSALS = (  # the engine's documented ones: where a derivative does not exist 
     "got the output of s",  # of sigmoid or softmax, which a loss of logits would apply once more
     "numpy.copyto got a Tensor",  # full_like(array, tensor), which NumPy keeps for itself
 )
-TIPS = {"absolute", "fabs", "hypot", "std", "two_norm", "p_norm"}
+TIPS = {"absolute", "copysign", "fabs", "hypot", "std", "two_norm", "p_norm"}
 Gradients = list[Any]
 
 
@@ -195,7 +195,7 @@ def slope(function: Callable[..., Any], arrays: list[Any], along: list[Any], h: 
                 k: float(function(*(x + k * h * d for x, d in zip(arrays, along, strict=True))))
                 for k in (-1, -0.5, 0.5, 1)
             }
-        except (ValueError, np.linalg.LinAlgError):
+        except (ValueError, IndexError, np.linalg.LinAlgError):  # a mask with fewer elements, for example
             return float("nan")
     return float((8 * (at[0.5] - at[-0.5]) - (at[1] - at[-1])) / (6 * h))
 
@@ -333,7 +333,7 @@ def with_noise(run: Run) -> None:
                 optimizer.zero_grad()
                 try:
                     J = loss(leaves, rng)
-                except ValueError:  # the noise changed how many elements a mask selects
+                except (ValueError, IndexError):  # the noise changed how many elements a mask selects
                     return
                 J.backward()
                 optimizer.step()

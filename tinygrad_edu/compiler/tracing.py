@@ -255,6 +255,8 @@ class Trace(Interpreter):
         with np.errstate(all="ignore"):
             forward = function.forward if isinstance(function, Primitive) else function
             y = forward(*map(_example, args), **{name: _example(value) for name, value in options.items()})
+        if isinstance(y, np.ndarray) and y.dtype.kind == "f" and np.isnan(y).any():
+            y = np.nan_to_num(y)  # nobody warns of an example
         if drawn_from is not None:
             drawn_from.bit_generator.state = state  # the example must not use up random numbers
         line = Line(function, lines, settings, y)
@@ -374,14 +376,8 @@ def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -
         c, x = args[k], args[1 - k]
         if isinstance(c, Tensor) or not isinstance(x, Tensor):
             continue
-        if (
-            isinstance(c, np.ndarray)
-            and c.ndim
-            and c.size
-            and c.shape == x.shape
-            and c.flat[0]
-            and np.all(c == c.flat[0])
-        ):
+        is_like_x = isinstance(c, np.ndarray) and c.ndim and c.size and c.shape == x.shape
+        if is_like_x and c.flat[0] and np.all(c == c.flat[0]):
             c = c.flat[0]
             args = (c, x) if k == 0 else (x, c)
         if np.ndim(c) or np.result_type(c, x._value) != x.dtype or isinstance(c, np.ndarray):
