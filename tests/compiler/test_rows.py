@@ -389,6 +389,16 @@ def test_an_input_that_is_called_like_a_function_of_python():
     assert written(d.source)(np.ones((6, 2)), np.ones(3))[0] == 5
 
 
+def test_an_axis_of_1_that_fits_to_one_other():
+    def f(a, b):
+        return np.sum(np.tanh(a)) + np.sum(np.broadcast_arrays(b, a)[0] * np.arange(1.0, 4.0))
+
+    run = written(derive(f, np.ones((1, 3)), np.ones(1)).source)
+    assert run(np.ones((5, 3)), np.ones(1))[1][1].tolist() == [30]
+    with pytest.raises(ValueError, match=r"axis 0 of b must have 1 elements, got \(3,\)"):
+        run(np.ones((1, 3)), np.ones(3))
+
+
 def test_an_axis_of_1_that_fits_to_any_number_of_rows():
     """Where it is as long as the rows of the example by chance, it must not be stretched without a word."""
 

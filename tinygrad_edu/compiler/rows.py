@@ -204,11 +204,11 @@ def _with_single_rows(
         with suppress(Exception):
             yield place, derive(examples.resized(base | {place: 1})), derivation
     ones = dict.fromkeys(base, 1)
-    for k, shape in enumerate(examples.shapes):
-        for axis, n in enumerate(shape):
-            if n == 1 and (k, axis) not in base:
-                with suppress(Exception):
-                    yield (k, axis), derive(examples.resized(ones | {(k, axis): 2})), derive(examples.resized(ones))
+    lengths = {2, *(n for shape in examples.shapes for n in shape if n > 1)}  # that may fit to others
+    for place in [(k, axis) for k, shape in enumerate(examples.shapes) for axis, n in enumerate(shape) if n == 1]:
+        for n in sorted(lengths) if place not in base else ():
+            with suppress(Exception):
+                yield place, derive(examples.resized(ones | {place: n})), derive(examples.resized(ones))
 
 
 class _Comparison:

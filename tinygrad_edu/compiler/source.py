@@ -167,7 +167,8 @@ def _checks(general: General, names: Sequence[str]) -> list[str]:
         wanted.update(
             k for inputs, other in general.others for k in inputs if not other or _texts(other, names) != base
         )
-        single = [place for place, one, two in general.single if _texts(one, names) != _texts(two, names)]
+        different = [place for place, one, two in general.single if _texts(one, names) != _texts(two, names)]
+        single = list(dict.fromkeys(different))
     checks = [
         f"if np.shape({name}) != {shape}:\n"
         f'        raise ValueError(f"{name} must have the shape {{{shape}}}, got {{np.shape({name})}}")'
