@@ -14,6 +14,7 @@ import pytest
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor
 from tinygrad_edu import functional as F
+from tinygrad_edu.rules.reductions import per
 
 INF, NAN = np.inf, np.nan
 
@@ -576,3 +577,18 @@ def test_a_mask_in_fortrans_order_gives_numpys_last_bit():
     for order in "CF":
         laid_out = np.array(mask, order=order)
         assert np.sum(Tensor(x, requires_grad=True), where=laid_out).item() == np.sum(x, where=laid_out)
+
+
+def test_second_derivatives_of_norms_that_have_one_at_0():
+    for p in (2.5, 3, 4):
+        assert not tg.hessian(lambda x, p=p: np.linalg.norm(x, p))(np.array([0.0, 2.0])).any()
+    with np.errstate(divide="ignore"):  # NumPy's own warning
+        same(gradients(lambda x: np.linalg.norm(x, -1), [0.0, 1.0]), [[0, 0]])
+
+
+def test_a_mean_is_divided_by_the_number_itself():
+    """Also above 2²⁴, where a float32 holds no odd numbers."""
+    n = 2**24 + 1
+    assert per(np.float64(1.0), n) == 1 / n
+    assert per(np.float16(1.0), 90_000) == np.float32(1) / np.float32(90_000)
+    assert per(np.float16(1.0), 3).dtype == np.float16
