@@ -84,3 +84,23 @@ def test_values_and_derivatives_are_pytorchs(name, data):
         second = tg.grad(lambda x: np.sum(gradient(x)))(x)
         smooth = x != 0 if name == "softsign" else slice(None)  # its slope has a tip at 0, where ours is NaN
         np.testing.assert_allclose(second[smooth], curvature.numpy()[smooth], rtol=1e-10, atol=1e-13)
+
+
+WRITTEN_OUT = {
+    "elu": (lambda x: F.elu(x, 0.7), lambda x: x if x > 0 else 0.7 * math.expm1(x)),
+    "silu": (F.silu, lambda x: x / (1 + math.exp(-x))),
+    "gelu": (F.gelu, lambda x: x * math.erfc(-x / math.sqrt(2)) / 2),
+    "gelu, tanh": (
+        lambda x: F.gelu(x, "tanh"),
+        lambda x: x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    ),
+    "hardtanh": (lambda x: F.hardtanh(x, -1, 2), lambda x: min(max(x, -1.0), 2.0)),
+    "softsign": (F.softsign, lambda x: x / (1 + abs(x))),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+@given(x=st.floats(-4, 4))
+def test_values_written_out(name, x):
+    ours, right = WRITTEN_OUT[name]
+    assert float(ours(np.array([x]))[0]) == pytest.approx(right(x), rel=1e-12, abs=1e-15)

@@ -537,8 +537,8 @@ def test_angles_at_infinity():
 def test_infinite_terms_share_the_sum_of_exponentials():
     same(gradients(F.logsumexp, [INF, 0.0]), [[1, 0]])
     same(gradients(F.logsumexp, [INF, 0.0, INF]), [[0.5, 0, 0.5]])
-    same(gradients(lambda x: F.logsumexp(x, axis=1), [[INF, 1.0], [-INF, -INF], [0.0, 0.0]]),
-         [[[1, 0], [0, 0], [0.5, 0.5]]])  # fmt: skip
+    same(gradients(lambda x: F.logsumexp(x, axis=1), [[INF, 1.0], [-INF, -INF], [0.0, 0.0], [INF, INF]]),
+         [[[1, 0], [0, 0], [0.5, 0.5], [0.5, 0.5]]])  # fmt: skip
 
 
 def test_derivatives_of_the_deviation_of_single_numbers():
