@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -180,3 +181,13 @@ def test_impossible_options_are_refused(call, said):
 def test_weights_that_are_learned_are_refused():
     with pytest.raises(TypeError, match="requires grad"):
         F.cross_entropy(np.zeros((3, 4)), [0, 1, 2], weight=tg.Tensor(np.ones(4), requires_grad=True))
+
+
+def test_which_weights_fit():
+    z, y = np.zeros((3, 4)), np.ones((3, 4))  # each loss is log 2
+    for weight, total in (([1.0, 2.0, 3.0, 4.0], 30), (np.array([[1.0], [2.0], [3.0]]), 24), (2.0, 24), ([[1.0]], 12)):
+        for loss, x in ((F.binary_cross_entropy_with_logits, z), (F.binary_cross_entropy, z + 0.5)):
+            np.testing.assert_allclose(loss(x, y, "sum", weight=weight), total * math.log(2), rtol=1e-14)
+    for shape in ((2, 4), (3, 2), (1, 3, 4), (3,)):
+        with pytest.raises(ValueError, match=re.escape(f"weights of shape {shape} do not fit (3, 4)")):
+            F.binary_cross_entropy_with_logits(z, y, weight=np.ones(shape))
