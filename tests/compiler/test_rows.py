@@ -416,3 +416,10 @@ def test_an_axis_of_1_that_fits_to_any_number_of_rows():
         else:
             for g, h in zip(found, wanted, strict=True):
                 np.testing.assert_allclose(g, h, rtol=1e-12)
+
+
+def test_nobody_is_warned_of_a_trial():
+    def f(x):
+        return np.sum(np.nanmin(np.where(np.cumsum(x) < 5, np.nan, x)) * x)  # of few rows, all are NaN
+
+    assert "def value_and_gradients" in derive(f, np.ones(12)).source

@@ -191,3 +191,9 @@ def test_which_weights_fit():
     for shape in ((2, 4), (3, 2), (1, 3, 4), (3,)):
         with pytest.raises(ValueError, match=re.escape(f"weights of shape {shape} do not fit (3, 4)")):
             F.binary_cross_entropy_with_logits(z, y, weight=np.ones(shape))
+
+
+def test_labels_of_a_single_class_may_be_ignored():
+    z = np.array([[3.0], [1.0], [2.0]])
+    assert F.cross_entropy(z, [[0], [-1], [0]], ignore_index=-1) == 0
+    assert F.cross_entropy(z, [0, 0, -1], "none", ignore_index=-1).tolist() == [0, 0, 0]

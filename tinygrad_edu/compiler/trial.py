@@ -7,6 +7,7 @@ some numbers of rows only: `if len(x) > 5`, `max(len(x), 4)`, `x[:1000]`.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -58,7 +59,8 @@ def _draws(derivation: Derivation) -> bool:
 
 
 def _agrees(function: Any, derivation: Derivation, given: list[Any]) -> bool:
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a trial nobody wants to hear
         wanted = [b if b is None else np.array(b) for b in Program(derivation).run(*given)]
         if not all(b is None or np.isfinite(b).all() for b in wanted):
             return True  # there is nothing to compare with: a variance of one row, for example
