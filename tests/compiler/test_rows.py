@@ -423,3 +423,14 @@ def test_nobody_is_warned_of_a_trial():
         return np.sum(np.nanmin(np.where(np.cumsum(x) < 5, np.nan, x)) * x)  # of few rows, all are NaN
 
     assert "def value_and_gradients" in derive(f, np.ones(12)).source
+
+
+def test_a_trial_updates_nothing():
+    mean = tg.Tensor(np.zeros(3))
+
+    def f(x):
+        mean.data = 0.9 * mean + 0.1 * np.mean(x, axis=0)
+        return np.sum((x - mean) ** 2) / len(x)
+
+    d = derive(f, np.ones((12, 3)))
+    assert "Holds only" not in d.source and d.latex() and mean.data.tolist() == [0, 0, 0]

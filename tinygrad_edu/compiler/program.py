@@ -70,11 +70,15 @@ class Program:
         """What the function reads and what has changed."""
         return "an array" if self._state.is_unchanged() else self._state.changed()
 
-    def run(self, *arrays: Any) -> tuple[Any, ...]:
-        """`arrays` are those of the inputs and the parameters; other tensors that the function uses bring their own."""
+    def computed(self, *arrays: Any) -> tuple[Any, ...]:
+        """The value, the gradients, and what is to be put where the function puts it."""
         with np.errstate():  # which also restores the buffer's size
             np.setbufsize(BUFFER)
-            results = self._run(*arrays, *[_current(c).data for c, *_ in self._captured])
+            return self._run(*arrays, *[_current(c).data for c, *_ in self._captured])
+
+    def run(self, *arrays: Any) -> tuple[Any, ...]:
+        """`arrays` are those of the inputs and the parameters; other tensors that the function uses bring their own."""
+        results = self.computed(*arrays)
         if not self._updated:
             return results
         count = len(results) - len(self._updated)

@@ -95,11 +95,7 @@ class Adagrad(Optimizer):
         if not state:
             state["square"] = np.zeros_like(p)
         state["square"] += np.square(g, out=spare)
-        np.sqrt(state["square"], out=spare)
-        spare += group["eps"]
-        np.divide(g, spare, out=spare)
-        spare *= group["lr"]
-        np.subtract(p, spare, out=out)
+        _step_per_root(p, g, state["square"], out, spare, group)
 
     def _entries(self, group: Group) -> set[str]:
         return {"square"}
@@ -133,11 +129,7 @@ class RMSprop(Optimizer):
         if not state:
             state["square"] = np.zeros_like(p)
         _average(state["square"], group["alpha"], np.square(g, out=spare))
-        np.sqrt(state["square"], out=spare)
-        spare += group["eps"]
-        np.divide(g, spare, out=spare)
-        spare *= group["lr"]
-        np.subtract(p, spare, out=out)
+        _step_per_root(p, g, state["square"], out, spare, group)
 
     def _entries(self, group: Group) -> set[str]:
         return {"square"}
@@ -222,3 +214,12 @@ def _average(held: Array, keep: float, new: Array) -> None:
     held *= keep
     new *= 1 - keep
     held += new
+
+
+def _step_per_root(p: Array, g: Array, square: Array, out: Array, spare: Array, group: Group) -> None:
+    """out ← p − lr · g / (√square + eps)."""
+    np.sqrt(square, out=spare)
+    spare += group["eps"]
+    np.divide(g, spare, out=spare)
+    spare *= group["lr"]
+    np.subtract(p, spare, out=out)
