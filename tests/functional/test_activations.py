@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import tinygrad_edu as tg
 from tests.strategies import arrays, shapes
 from tinygrad_edu import functional as F
-from tinygrad_edu.functional.normal import normal_cdf
+from tinygrad_edu.functional.normal import erfc, normal_cdf
 
 COMPOSED = {"silu": F.silu, "softsign": F.softsign, "gelu, tanh": lambda x: F.gelu(x, "tanh")}
 PYTORCH = {
@@ -104,3 +104,10 @@ WRITTEN_OUT = {
 def test_values_written_out(name, x):
     ours, right = WRITTEN_OUT[name]
     assert float(ours(np.array([x]))[0]) == pytest.approx(right(x), rel=1e-12, abs=1e-15)
+
+
+def test_the_complementary_error_function_is_accurate_to_a_few_units():
+    """Far out too, where rounding x² alone would cost hundreds of them."""
+    x = np.append(np.linspace(-6, 26, 4001), [0.46875, -0.46875, 4.0, -4.0, 0.0])
+    exact = np.array([math.erfc(v) for v in x])
+    assert np.all(abs(erfc(x) - exact) <= 8 * np.spacing(exact))
