@@ -14,7 +14,7 @@ import tinygrad_edu
 ROOT = Path(tinygrad_edu.__file__).parent
 # From the ground up. A file may import from its own place, from its own level and from those below.
 LEVELS = [
-    {"pages"},
+    {"pages", "memory"},
     {"autograd"},
     {"rules", "random"},
     {"functional"},

@@ -36,15 +36,17 @@ def _owner(array: Any) -> Any:
     return owner
 
 
-def mark_changed(array: Any) -> None:
-    """Notes that `array` is changed in place: records that hold it from before can no more be differentiated."""
+def mark_changed(*arrays: Any) -> None:
+    """Notes that arrays are changed in place: records that hold them from before can no more be differentiated."""
     global newest_change
-    owner = array if array.base is None else _owner(array)
-    key = id(owner)
+    owners = [array if array.base is None else _owner(array) for array in arrays]
     with _noting:
-        if key not in _moments:
-            _owners[key] = weakref.ref(owner, functools.partial(_forget, key))
-        _moments[key] = newest_change = next_order()
+        newest_change = moment = next_order()
+        for owner in owners:
+            key = id(owner)
+            if key not in _moments:
+                _owners[key] = weakref.ref(owner, functools.partial(_forget, key))
+            _moments[key] = moment
 
 
 def _forget(key: int, reference: object) -> None:

@@ -13,6 +13,7 @@ from ..autograd.broadcasting import ones_of, sum_rows
 from ..autograd.primitives import Primitive
 from ..functional.activations import BITS, _where_positive
 from ..functional.layers import _linear
+from ..memory import empty_aligned
 from ..rules.elementwise import _where
 from ..rules.products import is_tall, product
 from ..rules.shape import _transpose
@@ -100,7 +101,7 @@ class Code:
                 break
         else:
             unused = self._free.get(memory)
-            name = unused.pop() if unused else self.constant("b", np.empty(line.shape, line.dtype, line.order))
+            name = unused.pop() if unused else self.constant("b", empty_aligned(line.shape, line.dtype, line.order))
         self.buffers[line] = name
         return name
 

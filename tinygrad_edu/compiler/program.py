@@ -143,6 +143,6 @@ class Programs:
     def _key(self, arrays: list[NDArray[Any]]) -> Any:
         return (  # the shapes of parameters stay as they are
             *[(a.shape, a.dtype.char) for a in arrays],
-            *[p.dtype.char for p in self._parameters],
-            *[p.requires_grad for p in self._parameters],
+            *[p._value.dtype.char for p in self._parameters],
+            *[p._requires_grad for p in self._parameters],
         )

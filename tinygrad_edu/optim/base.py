@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..autograd.call_site import warn_user
 from ..autograd.inplace import mark_changed
 from ..autograd.tensor import Tensor
+from ..memory import empty_aligned, empty_aligned_like, keep_freed_memory
 
 Group = dict[str, Any]
 State = dict[str, Any]
@@ -66,9 +67,9 @@ class Optimizer:
         self.note_proportions()
         self._names: dict[Tensor, str] = {}  # in the model, where they are known
         self.learn_names(names)
-        _keep_freed_memory()
+        keep_freed_memory()
         self._state: dict[Tensor, State] = {}
-        self._spare: dict[np.dtype[Any], Array] = {}
+        self._spare: dict[np.dtype[Any], list[Array]] = {}
         self._work: dict[Tensor, tuple[Array, Array, State]] = {}
         self._made: dict[Tensor, Array] = {}  # the arrays that this optimiser made and may write over
         self._reached = len(seen)  # how many parameters had a gradient in the last step
@@ -201,18 +202,24 @@ class Optimizer:
         The first step binds a new array, so that what the user made is never written over. Further steps write into
         that array, which is faster, and mark it as changed: a graph that still needs what it held raises.
         """
-        for p, g, group, spare in updates:
-            made = self._made.get(p)
-            if made is not None and made is p._value and made.flags.writeable:  # `detect_anomaly` locks what it needs
-                mark_changed(made)
-                self._write(p, made, g, made, group, spare)
-            else:
+        arrays = [self._to_write_over(p) for p, _, _, _ in updates]
+        mark_changed(*[values for values in arrays if values is not None])
+        for (p, g, group, spare), values in zip(updates, arrays, strict=True):
+            if values is None:
                 self._bind(p, g, group, spare)
+            else:
+                self._write(p, values, g, values, group, spare)
+
+    def _to_write_over(self, p: Tensor) -> Array | None:
+        """A parameter's array, if this optimiser made it and nobody has locked it: `detect_anomaly` locks what it
+        needs."""
+        made = self._made.get(p)
+        return made if made is not None and made is p._value and made.flags.writeable else None
 
     def _bind(self, p: Tensor, g: Any, group: Group, spare: Array | None) -> None:
         """Updates a parameter in a new array."""
         values = p._value
-        new = np.empty_like(values)
+        new = empty_aligned_like(np.asarray(values))
         self._write(p, np.asarray(values), np.asarray(g), new, group, spare)
         if isinstance(values, np.ndarray):
             p.data = self._made[p] = new
@@ -235,9 +242,10 @@ class Optimizer:
     def _spare_arrays(self, values: Array) -> tuple[Array, Array]:
         """Two arrays of that shape to work in: parts of what all parameters of a dtype share."""
         spare = self._spare.get(values.dtype)
-        if spare is None or spare.shape[1] < values.size:
-            spare = self._spare[values.dtype] = np.empty((2, values.size), values.dtype)
-        a, b = (row[: values.size].reshape(values.shape) for row in spare)
+        if spare is None or spare[0].size < values.size:
+            spare = [empty_aligned((values.size,), values.dtype) for _ in range(2)]
+            self._spare[values.dtype] = spare
+        a, b = (array[: values.size].reshape(values.shape) for array in spare)
         return a, b
 
     def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
@@ -346,13 +354,3 @@ def listed(who: str, params: Any) -> list[Any]:
     if advice is not None:
         raise TypeError(f"{who} takes a list of parameters, not {type(params).__name__}; pass {advice}")
     return list(params)
-
-
-def _keep_freed_memory() -> None:
-    """Makes the C library keep the memory that a training step frees, for the next step.
-
-    A step frees its whole graph. GNU's C library hands that back to the system, which then has to give it again in the
-    next step, page by page and filled with zeros: up to half of the time of a step. Once a large block was freed, it
-    keeps as much as twice its size (mallopt(3), "dynamic mmap threshold"). Other libraries are not affected.
-    """
-    np.empty(31 * 2**20, np.uint8)  # blocks larger than 32 MB do not change what the C library keeps
