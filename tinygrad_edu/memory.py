@@ -16,6 +16,10 @@ def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike, order: Literal["C", 
 
     NumPy's own arrays begin at any multiple of 16 bytes, so that most reads of a whole vector register take in two
     lines of the cache: a matrix product takes 5 %, an elementwise operation within the cache 25 % longer.
+
+    >>> from tinygrad_edu.memory import empty_aligned
+    >>> empty_aligned((2, 3), np.float32).__array_interface__["data"][0] % 64
+    0
     """
     dtype = np.dtype(dtype)
     memory = np.empty(math.prod(shape) * dtype.itemsize + CACHE_LINE, np.uint8)
@@ -24,7 +28,12 @@ def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike, order: Literal["C", 
 
 
 def empty_aligned_like(array: NDArray[Any]) -> NDArray[Any]:
-    """As `np.empty_like`, but aligned, if the array is contiguous."""
+    """As `np.empty_like`, but aligned, if the array is contiguous.
+
+    >>> from tinygrad_edu.memory import empty_aligned_like
+    >>> empty_aligned_like(np.ones((2, 3)).T).flags.f_contiguous
+    True
+    """
     if array.flags.forc:
         return empty_aligned(array.shape, array.dtype, "F" if array.flags.fnc else "C")
     return np.empty_like(array)
@@ -36,5 +45,8 @@ def keep_freed_memory() -> None:
     A step frees its whole graph. GNU's C library hands that back to the system, which then has to give it again in the
     next step, page by page and filled with zeros: up to half of the time of a step. Once a large block was freed, it
     keeps as much as twice its size (mallopt(3), "dynamic mmap threshold"). Other libraries are not affected.
+
+    >>> from tinygrad_edu.memory import keep_freed_memory
+    >>> keep_freed_memory()
     """
     np.empty(31 * 2**20, np.uint8)  # blocks larger than 32 MB do not change what the C library keeps

@@ -398,17 +398,19 @@ def _network(d: Draw) -> str:
     return f"tg.Sequential({', '.join(layers)})({x})"
 
 
-def _loss(d: Draw, text: str, least: int = 1) -> str:
-    x = d.array(least, 1)
-    return text.format(x=x, y=d.like(x)) + f", '{d.choice(['mean', 'sum', 'batchmean'])}')"
+def _loss(d: Draw, text: str, option: str = "") -> str:
+    x = d.array(1, 1)
+    end = f", {option})" if option else ")"
+    return text.format(x=x, y=d.like(x)) + f", '{d.choice(['mean', 'sum', 'batchmean'])}'" + end
 
 
-def _labelled(d: Draw) -> str:
+def _labelled(d: Draw, text: str) -> str:
     x = d.any(lambda v: v.ndim == 2 and v.shape[0] and v.shape[1] > 1)
     m, k = d.shape(x)
     labels = [d.rng.randrange(k) for _ in range(m)]
-    kind = d.choice([str(labels), f"np.array({labels}).reshape(-1, 1)", f"F.one_hot({labels}, {k})"])
-    return f"F.cross_entropy({x}, {kind}, '{d.choice(['mean', 'sum'])}')"
+    kinds = [str(labels), f"np.array({labels}).reshape(-1, 1)", f"F.one_hot({labels}, {k})"]
+    kind = d.choice(kinds[: 2 if "hinge" in text else 3])
+    return text.format(x=x, labels=kind) + f", '{d.choice(['mean', 'sum'])}')"
 
 
 _LINEAR: Callable[[Any, Any], bool] = lambda a, b: len(a) > 0 and len(b) == 2 and a[-1] == b[0]
@@ -422,7 +424,16 @@ operations(
     bce=lambda d: _loss(d, "F.binary_cross_entropy(F.sigmoid(3.0 * np.tanh({x})), F.sigmoid({y})"),
     bce_plain=lambda d: _loss(d, "F.binary_cross_entropy(0.5 + 0.4 * np.tanh({x}), F.sigmoid({y})"),
     bce_logits=lambda d: _loss(d, "F.binary_cross_entropy_with_logits({x}, F.sigmoid({y})"),
-    cross_entropy=_labelled,
+    cross_entropy=lambda d: _labelled(d, "F.cross_entropy({x}, {labels}"),
+    l1_loss=lambda d: _loss(d, "F.l1_loss({x}, {y}"),
+    huber_loss=lambda d: _loss(d, "F.huber_loss({x}, {y}", "delta=0.7"),
+    smooth_l1_loss=lambda d: _loss(d, "F.smooth_l1_loss({x}, {y}", "beta=0.7"),
+    hinge_loss=lambda d: _labelled(d, "F.hinge_loss({x}, {labels}"),
+    nll_loss=lambda d: _labelled(d, "F.nll_loss(F.log_softmax({x}, axis=1), {labels}"),
+    kl_div=lambda d: _loss(d, "F.kl_div(F.log_sigmoid({x}), F.sigmoid({y})"),
+    kl_div_logarithms=lambda d: _loss(d, "F.kl_div(F.log_sigmoid({x}), F.log_sigmoid({y})", "log_target=True"),
+    gaussian_nll_loss=lambda d: _loss(d, "F.gaussian_nll_loss({x}, {y}, F.softplus({x})", "full=True"),
+    cosine_similarity=lambda d: f"F.cosine_similarity({(x := d.array(1, 1))}, {d.like(x)}, axis=0)",
     l2_penalty=lambda d: f"F.l2_penalty([{d.array()}, {d.array()}], 0.7, 3)",
 )
 

@@ -22,7 +22,7 @@ from ..autograd.recording import interpreter
 from ..autograd.tensor import Tensor
 from .activations import Scratch, as_floats, new_array, sigmoid, softplus
 from .exponentials import _softmax, log_softmax
-from .targets import _count, _rows_of, _target, advice_on_logits, reduced, weighted_rows
+from .targets import _count, _rows_of, _target, advice_on_logits, check_broadcast, reduced, weighted_rows
 
 Given = Tensor | ArrayLike
 
@@ -156,11 +156,7 @@ def _weighted(loss: str, values: Any, weight: Any) -> Any:
         return values
     if not hasattr(weight, "shape"):
         weight = np.asarray(weight)
-    shape = shape_of(weight)
-    if len(shape) > len(shape_of(values)) or any(
-        a not in (1, b) for a, b in zip(reversed(shape), reversed(shape_of(values)), strict=False)
-    ):
-        raise ValueError(f"{loss}: weights of shape {shape} do not fit {shape_of(values)}")
+    check_broadcast(f"{loss}: weights", shape_of(weight), shape_of(values))
     return values * weight.astype(values.dtype)
 
 

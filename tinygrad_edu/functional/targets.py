@@ -77,6 +77,12 @@ def _count(loss: str, reduction: str, shape: tuple[int, ...]) -> int:
     return count
 
 
+def check_broadcast(what: str, shape: tuple[int, ...], of: tuple[int, ...]) -> None:
+    """Refuses a shape that is not broadcast to that of the loss's elements."""
+    if len(shape) > len(of) or any(a not in (1, b) for a, b in zip(reversed(shape), reversed(of), strict=False)):
+        raise ValueError(f"{what} of shape {shape} do not fit {of}")
+
+
 def reduced(loss: str, values: Any, reduction: str) -> Any:
     """The loss of each element, reduced."""
     count = _count(loss, reduction, shape_of(values))
@@ -86,22 +92,24 @@ def reduced(loss: str, values: Any, reduction: str) -> Any:
 # Labels of classes
 
 
-def _rows_of_labels(labels: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
+def _rows_of_labels(labels: Any, *, shape: tuple[int, ...], dtype: Any, loss: str = "cross_entropy") -> Any:
     """Labels as rows of probabilities; refuses labels that are not possible."""
     rows = np.empty(shape, dtype)
-    rows_into(rows, new_array, labels, shape=shape, dtype=dtype)
+    rows_into(rows, new_array, labels, shape=shape, dtype=dtype, loss=loss)
     return rows
 
 
-def rows_into(out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...], dtype: Any) -> None:
+def rows_into(
+    out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...], dtype: Any, loss: str = "cross_entropy"
+) -> None:
     m, k = shape
-    given = _values_of("cross_entropy", labels)
+    given = _values_of(loss, labels)
     if given.shape == shape and k > 1:
         sums = np.sum(given, axis=1)
         bad = np.flatnonzero((np.abs(sums - 1) > 1e-5) | np.any(given < 0, axis=1) | np.isnan(sums))
         if len(bad):
             raise ValueError(
-                "cross_entropy: labels of the same shape as the logits must be rows of probabilities, but row "
+                f"{loss}: labels of the same shape as the logits must be rows of probabilities, but row "
                 f"{bad[0]} is {given[bad[0]]}, which sums to {sums[bad[0]]:.6g}"
             )
         np.copyto(out, given)
@@ -111,12 +119,12 @@ def rows_into(out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...]
         if given.shape[:1] == (m,) and given.ndim == 2:
             advice = f"; one-hot rows need one column for each of the model's {k} outputs"
         raise ValueError(
-            f"cross_entropy: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
+            f"{loss}: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
             f"got {given.shape}{advice}"
         )
     is_class = np.equal(given.reshape(m, 1), np.arange(k), out=scratch(0, out, bool))
     if np.count_nonzero(is_class) != m:
-        class_indices("cross_entropy", given, k)  # says which label is not a class
+        class_indices(loss, given, k)  # says which label is not a class
     np.copyto(out, is_class)
 
 
@@ -149,7 +157,7 @@ def weighted_rows(
             raise ValueError(f"{loss}: ignore_index is for labels that are numbers of classes, not for rows")
         kept = np.reshape(np.not_equal(labels, ignore_index), (-1, 1))
         labels = np.where(np.not_equal(labels, ignore_index), labels, 0)
-    rows = _rows_of(labels, shape=shape, dtype=dtype) * kept
+    rows = _rows_of(labels, shape=shape, dtype=dtype, loss=loss) * kept
     given = option(weight if hasattr(weight, "shape") else np.asarray(weight))
     factors = np.ones(k, dtype) if weight is None else given.astype(dtype)
     divisor: Any = count
