@@ -90,6 +90,7 @@ def test_variances_can_grow_again():
     np.testing.assert_allclose(v.grad, [0.5 * (2 - 4)])
 
 
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")  # PyTorch's own, of kl_div
 @given(data=st.data())
 def test_distributions_are_pytorchs(data):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
