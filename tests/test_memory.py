@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
+from tinygrad_edu.compiler import emission
 from tinygrad_edu.memory import CACHE_LINE, empty_aligned, empty_aligned_like
 
 
@@ -40,13 +41,16 @@ def test_the_layout_of_another_array(like):
     assert (found.shape, found.dtype, found.strides) == (like.shape, like.dtype, np.empty_like(like).strides)
 
 
+SIZES = range(5, 13)  # so many that not all would begin there by chance
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_trained_parameters(compiled):
-    net = tg.Dense(5, 3, rng=0)
-    held = net.weight.data
-    before = held.copy()
+    net = tg.Sequential(*[tg.Dense(n, n + 1, rng=0) for n in SIZES])
+    held = [p.data for p in net.parameters()]
+    before = [array.copy() for array in held]
     optimizer = tg.SGD(net.parameters(), lr=0.1)
-    X, y = np.ones((4, 5)), np.ones((4, 3))
+    X, y = np.ones((4, SIZES[0])), np.ones((4, SIZES[-1] + 1))
     step = tg.compile_step(lambda X, y: tg.mse_loss(net(X), y), optimizer)
     for _ in range(2):
         if compiled:
@@ -55,7 +59,31 @@ def test_trained_parameters(compiled):
             optimizer.zero_grad()
             tg.mse_loss(net(X), y).backward()
             optimizer.step()
-    assert begins_at(net.weight.data) == begins_at(net.bias.data) == 0
-    np.testing.assert_array_equal(held, before)  # what the user holds is never written over
+    assert [begins_at(p.data) for p in net.parameters()] == [0] * 2 * len(SIZES)
+    for array, values in zip(held, before, strict=True):
+        np.testing.assert_array_equal(array, values)  # what the user holds is never written over
     other = copy.deepcopy(net)
-    np.testing.assert_array_equal(other.weight.data, net.weight.data)
+    np.testing.assert_array_equal(other[0].weight.data, net[0].weight.data)
+
+
+def test_the_buffers_of_a_compiled_step(monkeypatch):
+    made = []
+    monkeypatch.setattr(emission, "empty_aligned", lambda *how: made.append(how) or empty_aligned(*how))
+    net = tg.Dense(5, 3, rng=0)
+    step = tg.compile_step(lambda X, y: tg.mse_loss(net(X), y), tg.SGD(net.parameters(), lr=0.1))
+    step(np.ones((4, 5)), np.ones((4, 3)))
+    assert ((5, 3), net.weight.dtype) in [how[:2] for how in made]
+
+
+def test_every_parameter_is_marked_as_changed():
+    """A graph from before a step that needs what a parameter held raises, whichever parameter it is."""
+    for k in range(3):
+        parameters = [tg.Tensor([1.0, 2.0], requires_grad=True) for _ in range(3)]
+        optimizer = tg.SGD(parameters, lr=0.1)
+        for _ in range(2):  # the second step writes into the arrays that the first one made
+            older = np.sum(parameters[k] ** 2)
+            optimizer.zero_grad()
+            sum(np.sum(p**2) for p in parameters).backward()
+            optimizer.step()
+        with pytest.raises(RuntimeError, match="changed"):
+            older.backward()

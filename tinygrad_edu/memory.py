@@ -8,14 +8,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-CACHE_LINE = 64  # bytes, of all common processors; no vector register is longer
+CACHE_LINE = 64  # bytes, of most processors, and the longest vector register of x86
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike, order: Literal["C", "F"] = "C") -> NDArray[Any]:
     """As `np.empty`, but the array begins where a line of the cache begins.
 
-    NumPy's own arrays begin at any multiple of 16 bytes, so that most reads of a whole vector register take in two
-    lines of the cache: a matrix product takes 5 %, an elementwise operation within the cache 25 % longer.
+    NumPy's own arrays may begin at any multiple of 16 bytes, and then reads of a whole vector register take in two
+    lines of the cache. With float32, 784 × 128, a product took 5 %, `multiply` 37 % and `subtract` 11 % longer.
 
     >>> from tinygrad_edu.memory import empty_aligned
     >>> empty_aligned((2, 3), np.float32).__array_interface__["data"][0] % 64

@@ -404,12 +404,12 @@ def _loss(d: Draw, text: str, option: str = "") -> str:
     return text.format(x=x, y=d.like(x)) + f", '{d.choice(['mean', 'sum', 'batchmean'])}'" + end
 
 
-def _labelled(d: Draw, text: str) -> str:
+def _labelled(d: Draw, text: str, rows: bool = True) -> str:
     x = d.any(lambda v: v.ndim == 2 and v.shape[0] and v.shape[1] > 1)
     m, k = d.shape(x)
     labels = [d.rng.randrange(k) for _ in range(m)]
-    kinds = [str(labels), f"np.array({labels}).reshape(-1, 1)", f"F.one_hot({labels}, {k})"]
-    kind = d.choice(kinds[: 2 if "hinge" in text else 3])
+    kinds = [str(labels), f"np.array({labels}).reshape(-1, 1)"] + [f"F.one_hot({labels}, {k})"] * rows
+    kind = d.choice(kinds)
     return text.format(x=x, labels=kind) + f", '{d.choice(['mean', 'sum'])}')"
 
 
@@ -428,7 +428,7 @@ operations(
     l1_loss=lambda d: _loss(d, "F.l1_loss({x}, {y}"),
     huber_loss=lambda d: _loss(d, "F.huber_loss({x}, {y}", "delta=0.7"),
     smooth_l1_loss=lambda d: _loss(d, "F.smooth_l1_loss({x}, {y}", "beta=0.7"),
-    hinge_loss=lambda d: _labelled(d, "F.hinge_loss({x}, {labels}"),
+    hinge_loss=lambda d: _labelled(d, "F.hinge_loss({x}, {labels}", rows=False),
     nll_loss=lambda d: _labelled(d, "F.nll_loss(F.log_softmax({x}, axis=1), {labels}"),
     kl_div=lambda d: _loss(d, "F.kl_div(F.log_sigmoid({x}), F.sigmoid({y})"),
     kl_div_logarithms=lambda d: _loss(d, "F.kl_div(F.log_sigmoid({x}), F.log_sigmoid({y})", "log_target=True"),

@@ -73,14 +73,14 @@ class State:
             self._found: dict[int, Any] = {}  # arrays
             self._sized: list[Mapping[Any, Any]] = []
             self._collections: list[set[Any] | deque[Any]] = []
-            self._absent: list[tuple[Any, Any, set[str]]] = []  # attributes of objects, and those that they do not have
+            self._absent: list[tuple[Any, set[str]]] = []  # the attributes of objects, and those that they do not have
             self._generators: list[Any] = []  # of random numbers
             self._walk(function, names)
         if "random" in names:
             self._generators += [np.random, random]  # each has one of its own
         self._arrays = [(array, array.copy()) for array in self._found.values() if array.size <= MOST_WATCHED]
         places = [m for m, _ in self._entries if isinstance(m, dict | _Attributes)]
-        places += [m for m in (*self._sized, *(own for own, *_ in self._absent)) if isinstance(m, dict)]
+        places += [m for m in (*self._sized, *(own for own, _ in self._absent)) if isinstance(m, dict)]
         holders = {id(m): m for m in (*places, *self._cells, *self._lists, *self._collections)}.values()
         self._before = [(holder, dict(_items(holder))) for holder in holders]
         self.drawn = [_drawn_from(g) for g in self._generators]
@@ -94,7 +94,7 @@ class State:
         for mapping in self._sized:
             values += mapping  # its keys, in their order
         values += map(tuple, self._collections)
-        values += [keys.isdisjoint(names) for _, keys, names in self._absent]
+        values += [own.keys().isdisjoint(names) for own, names in self._absent]
         return values
 
     def is_unchanged(self) -> bool:
@@ -182,7 +182,7 @@ class State:
             if not container or not _is_foreign(type(value)):
                 if not isinstance(value, types.ModuleType):
                     own = _own(value)
-                    self._absent.append((own, own.keys(), names - own.keys()))
+                    self._absent.append((own, names - own.keys()))
                 for mapping, keys in _attributes(value, names):
                     self._entries += [(mapping, key) for key in keys]
                     waiting += [mapping.get(key) for key in keys]

@@ -4,8 +4,8 @@ They take tensors (and record) or arrays (and give arrays), like NumPy's own.
 
 Read in this order: `activations.py` (relu to gelu, with the distribution function of `normal.py`), `exponentials.py`
 (softmax and its like), `layers.py` (linear, dropout), `targets.py` (the checks of targets and labels), `losses.py`
-(a prediction and a target to one number), `distances.py` and `likelihoods.py` (losses that are composed of others'
-functions).
+(a prediction and a target to one number), `distances.py` and `likelihoods.py` (losses that are composed of
+other functions).
 
 May import `autograd`, `rules` and `random`.
 """

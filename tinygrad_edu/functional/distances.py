@@ -15,7 +15,7 @@ from ..autograd.operators import on_values
 from ..autograd.tensor import Tensor
 from .activations import as_floats, relu
 from .losses import Given, _single
-from .targets import _rows_of, _target, advice_on_logits, reduced
+from .targets import _rows_of, _target, advice_on_logits, check_option, reduced
 
 # Of single numbers
 
@@ -51,7 +51,7 @@ def huber_loss(prediction: Any, target: Any, reduction: str = "mean", delta: flo
     >>> tg.huber_loss(np.array([1.0, 4.0]), np.array([0.0, 0.0]), "none")
     array([0.5, 3.5])
     """
-    _check("huber_loss", "delta", delta, 0 < delta < math.inf, "a positive number")
+    check_option("huber_loss", "delta", delta, 0 < delta < math.inf, "a positive number")
     return reduced("huber_loss", _huber(_difference("huber_loss", prediction, target), delta), reduction)
 
 
@@ -68,7 +68,7 @@ def smooth_l1_loss(prediction: Any, target: Any, reduction: str = "mean", beta: 
     >>> tg.smooth_l1_loss(np.array([1.0, 4.0]), np.array([0.0, 0.0]), "none", beta=2.0)
     array([0.25, 3.  ])
     """
-    _check("smooth_l1_loss", "beta", beta, 0 <= beta < math.inf, "0 or a positive number")
+    check_option("smooth_l1_loss", "beta", beta, 0 <= beta < math.inf, "0 or a positive number")
     d = _difference("smooth_l1_loss", prediction, target)
     return reduced("smooth_l1_loss", _huber(d, beta) / beta if beta else np.abs(d), reduction)
 
@@ -81,11 +81,6 @@ def _difference(loss: str, prediction: Any, target: Any) -> Any:
 def _huber(d: Any, delta: float) -> Any:
     within = np.clip(d, -delta, delta)
     return within * (d - 0.5 * within)
-
-
-def _check(loss: str, name: str, value: Any, is_right: bool, wanted: str) -> None:
-    if not is_right:
-        raise ValueError(f"{loss}: {name} must be {wanted}, not {value!r}")
 
 
 # Of classes
@@ -107,16 +102,17 @@ def hinge_loss(scores: Any, labels: Any, reduction: str = "mean", margin: float 
     np.float64(3.0)
     """
     shape = shape_of(scores)
-    _check("hinge_loss", "margin", margin, 0 < margin < math.inf, "a positive number")
+    check_option("hinge_loss", "margin", margin, 0 < margin < math.inf, "a positive number")
     if len(shape) != 2 or not shape[1]:
         raise ValueError(
             f"hinge_loss: scores must be rows of class scores (m, k), got shape {shape}"
             f"{advice_on_logits(shape, shape_of(labels))}"
         )
-    if shape[1] > 1 and shape_of(labels) == shape:
+    m, given = shape[0], shape_of(labels)
+    if given not in ((m,), (m, 1)):
+        advice = "; of rows use rows.argmax(axis=1)" if given == shape else ""
         raise ValueError(
-            f"hinge_loss: labels must be numbers of classes, of shape ({shape[0]},), not rows {shape}; use "
-            "rows.argmax(axis=1)"
+            f"hinge_loss: labels must be numbers of classes, of shape ({m},) or ({m}, 1), got {given}{advice}"
         )
     scores = _single(as_floats(scores))
     right = np.equal(_rows_of(labels, shape=shape, dtype=scores.dtype, loss="hinge_loss"), 1)
@@ -141,7 +137,7 @@ def cosine_similarity(x: Any, y: Any, axis: int = -1, eps: float = 1e-8) -> Any:
     >>> tg.cosine_similarity(np.array([3.0, 4.0]), np.array([6.0, 8.0]))
     np.float64(1.0)
     """
-    _check("cosine_similarity", "eps", eps, 0 < eps < math.inf, "a positive number")
+    check_option("cosine_similarity", "eps", eps, 0 < eps < math.inf, "a positive number")
     x, y = (_single(as_floats(v)) for v in (x, y))
     return np.sum(_unit(x, axis, eps) * _unit(y, axis, eps), axis=axis)
 
@@ -180,7 +176,7 @@ def cosine_embedding_loss(x: Any, y: Any, target: Any, reduction: str = "mean", 
     >>> tg.cosine_embedding_loss(x, y, [1, -1], "none")
     array([1., 1.])
     """
-    _check("cosine_embedding_loss", "margin", margin, -1 <= margin <= 1, "a number from -1 to 1")
+    check_option("cosine_embedding_loss", "margin", margin, -1 <= margin <= 1, "a number from -1 to 1")
     shapes = shape_of(x), shape_of(y), shape_of(target)
     if shapes[0] != shapes[1] or len(shapes[0]) != 2 or shapes[2] != shapes[0][:1]:
         raise ValueError(

@@ -15,7 +15,7 @@ from ..autograd.operators import on_values
 from ..autograd.tensor import Tensor
 from .activations import as_floats
 from .losses import Given, _single
-from .targets import _target, advice_on_logits, check_broadcast, reduced, weighted_rows
+from .targets import _target, advice_on_logits, check_broadcast, check_option, reduced, refuse_grad, weighted_rows
 
 
 @overload
@@ -60,8 +60,7 @@ def nll_loss(
         )
     q = _single(as_floats(log_probability))
     _check_logarithms(q, loss="nll_loss")
-    if isinstance(labels, Tensor) and labels.requires_grad:
-        raise TypeError("nll_loss: the target requires grad, but the loss has no gradient for it; use .detach()")
+    refuse_grad("nll_loss", labels)
     rows, divisor = weighted_rows("nll_loss", labels, shape, q.dtype, weight, ignore_index, 0.0, reduction)
     each = -np.sum(np.where(rows == 0, 0, q) * rows, axis=1)
     return each if reduction == "none" else np.sum(each) / divisor
@@ -70,11 +69,7 @@ def nll_loss(
 @overload
 def kl_div(log_probability: Tensor, target: Given, reduction: str = "mean", *, log_target: bool = False) -> Tensor: ...
 @overload
-def kl_div(log_probability: ArrayLike, target: Tensor, reduction: str = "mean", *, log_target: bool = False) -> Any: ...
-@overload
-def kl_div(
-    log_probability: ArrayLike, target: ArrayLike, reduction: str = "mean", *, log_target: bool = False
-) -> Any: ...
+def kl_div(log_probability: ArrayLike, target: Given, reduction: str = "mean", *, log_target: bool = False) -> Any: ...
 def kl_div(log_probability: Any, target: Any, reduction: str = "mean", *, log_target: bool = False) -> Any:
     """Σ t (log t − log_probability) over the elements of arrays of equal shapes: the Kullback–Leibler divergence of the
     model's distribution, given by its logarithms, from the distribution t of the target, or with `log_target` the
@@ -121,8 +116,7 @@ def gaussian_nll_loss(
     >>> tg.gaussian_nll_loss(np.array([1.0]), np.array([3.0]), np.array([4.0])).round(6)
     np.float64(1.193147)
     """
-    if not 0 < eps < math.inf:
-        raise ValueError(f"gaussian_nll_loss: eps must be a positive number, not {eps!r}")
+    check_option("gaussian_nll_loss", "eps", eps, 0 < eps < math.inf, "a positive number")
     mean = _single(as_floats(mean))
     d = mean - _target("gaussian_nll_loss", mean, target)
     v = _single(as_floats(variance))

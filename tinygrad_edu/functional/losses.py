@@ -22,7 +22,7 @@ from ..autograd.recording import interpreter
 from ..autograd.tensor import Tensor
 from .activations import Scratch, as_floats, new_array, sigmoid, softplus
 from .exponentials import _softmax, log_softmax
-from .targets import _count, _rows_of, _target, advice_on_logits, check_broadcast, reduced, weighted_rows
+from .targets import _count, _rows_of, _target, advice_on_logits, check_broadcast, reduced, refuse_grad, weighted_rows
 
 Given = Tensor | ArrayLike
 
@@ -274,8 +274,7 @@ def cross_entropy(
             f"{advice_on_logits(shape, shape_of(labels))}"
         )
     logits = _logits("cross_entropy", logits, "binary_cross_entropy, if classes do not exclude each other")
-    if isinstance(labels, Tensor) and labels.requires_grad:
-        raise TypeError("cross_entropy: the target requires grad, but the loss has no gradient for it; use .detach()")
+    refuse_grad("cross_entropy", labels)
     if weight is not None or ignore_index is not None or label_smoothing or reduction == "none":
         rows, divisor = weighted_rows(
             "cross_entropy", labels, shape, logits.dtype, weight, ignore_index, label_smoothing, reduction

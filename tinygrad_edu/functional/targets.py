@@ -77,6 +77,16 @@ def _count(loss: str, reduction: str, shape: tuple[int, ...]) -> int:
     return count
 
 
+def check_option(loss: str, name: str, value: Any, is_right: bool, wanted: str) -> None:
+    if not is_right:
+        raise ValueError(f"{loss}: {name} must be {wanted}, not {value!r}")
+
+
+def refuse_grad(loss: str, labels: Any) -> None:
+    if isinstance(labels, Tensor) and labels.requires_grad:
+        raise TypeError(f"{loss}: the target requires grad, but the loss has no gradient for it; use .detach()")
+
+
 def check_broadcast(what: str, shape: tuple[int, ...], of: tuple[int, ...]) -> None:
     """Refuses a shape that is not broadcast to that of the loss's elements."""
     if len(shape) > len(of) or any(a not in (1, b) for a, b in zip(reversed(shape), reversed(of), strict=False)):

@@ -218,10 +218,10 @@ class Optimizer:
 
     def _bind(self, p: Tensor, g: Any, group: Group, spare: Array | None) -> None:
         """Updates a parameter in a new array."""
-        values = p._value
-        new = empty_aligned_like(np.asarray(values))
-        self._write(p, np.asarray(values), np.asarray(g), new, group, spare)
-        if isinstance(values, np.ndarray):
+        values = np.asarray(p._value)
+        new = empty_aligned_like(values)
+        self._write(p, values, np.asarray(g), new, group, spare)
+        if isinstance(p._value, np.ndarray):
             p.data = self._made[p] = new
         else:
             p.data = new[()]
