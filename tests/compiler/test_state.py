@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -488,3 +489,61 @@ def test_a_step_does_not_keep_what_the_function_no_longer_reads():
     del step
     gc.collect()
     assert alive() is None
+
+
+def test_a_gradient_that_is_another_parameters_array():
+    """p · q: the gradient of each is what the other was before the step, with every rule written out."""
+    rules = {
+        "descent": (lambda ps: tg.SGD(ps, lr=0.1), lambda p, g, v: (p - 0.1 * g, v)),
+        "momentum": (
+            lambda ps: tg.SGD(ps, lr=0.1, momentum=0.5, nesterov=True),
+            lambda p, g, v: (p - 0.1 * (g + 0.5 * (0.5 * v + g)), 0.5 * v + g),
+        ),
+        "decay": (lambda ps: tg.SGD(ps, lr=0.1, weight_decay=0.5), lambda p, g, v: (p - 0.1 * (g + 0.5 * p), v)),
+        "adagrad": (lambda ps: tg.Adagrad(ps, lr=0.1), lambda p, g, v: (p - 0.1 * g / np.sqrt(v + g * g), v + g * g)),
+        "rmsprop": (
+            lambda ps: tg.RMSprop(ps, lr=0.1, alpha=0.5, eps=0),
+            lambda p, g, v: (p - 0.1 * g / np.sqrt(0.5 * v + 0.5 * g * g), 0.5 * v + 0.5 * g * g),
+        ),
+        "adamw": (
+            lambda ps: tg.AdamW(ps, lr=0.1, betas=(0, 0), eps=0, weight_decay=0.5),
+            lambda p, g, v: (p - 0.05 * p - 0.1 * np.sign(g), v),
+        ),
+    }
+    turned, losses = np.array([[2.0, -1.0], [4.0, 3.0]]), {
+        "as it is": (lambda p, q: np.sum(p * q), lambda p, q: (q, p)),
+        "turned": (lambda p, q: np.sum(p.T * q), lambda p, q: (q.T, p.T)),
+        "reversed": (lambda p, q: np.sum(p[::-1] * q), lambda p, q: (q[::-1], p[::-1])),
+        "its own": (lambda p, q: np.sum(p * p.detach()) + np.sum(q * p.detach()), lambda p, q: (p, p)),
+        "through another": (lambda p, q: np.sum(p * np.reshape(q, 4).reshape(2, 2)), lambda p, q: (q, p)),
+    }  # fmt: skip
+    for loss, slopes in losses.values():
+        for make, rule in rules.values():
+            for bound in (None, 1e9):
+                start = turned, np.array([[3.0, 5.0], [-2.0, 1.0]])
+                p, q = (tg.Tensor(x.copy(), requires_grad=True) for x in start)
+                step = tg.compile_step(lambda: loss(p, q), make([p, q]), clip_grad_norm=bound)  # noqa: B023
+                (a, b), v, w = start, np.zeros((2, 2)), np.zeros((2, 2))
+                for _ in range(4):
+                    with tg.detect_anomaly() if bound else contextlib.nullcontext():
+                        step()
+                    g, h = slopes(a, b)
+                    (a, v), (b, w) = rule(a, g, v), rule(b, h, w)
+                np.testing.assert_allclose(p.data, a, rtol=1e-9)
+                np.testing.assert_allclose(q.data, b, rtol=1e-9)
+
+
+def test_what_changes_between_the_gradients_and_the_update():
+    p, q = (tg.Tensor(np.array([v]), requires_grad=True) for v in (1.0, 2.0))
+    constant = np.array([5.0])
+    step = tg.compile_step(lambda: np.sum(p * q) + np.sum(p * constant), tg.SGD([p, q], lr=0.1))
+    for x, y in ((0.3, 0.9), (-0.29, 0.42)):
+        step.evaluate()
+        q.data *= 0.5
+        step.update()
+        np.testing.assert_allclose([*p.data, *q.data], [x, y], rtol=1e-12)
+    alone = tg.compile_step(lambda: np.sum(p * constant), tg.SGD([p], lr=0.1))
+    alone.evaluate()
+    constant[:] = 0
+    alone.update()
+    np.testing.assert_allclose(p.data, -0.79, rtol=1e-12)

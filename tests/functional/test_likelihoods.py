@@ -20,10 +20,10 @@ from tinygrad_edu import functional as F
 pytestmark = pytest.mark.filterwarnings("ignore:gradcheck is vacuous")  # both distributions are equal, say
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
 @given(data=st.data())
-def test_likelihoods_of_classes(reduction, data):
+def test_likelihoods_of_classes(data):
     """The same as `cross_entropy` of the logits, with all its options."""
+    reduction = data.draw(st.sampled_from(REDUCTIONS))
     m, k = data.draw(st.integers(1, 5)), data.draw(st.integers(2, 4))
     z, labels = data.draw(arrays((m, k))), data.draw(st.lists(st.integers(0, k - 1), min_size=m, max_size=m))
     options = {
@@ -45,10 +45,10 @@ def test_likelihoods_written_out():
     np.testing.assert_array_equal(z.grad, [[-1.0, 0.0]])
 
 
-@pytest.mark.parametrize("logarithms", [False, True])
-@pytest.mark.parametrize("reduction", REDUCTIONS)
 @given(data=st.data())
-def test_divergences_written_out(reduction, logarithms, data):
+def test_divergences_written_out(data):
+    logarithms = data.draw(st.sampled_from([False, True]))
+    reduction = data.draw(st.sampled_from(REDUCTIONS))
     m, k = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
     z, y = data.draw(arrays((m, k))), data.draw(arrays((m, k)))
     q, t = F.log_softmax(z), F.softmax(y)
@@ -69,10 +69,10 @@ def test_what_cannot_happen_does_not_count():
     np.testing.assert_array_equal(q.grad, [[-1.0, 0.0, 0.0]])
 
 
-@pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("reduction", REDUCTIONS)
 @given(data=st.data())
-def test_normal_distributions_written_out(reduction, full, data):
+def test_normal_distributions_written_out(data):
+    full = data.draw(st.sampled_from([False, True]))
+    reduction = data.draw(st.sampled_from(REDUCTIONS))
     m, n = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 3))
     mean, t = data.draw(arrays((m, n))), data.draw(arrays((m, n)))
     v = data.draw(arrays(data.draw(st.sampled_from([(m, n), (m, 1), (n,), ()])), 0.2, 3.0))

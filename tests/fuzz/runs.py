@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_edu import Tensor
 from tinygrad_edu.autograd.primitives import FUNCTIONS, Primitive
 
+from .endings import ENDINGS
 from .generation import random_program
 from .oracles import Run, gradients_of
 from .programs import Program
@@ -27,7 +28,7 @@ def failure(program: Program, seed: int, counts: Counter[str]) -> str | None:
         with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
             warnings.simplefilter("error")
             warnings.filterwarnings("ignore", "numpy.fix is deprecated")  # since NumPy 2.5
-            Run(program, seed, counts).check()
+            Run(program, seed, counts).check(ENDINGS)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None

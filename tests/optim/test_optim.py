@@ -387,3 +387,43 @@ def test_schedules():
     ]:
         with pytest.raises(ValueError, match=said):
             wrong()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_two_parameters_that_are_given_one_array(compiled):
+    """Each goes on from what it held before the step."""
+    p, q = (Tensor(np.array([v]), requires_grad=True) for v in (1.0, 2.0))
+    optimizer = SGD([p, q], lr=0.1)
+    loss = lambda: np.sum(p * p + 2 * q * q)
+    step = tg.compile_step(loss, optimizer)
+    for wanted in ([0.8, 1.2], [0.64, 0.48], [0.512, 0.288]):
+        if compiled:
+            step()
+        else:
+            optimizer.zero_grad()
+            loss().backward()
+            optimizer.step()
+        np.testing.assert_allclose([*p.data, *q.data], wanted, rtol=1e-12)
+        if wanted[0] == 0.8:
+            q.data = p.data
+    assert not np.shares_memory(p.data, q.data)
+
+
+def test_gradients_that_are_the_parameters_arrays():
+    for make, rule in [
+        (lambda ps: SGD(ps, lr=0.1), lambda p, g: p - 0.1 * g),
+        (lambda ps: SGD(ps, lr=0.1, weight_decay=1.0), lambda p, g: p - 0.1 * (g + p)),
+        (
+            lambda ps: AdamW(ps, lr=0.1, betas=(0, 0), eps=0, weight_decay=1.0),
+            lambda p, g: 0.9 * p - 0.1 * np.sign(g),
+        ),
+    ]:
+        a, b = np.array([1.0, -2.0]), np.array([3.0, 1.0])
+        p, q = Tensor(a.copy(), requires_grad=True), Tensor(b.copy(), requires_grad=True)
+        optimizer = make([p, q])
+        for _ in range(3):
+            p.grad, q.grad = q.data[::-1], p.data
+            optimizer.step()
+            a, b = rule(a, b[::-1]), rule(b, a)
+            np.testing.assert_allclose(p.data, a, rtol=1e-12)
+            np.testing.assert_allclose(q.data, b, rtol=1e-12)

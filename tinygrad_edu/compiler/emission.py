@@ -61,6 +61,8 @@ class Code:
                     self._free.setdefault(_memory_of(done), []).append(self.buffers[done])
         # The outputs that have a buffer to themselves
         self.apart = {line for line in outputs if line in self.buffers and held[line] == 1}
+        # The outputs that may lie in arrays which others made and may change
+        self.lent = {line for line in outputs if any(_is_lent(owner, emitters) for owner in owners[line])}
 
     def reference(self, value: Any) -> str:
         """The code of an argument."""
@@ -289,6 +291,13 @@ def _owners(inputs: Sequence[Line], emitters: Mapping[Line, Emitter]) -> dict[Li
         viewed = () if emitter.owns else (owners[operand] for operand in line.operands())
         owners[line] = frozenset((line,)).union(*viewed)
     return owners
+
+
+def _is_lent(line: Line, emitters: Mapping[Line, Emitter]) -> bool:
+    """Whether it is an input, or may be a view of an array that is no line."""
+    if line not in emitters:
+        return True
+    return not emitters[line].owns and any(isinstance(value, np.ndarray) for value in line.values())
 
 
 def _last_uses(

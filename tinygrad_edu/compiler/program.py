@@ -39,7 +39,12 @@ class Program:
         code = Code([*derivation.forward, *derivation.backward], inputs, computed)
         # Which gradients have memory to themselves, so that an optimiser may write over them
         self.own = [isinstance(g, Line) and g in code.apart for g in derivation.gradients]
-        returned = ", ".join("None" if value is None else code.reference(value) for value in outputs)
+        value, *others = [code.reference(value) for value in outputs]
+        # A parameter's gradient may be another parameter's array, which an optimiser writes over before it is read.
+        for k, g in enumerate(derivation.gradients):
+            if g is not None and not (isinstance(g, Line) and g not in code.lent):
+                others[k] = f"np.array({others[k]})"
+        returned = ", ".join([value, *others])
         arguments = ", ".join(code.names[line] for line in inputs)
         body = "\n    ".join([*code.statements, f"return {returned},"])
         self.code = f"def run({arguments}):\n    {body}\n"

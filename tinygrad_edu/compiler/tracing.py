@@ -57,13 +57,17 @@ class Line:
 
     def operands(self) -> Iterator[Line]:
         """The lines that this one reads."""
+        return (value for value in self.values() if isinstance(value, Line))
+
+    def values(self) -> Iterator[Any]:
+        """All that it reads, lines and constants, also those in lists."""
         waiting: list[Any] = [*self.options.values(), *self.args][::-1]
         while waiting:
             value = waiting.pop()
-            if isinstance(value, Line):
-                yield value
-            elif isinstance(value, list | tuple):
+            if isinstance(value, list | tuple):
                 waiting.extend(value)
+            else:
+                yield value
 
     def __repr__(self) -> str:
         return f"Line({getattr(self.function, '__name__', 'input')}, {self.shape})"

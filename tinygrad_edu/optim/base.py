@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.call_site import warn_user
-from ..autograd.inplace import mark_changed
+from ..autograd.inplace import changed_since, mark_changed, next_order
 from ..autograd.tensor import Tensor
 from ..memory import empty_aligned, empty_aligned_like, keep_freed_memory
 
@@ -203,8 +203,17 @@ class Optimizer:
         that array, which is faster, and mark it as changed: a graph that still needs what it held raises.
         """
         arrays = [self._to_write_over(p) for p, _, _, _ in updates]
+        before = next_order()
         mark_changed(*[values for values in arrays if values is not None])
+        ready = []
         for (p, g, group, spare), values in zip(updates, arrays, strict=True):
+            # Somebody may have put an array that is written over now in the place of a gradient or another parameter.
+            if spare is None and changed_since(g, before):
+                g = np.array(g)
+            if values is None and changed_since(p._value, before):
+                p.data = np.array(p._value)
+            ready.append((p, g, group, spare, values))
+        for p, g, group, spare, values in ready:
             if values is None:
                 self._bind(p, g, group, spare)
             else:
@@ -249,8 +258,8 @@ class Optimizer:
         return a, b
 
     def _update(self, p: Array, g: Array, out: Array, spare: Array, group: Group, state: State) -> None:
-        """The rule itself: `g` includes weight decay, if `_decay_in_gradient`, and must not be changed; `spare` is
-        of the same shape."""
+        """The rule itself, which writes what becomes of `p` into `out`; that may be `p` itself. `g` includes weight
+        decay, if `_decay_in_gradient`, and must not be changed; `spare`, of the same shape, may be written over."""
         raise NotImplementedError
 
     def _reads_twice(self, group: Group) -> bool:
