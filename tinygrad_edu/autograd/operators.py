@@ -393,7 +393,7 @@ class ArrayOperand(Operand):
         return self._call(np.tanh, self)
 
     def relu(self) -> Self:
-        return self._call(NAMED["relu"], self)
+        return self._call(NAMED["relu"], self)  # by name: `functional`, which defines it, stands above
 
     def sigmoid(self) -> Self:
         return self._call(NAMED["sigmoid"], self)

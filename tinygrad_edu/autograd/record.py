@@ -38,7 +38,7 @@ class Record:
 
     __slots__ = ("kind", "nodes", "notes", "options", "order", "primitive", "saved", "shape_and_dtype")
 
-    order: int  # smaller is newer
+    order: int  # when it was made, counted downwards: newest first is smallest first, as a heap hands them out
     primitive: Primitive
     nodes: tuple[Node | None, ...]  # of the arguments; None where one is constant
     saved: tuple[Any, ...] | None  # the output, then the arguments: those a rule will read; None once released

@@ -46,7 +46,7 @@ class Interpreter:
     """Who is handed operations on tensors."""
 
     lines: Any = None  # what a trace has written
-    quick = False  # whether what it does with two tensors is what the unrolled way of operators does
+    quick = False  # whether an operator may record by itself, as `Tensor._binary` does, and need not call `apply`
 
     @property
     def records(self) -> bool:
@@ -138,7 +138,7 @@ class _Recorder(Interpreter):
         y = primitive.forward(*values, **settings)
         if y.__class__ is not np.ndarray or y.dtype.kind != "f":
             y = _differentiable(primitive, y)
-        saved = primitive.picks[tuple(needed)]((None, y, *values))
+        saved = primitive.picks[tuple(needed)]((None, y, *values))  # those that the rules will read, else None
         record = record_of(primitive, y, tuple(nodes), saved, settings)
         if False in needed:
             note_constants(record, bound)

@@ -57,8 +57,8 @@ class Tensor(ArrayOperand):
     # becomes an array when somebody asks for `data`.
     _value: Any
     record: Record | None  # how it was computed; None for leaves and for whatever was not recorded
-    _stepped: bool  # of a leaf: whether an optimiser's step has used the gradient
-    _stale: bool  # … and whether backward() has added to it since
+    _stepped: bool  # of a leaf: whether an optimiser's step has used the gradient …
+    _stale: bool  # … and whether backward() has added to it since: then zero_grad() was forgotten, and step() warns
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """What to do with gradients: optimisers, schedules of the learning rate, and SciPy's minimisers.
 
-Read in this order: `optimizers.py` (from gradient descent to Adam), `clipping.py` (gradients that are bounded),
-`schedules.py` (the learning rate over time),
-`minimization.py` (all parameters as one vector for SciPy), `progress.py` (the progress bar).
+Read in this order: `optimizers.py` (the rules, from gradient descent to AdamW), `base.py` (the step in which they are
+applied), `clipping.py` (gradients that are bounded), `schedules.py` (the learning rate over time), `minimization.py`
+(all parameters as one vector for SciPy), `progress.py` (the progress bar).
 
 May import `autograd`, `rules`, `functional`, `nn`, `compiler` and `debug`; not `graph` and not `training`.
 """
