@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_edu as tg
 from tinygrad_edu.compiler import emission
-from tinygrad_edu.memory import CACHE_LINE, empty_aligned, empty_aligned_like
+from tinygrad_edu.memory import CACHE_LINE, axes_in_memory, empty_aligned, empty_aligned_like
 
 
 def begins_at(array: np.ndarray) -> int:
@@ -22,13 +22,18 @@ def begins_at(array: np.ndarray) -> int:
 @given(
     hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
     st.sampled_from([np.float16, np.float32, np.float64, np.longdouble, np.int8, ">f8"]),
-    st.sampled_from("CF"),
+    st.data(),
 )
-def test_arrays_as_numpy_makes_them(shape, dtype, order):
-    found, wanted = empty_aligned(shape, dtype, order), np.empty(shape, dtype, order)
+def test_arrays_as_numpy_makes_them(shape, dtype, data):
+    axes = tuple(data.draw(st.permutations(range(len(shape)))))
+    usual = empty_aligned(shape, dtype)
+    assert usual.strides == np.empty(shape, dtype).strides or not usual.size
+    wanted = np.empty([shape[axis] for axis in axes], dtype).transpose(np.argsort(axes))
+    found = empty_aligned(shape, dtype, axes_in_memory(wanted))
     assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
-    assert found.strides == wanted.strides or not found.size
     assert begins_at(found) == 0 and found.flags.writeable and found.flags.aligned
+    steps = [(a, b) for a, b, n in zip(found.strides, wanted.strides, shape, strict=True) if n > 1]
+    assert all(a == b for a, b in steps) or not found.size
     found[...] = 3
     assert np.all(found == 3)
 
@@ -39,6 +44,12 @@ def test_arrays_as_numpy_makes_them(shape, dtype, order):
 def test_the_layout_of_another_array(like):
     found = empty_aligned_like(like)
     assert (found.shape, found.dtype, found.strides) == (like.shape, like.dtype, np.empty_like(like).strides)
+
+
+def test_the_axes_of_arrays_with_gaps():
+    x = np.ones((2, 3, 4)).T
+    assert axes_in_memory(x) == (2, 1, 0) and axes_in_memory(x[::2]) == axes_in_memory(x[::-1]) == (0, 1, 2)
+    assert axes_in_memory(np.broadcast_to(1.0, (2, 3))) == (0, 1)
 
 
 SIZES = range(5, 13)  # so many that not all would begin there by chance

@@ -32,7 +32,7 @@ class Scratch:
     def __call__(self, k: int, x: Any, dtype: Any = None) -> Any:
         array = self._arrays.get(k)
         if array is None:
-            new = np.empty_like(x, dtype)
+            new = empty_aligned(x, dtype) if x.__class__ is tuple else np.empty_like(x, dtype)
             array = self._arrays[k] = self._shared.setdefault((k, new.shape, new.dtype, new.strides), new)
         return array
 
@@ -45,7 +45,7 @@ class Code:
         self.names = {line: f"x{k}" for k, line in enumerate(inputs)}
         self.statements: list[str] = []
         self.buffers: dict[Line, str] = {}  # that hold results, as long as these are needed
-        self._free: dict[Any, list[str]] = {}  # buffers by shape, dtype and order
+        self._free: dict[Any, list[str]] = {}  # buffers by shape, dtype and order of the axes
         self._scratch: dict[Any, Any] = {}
         self._ending: Collection[Line] = ()  # lines whose memory is not read after this statement
         emitters = {line: emitter_of(line) for line in lines}
@@ -103,7 +103,7 @@ class Code:
                 break
         else:
             unused = self._free.get(memory)
-            name = unused.pop() if unused else self.constant("b", empty_aligned(line.shape, line.dtype, line.order))
+            name = unused.pop() if unused else self.constant("b", empty_aligned(line.shape, line.dtype, line.axes))
         self.buffers[line] = name
         return name
 
@@ -281,7 +281,7 @@ EMITTERS = {function_of(function): emitters for function, emitters in _EMITTERS.
 
 
 def _memory_of(line: Line) -> tuple[Any, ...]:
-    return line.shape, line.dtype, line.order
+    return line.shape, line.dtype, line.axes
 
 
 def _owners(inputs: Sequence[Line], emitters: Mapping[Line, Emitter]) -> dict[Line, frozenset[Line]]:

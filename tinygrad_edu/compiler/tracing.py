@@ -26,6 +26,7 @@ from ..autograd.record import Node, Record, record_of
 from ..autograd.recording import Interpreter, interpreted, interpreter
 from ..autograd.tensor import Tensor
 from ..autograd.transforms import _variable
+from ..memory import axes_in_memory
 from ..random import generator
 from .state import MOST_WATCHED
 
@@ -37,7 +38,7 @@ SIZES_FROM_DATA = {np.nonzero, np.flatnonzero, np.argwhere}
 class Line:
     """One step of a program: a function with its arguments, which are other lines, or constants."""
 
-    __slots__ = ("args", "dtype", "example", "function", "options", "order", "shape")
+    __slots__ = ("args", "axes", "dtype", "example", "function", "options", "shape")
 
     def __init__(
         self, function: Callable[..., Any] | None, args: tuple[Any, ...], options: Options, value: Any
@@ -47,8 +48,7 @@ class Line:
         self.options = options
         self.shape: tuple[int, ...] = np.shape(value)
         self.dtype: np.dtype[Any] = getattr(value, "dtype", np.dtype(type(value)))
-        by_columns = isinstance(value, np.ndarray) and value.flags.f_contiguous and not value.flags.c_contiguous
-        self.order: Any = "F" if by_columns else "C"  # of the elements in memory
+        self.axes = axes_in_memory(np.asarray(value))
         self.example: Any = value  # while it is traced
 
     @property

@@ -20,14 +20,14 @@ from ..autograd.tensor import Tensor
 from .normal import normal_cdf
 
 # A primitive's `into` works in memory that it is given: `out` for the result, and `scratch(k, x)` for its k-th
-# intermediate result, which is an array laid out like `x` (of another dtype if one is given). In a compiled step these
-# are the same arrays in every call.
+# intermediate result, which is an array laid out like `x` (of another dtype if one is given), or of the shape `x`. In a
+# compiled step these are the same arrays in every call.
 Scratch = Callable[..., Any]
 
 
 def new_array(k: int, x: Any, dtype: Any = None) -> Any:
     """The scratch memory of a call outside compiled steps, laid out as in those, so that sums come out the same."""
-    return np.empty_like(x, dtype)
+    return np.empty(x, dtype) if x.__class__ is tuple else np.empty_like(x, dtype)
 
 
 def as_floats(x: Any) -> Any:

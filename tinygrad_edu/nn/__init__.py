@@ -1,7 +1,7 @@
 """Networks: modules, layers, initial weights, and how good predictions are.
 
 Read in this order: `module.py` (a function with parameters), `initializers.py` (the first weights), `layers.py` (Dense,
-Sequential), `activations.py`, `evaluation.py` (predict and accuracy).
+Sequential), `convolutional.py`, `normalization.py`, `activations.py`, `evaluation.py` (predict and accuracy).
 
 May import `autograd`, `rules`, `functional`, `data` and `random`; nothing of what is built on networks.
 """
@@ -19,22 +19,32 @@ from .activations import (
     Softsign,
     Tanh,
 )
+from .convolutional import AvgPool2d, Conv1d, Conv2d, GlobalAvgPool2d, MaxPool2d
 from .evaluation import accuracy, predict
 from .initializers import INITIALIZERS, Initializer, glorot_normal, glorot_uniform, he_normal, he_uniform, zeros
-from .layers import Dense, Dropout, Flatten, Sequential
+from .layers import Dense, Dropout, Embedding, Flatten, Sequential
 from .module import Module
+from .normalization import BatchNorm, LayerNorm
 
 __all__ = [
     "ELU",
     "GELU",
     "INITIALIZERS",
+    "AvgPool2d",
+    "BatchNorm",
+    "Conv1d",
+    "Conv2d",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GlobalAvgPool2d",
     "Hardtanh",
     "Identity",
     "Initializer",
+    "LayerNorm",
     "LeakyReLU",
+    "MaxPool2d",
     "Module",
     "ReLU",
     "Sequential",

@@ -133,6 +133,27 @@ class Dense(Module):
         )
 
 
+class Embedding(Module):
+    """A row of `weight` (num, dim), which is learned, for each whole number: (…) to (…, dim), see
+    `functional.embedding`. The rows start with numbers of a normal distribution, as in PyTorch.
+
+    >>> tg.Embedding(27, 10, rng=0)(np.array([[0, 5, 12]])).shape
+    (1, 3, 10)
+    """
+
+    def __init__(self, num: int, dim: int, *, rng: Rng = None, dtype: DTypeLike = np.float64) -> None:
+        if not all(isinstance(n, int | np.integer) and n > 0 for n in (num, dim)):
+            raise ValueError(f"Embedding({num!r}, {dim!r}): sizes must be positive whole numbers")
+        self.num, self.dim = int(num), int(dim)
+        self.weight = Tensor(generator(rng).normal(size=(num, dim)).astype(dtype), requires_grad=True, name="weight")
+
+    def forward(self, indices: Any) -> Any:
+        return F.embedding(indices, self.weight)
+
+    def _describe(self) -> str:
+        return printable(f"{self.num} → {self.dim}")
+
+
 class Sequential(Module):
     """Layers one after the other: modules, or any functions of one array.
 

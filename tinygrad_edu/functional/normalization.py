@@ -1,0 +1,223 @@
+"""Normalisation: numbers brought to mean 0 and variance 1, over a batch or within each sample.
+
+The variance takes two passes (the mean first, then the squares of what differs from it): so it stays exact where the
+mean is large beside it. What is computed from x by the way (the mean, the variance, the factor 1/σ) is recorded, but
+the rule of the last step gives the whole derivative by x, in the form that a person would simplify it to, and hands
+nothing to the others. Derivatives of that rule go through them all, so those of second order are right, too.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..autograd.conversion import shape_of
+from ..autograd.primitives import primitive, rule
+from ..autograd.tensor import Tensor
+from .activations import Scratch, as_floats, new_array
+
+Axes = tuple[int, ...]
+
+
+def _mean(x: Any, axes: Axes) -> Any:
+    return np.mean(x, axis=axes, keepdims=True)
+
+
+def _variance_into(out: Any, scratch: Scratch, x: Any, mean: Any, *, axes: Axes) -> None:
+    difference = np.subtract(x, mean, out=scratch(0, x))
+    np.mean(np.square(difference, out=difference), axis=axes, keepdims=True, out=out)
+
+
+@primitive(into=_variance_into)
+def _variance(x: Any, mean: Any, *, axes: Axes) -> Any:
+    """The mean of the squares of x − mean, where `mean` is that of x."""
+    difference = x - mean
+    return np.mean(np.square(difference, out=difference), axis=axes, keepdims=True)
+
+
+rule(
+    _variance,  # by the mean it is 0: the differences sum to 0
+    lambda g, x, mean, *, axes: g * (2 / _count(x.shape, axes)) * (x - mean),
+    None,
+)
+
+
+def _count(shape: tuple[int, ...], axes: Axes) -> int:
+    return math.prod(shape[axis] for axis in axes)
+
+
+def _standardised_into(out: Any, scratch: Scratch, x: Any, mean: Any, scale: Any, *, axes: Axes) -> None:
+    np.subtract(x, mean, out=out)
+    out *= scale
+
+
+@primitive(into=_standardised_into, overwrites=0)
+def _standardised(x: Any, mean: Any, scale: Any, *, axes: Axes) -> Any:
+    """(x − mean) · scale, where `mean` is that of x and `scale` 1 / √(its variance + eps)."""
+    y = x - mean
+    y *= scale
+    return y
+
+
+def _slope_into(out: Any, scratch: Scratch, dy: Any, normal: Any, scale: Any, *, axes: Axes) -> None:
+    product = np.multiply(dy, normal, out=scratch(0, normal))
+    along = np.mean(product, axis=axes, keepdims=True)
+    level = np.mean(dy, axis=axes, keepdims=True)
+    np.multiply(normal, along, out=product)
+    np.subtract(dy, level, out=out)
+    out -= product
+    out *= scale
+
+
+@primitive(into=_slope_into)
+def _slope(dy: Any, normal: Any, scale: Any, *, axes: Axes) -> Any:
+    """scale · (dy − its mean − normal · the mean of dy · normal): what arrives at normalised numbers, handed to x."""
+    out = np.empty_like(normal)
+    _slope_into(out, new_array, dy, normal, scale, axes=axes)
+    return out
+
+
+rule(
+    _standardised,
+    lambda g, y, scale, *, axes: _slope(g, y, scale, axes=axes),
+    None,
+    None,
+    new=True,
+)
+rule(
+    _slope,  # which is linear in what arrives, and its own transpose
+    lambda g, normal, scale, *, axes: _slope(g, normal, scale, axes=axes),
+    lambda g, dy, normal, scale, *, axes: -scale * (_mean(g * normal, axes) * dy + _mean(dy * normal, axes) * g),
+    lambda g, y, scale, *, axes: np.sum(g * y, axis=axes, keepdims=True) / scale,
+)
+
+
+def _normalized(x: Any, axes: Axes, eps: float) -> tuple[Any, Any, Any]:
+    """x with mean 0 and variance 1 over the axes, and the mean and the variance that it had."""
+    mean = _mean(x, axes)
+    variance = _variance(x, mean, axes=axes)
+    return _standardised(x, mean, 1 / np.sqrt(variance + eps), axes=axes), mean, variance
+
+
+def _scaled(y: Any, weight: Any, bias: Any, shape: tuple[int, ...]) -> Any:
+    if weight is not None:
+        y = y * np.reshape(weight, shape)
+    return y if bias is None else y + np.reshape(bias, shape)
+
+
+@overload
+def layer_norm(
+    x: Tensor, shape: int | tuple[int, ...], weight: Any = ..., bias: Any = ..., eps: float = ...
+) -> Tensor: ...
+@overload
+def layer_norm(
+    x: ArrayLike, shape: int | tuple[int, ...], weight: Tensor, bias: Any = ..., eps: float = ...
+) -> Tensor: ...
+@overload
+def layer_norm(
+    x: ArrayLike, shape: int | tuple[int, ...], weight: ArrayLike | None = ..., bias: ArrayLike | None = ...,
+    eps: float = ...,
+) -> NDArray[Any]: ...  # fmt: skip
+def layer_norm(x: Any, shape: int | tuple[int, ...], weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """(x − mean) / √(variance + eps) · weight + bias, with mean and variance over the last axes of x, whose sizes are
+    `shape`; weight and bias have that shape. Each sample is normalised by itself.
+
+    Raises `ValueError` if these shapes differ. (Ba, Kiros and Hinton, "Layer normalization", 2016.)
+
+    >>> tg.layer_norm(np.array([[1.0, 2.0, 3.0]]), 3, eps=0.0).round(4)
+    array([[-1.2247,  0.    ,  1.2247]])
+    """
+    x = as_floats(x)
+    shape = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    count = len(shape)
+    if not count or 0 in shape or shape_of(x)[-count:] != shape:
+        raise ValueError(
+            f"layer_norm: x of shape {shape_of(x)} must end with the axes {shape}, over which it is normalised"
+        )
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None and np.shape(value) != shape:
+            raise ValueError(f"layer_norm: {name} must have the shape {shape}, got {np.shape(value)}")
+    ndim = len(shape_of(x))
+    return _scaled(_normalized(x, tuple(range(ndim - count, ndim)), eps)[0], weight, bias, shape)
+
+
+@overload
+def batch_norm(
+    x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Any = ..., bias: Any = ...,
+    training: bool = ..., momentum: float = ..., eps: float = ...,
+) -> Tensor: ...  # fmt: skip
+@overload
+def batch_norm(
+    x: ArrayLike, running_mean: Tensor | None, running_var: Tensor | None, weight: Any = ..., bias: Any = ...,
+    training: bool = ..., momentum: float = ..., eps: float = ...,
+) -> Any: ...  # fmt: skip
+def batch_norm(
+    x: Any,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """(x − mean) / √(variance + eps) · weight + bias for each of the c channels of x, (m, c) or (m, c, …); all others
+    have the shape (c,).
+
+    In training, mean and variance are those of the batch, over all axes but that of the channels, and the running ones,
+    if there are any, are moved towards them: r ← (1 − momentum) · r + momentum · new, the variance with n − 1 in its
+    denominator. Otherwise the running ones are used.
+
+    Raises `ValueError` for shapes that do not go together, and in training for a single number in each channel.
+    (Ioffe and Szegedy, "Batch normalization", ICML 2015; arguments as in PyTorch.)
+
+    >>> mean, var = tg.Tensor([0.0]), tg.Tensor([1.0])
+    >>> tg.batch_norm(np.array([[1.0], [3.0]]), mean, var, training=True, eps=0.0)
+    array([[-1.],
+           [ 1.]])
+    >>> mean.data, var.data
+    (array([0.2]), array([1.1]))
+    """
+    x = as_floats(x)
+    shape = shape_of(x)
+    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    count = _check_channels(shape, training, given)
+    broadcast = (-1, *[1] * (len(shape) - 2))
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: without training, running_mean and running_var are needed")
+        scale = 1 / np.sqrt(running_var + eps)
+        y = (x - np.reshape(running_mean, broadcast)) * np.reshape(scale, broadcast)
+        return _scaled(y, weight, bias, broadcast)
+    y, mean, variance = _normalized(x, (0, *range(2, len(shape))), eps)
+    for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
+        if running is not None:
+            new = new.detach() if isinstance(new, Tensor) else new
+            running.data = running.detach() * (1 - momentum) + np.reshape(new, -1) * momentum
+    return _scaled(y, weight, bias, broadcast)
+
+
+def _check_channels(shape: tuple[int, ...], training: bool, given: dict[str, Any]) -> int:
+    """How many numbers of each channel there are; refuses shapes that do not go together."""
+    if len(shape) < 2:
+        raise ValueError(f"batch_norm: x must be (m, c) or (m, c, …), got shape {shape}")
+    count = math.prod(shape) // max(1, shape[1])
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name.startswith("running") and not isinstance(value, Tensor):
+            raise TypeError(f"batch_norm: {name} must be a Tensor, which training updates, not {type(value).__name__}")
+        if np.shape(value) != (shape[1],):
+            raise ValueError(
+                f"batch_norm: {name} must have the shape ({shape[1]},), as x {shape} has {shape[1]} channels, got "
+                f"{np.shape(value)}"
+            )
+    if training and count < 2:
+        raise ValueError(
+            f"batch_norm: x {shape} has {count} number(s) in each channel, and training needs more to have a variance; "
+            "use larger batches (drop_last), or eval()"
+        )
+    return count
