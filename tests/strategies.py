@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.images import IMAGES
 from tinygrad_edu import functional as F
 from tinygrad_edu.autograd.primitives import FUNCTIONS, Primitive
 
@@ -594,6 +595,7 @@ CALLS = {
     "cross_entropy_of_probabilities": losses(F.binary_cross_entropy, 0.1, 0.9, 0.1, 0.9, both=True),
     "of_each_probability": losses(lambda p, t, _: F.binary_cross_entropy(p, t, "none"), 0.1, 0.9, 0.1, 0.9, both=True),
     "cross_entropy": classifications(),
+    **IMAGES,
 }
 if hasattr(np, "matvec"):  # NumPy 2.2
     CALLS["matvec"] = gufuncs(np.matvec, "(m,n),(n)->(m)")

@@ -413,6 +413,24 @@ def _labelled(d: Draw, text: str, rows: bool = True) -> str:
     return text.format(x=x, labels=kind) + f", '{d.choice(['mean', 'sum'])}')"
 
 
+def _images(d: Draw) -> str:
+    """A variable as images of at least 2 × 2."""
+    x = d.any(lambda v: v.size >= 4 and v.size % 4 == 0)
+    return f"np.reshape({x}, (-1, {d.choice([1, 2]) if np.size(d.values[x]) % 8 == 0 else 1}, 2, 2))"
+
+
+def _conv2d(d: Draw) -> str:
+    x = d.any(lambda v: v.size >= 4 and v.size % 4 == 0)
+    kernels = d.any(lambda v: v.ndim >= 1 and 1 <= v.size <= 8)
+    wide = d.choice([1, 2]) if np.size(d.values[kernels]) % 2 == 0 else 1
+    how = f"stride={d.choice([1, '(1, 2)'])}, padding={d.choice([0, 1])}, dilation={d.choice([1, '(2, 1)'])}"
+    return f"F.conv2d(np.reshape({x}, (-1, 1, 2, 2)), np.reshape({kernels}, (-1, 1, 1, {wide})), {how})"
+
+
+def len_of(d: Draw, name: str) -> int:
+    return d.shape(name)[0]
+
+
 _LINEAR: Callable[[Any, Any], bool] = lambda a, b: len(a) > 0 and len(b) == 2 and a[-1] == b[0]
 operations(
     network=_network,
@@ -434,6 +452,16 @@ operations(
     kl_div_logarithms=lambda d: _loss(d, "F.kl_div(F.log_sigmoid({x}), F.log_sigmoid({y})", "log_target=True"),
     gaussian_nll_loss=lambda d: _loss(d, "F.gaussian_nll_loss({x}, {y}, F.softplus({x})", "full=True"),
     cosine_similarity=lambda d: f"F.cosine_similarity({(x := d.array(1, 1))}, {d.like(x)}, axis=0)",
+    conv2d=lambda d: _conv2d(d),
+    conv1d=lambda d: (
+        f"F.conv1d({(x := d.exactly(3))}, np.cos(np.arange({2 * (c := d.shape(x)[1])}.0)).reshape(2, {c}, 1), stride=2)"
+    ),
+    max_pool2d=lambda d: f"F.max_pool2d({_images(d)}, {d.choice([1, '(2, 1)', 2])}, stride=1)",
+    avg_pool2d=lambda d: f"F.avg_pool2d({_images(d)}, {d.choice([1, '(1, 2)', 2])}, stride={d.choice([1, 2])})",
+    adaptive_avg_pool2d=lambda d: f"F.adaptive_avg_pool2d({_images(d)}, {d.choice([1, '(1, 2)', 3])})",
+    batch_norm=lambda d: f"F.batch_norm({d.any(lambda v: v.ndim > 1 and v.size)}, None, None, training=True, eps=0.1)",
+    layer_norm=lambda d: f"F.layer_norm({(x := d.array(1, 1))}, {d.shape(x)[-1]}, eps=0.1)",
+    embedding=lambda d: f"F.embedding([[0, {len_of(d, x := d.exactly(2)) - 1}], [0, 0]], {x})",
     l2_penalty=lambda d: f"F.l2_penalty([{d.array()}, {d.array()}], 0.7, 3)",
 )
 

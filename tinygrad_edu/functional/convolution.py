@@ -321,7 +321,8 @@ def _check_shapes(who: str, axes: str, x: Any, weight: Any, bias: Any, how: How)
         raise ValueError(f"{who}: bias must have the shape ({o},), one number for each kernel, got {bias}")
     size, kernel = ((1, *x[2:])[-2:], (1, *weight[2:])[-2:])
     if min(kernel) < 1 or min(output_size(size, kernel, how)) < 1:
+        first = 4 - len(x)  # rows have one number for each
         raise ValueError(
-            f"{who}: kernels of {' × '.join(map(str, weight[2:]))} (dilation {how[2]}) do not fit into images of "
-            f"{' × '.join(map(str, x[2:]))} with padding {how[1]}; use more padding, or a smaller kernel"
+            f"{who}: kernels of size {weight[2:]} (dilation {how[2][first:]}) do not fit into images of size {x[2:]} "
+            f"with padding {how[1][first:]}; use more padding, or smaller kernels"
         )

@@ -7,7 +7,6 @@ window to its largest number, `_pick` back. Each is the other's derivative, and 
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator
 from typing import Any, overload
@@ -97,23 +96,30 @@ def _where(hit: Any, g: Any, out: Any) -> Any:
 def _unpool_into(out: Any, scratch: Scratch, dy: Any, top: Any, x: Any, *, windows: Windows) -> None:
     gt = by_channels(dy, scratch, 4, out.dtype)
     part = scratch(5, gt.shape, out.dtype)
-    with _whole(out, windows, scratch) as whole:
-        taps = list(_taps(whole, windows, gt.shape[1:3]))
-        for k, hit in _hits(top, x, windows, scratch):
-            taps[k] += _where(hit, gt, part)
+    whole = _whole(out, windows, scratch)
+    taps = list(_taps(whole, windows, gt.shape[1:3]))
+    for k, hit in _hits(top, x, windows, scratch):
+        taps[k] += _where(hit, gt, part)
+    _cut(whole, windows, out)
 
 
-@contextlib.contextmanager
-def _whole(out: Any, windows: Windows, scratch: Scratch) -> Iterator[Any]:
-    """Zeros to add to, like the images `out` with their border, which is cut off at the end."""
+def _whole(out: Any, windows: Windows, scratch: Scratch) -> Any:
+    """Zeros to add to, (c, h, w, m), for images with a border: the memory of `out`, if there is none."""
     _, _, (down, across) = windows
-    images = out.transpose(1, 2, 3, 0)
-    c, h, w, m = images.shape
-    whole = scratch(6, (c, h + 2 * down, w + 2 * across, m), out.dtype) if down or across else images
+    whole = out.transpose(1, 2, 3, 0)
+    if down or across:
+        c, h, w, m = whole.shape
+        whole = scratch(6, (c, h + 2 * down, w + 2 * across, m), out.dtype)
     whole[...] = 0
-    yield whole
-    if whole is not images:
-        images[...] = whole[:, down : down + h, across : across + w]
+    return whole
+
+
+def _cut(whole: Any, windows: Windows, out: Any) -> None:
+    """Puts images without their border into `out`."""
+    _, _, (down, across) = windows
+    if down or across:
+        h, w = out.shape[2:]
+        out.transpose(1, 2, 3, 0)[...] = whole[:, down : down + h, across : across + w]
 
 
 @primitive(into=_unpool_into)
@@ -205,9 +211,10 @@ def _sum_pool(x: Any, *, windows: Windows) -> Any:
 
 def _spread_into(out: Any, scratch: Scratch, dy: Any, *, size: Pair, windows: Windows) -> None:
     gt = by_channels(dy, scratch, 0, out.dtype)
-    with _whole(out, windows, scratch) as whole:
-        for tap in _taps(whole, windows, gt.shape[1:3]):
-            tap += gt
+    whole = _whole(out, windows, scratch)
+    for tap in _taps(whole, windows, gt.shape[1:3]):
+        tap += gt
+    _cut(whole, windows, out)
 
 
 @primitive(into=_spread_into)
