@@ -178,3 +178,69 @@ def test_a_layer_that_draws_the_same_each_time_is_checked_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert tg.gradcheck(function, np.linspace(1.0, 2.0, 5), order=2)
+
+
+class TestSamples:
+    """Of large inputs, a part of the entries is checked."""
+
+    x = np.random.default_rng(0).normal(size=(60, 50))
+
+    def test_only_so_many_are_evaluated(self):
+        calls = []
+        function = lambda x, small: calls.append(1) or np.sum(np.tanh(x)) * np.sum(small)
+        assert gradcheck(function, self.x, np.ones(3), samples=4)
+        assert len(calls) <= 3 + (4 + 3) * 5
+
+    def test_a_lost_part_is_found(self):
+        """Half of the entries are wrong: 12 draws find it but for a chance of 1/4096."""
+        half = wrong(lambda x: np.sum(x**2), lambda g, y, x: g * 2 * x * (np.arange(x.size).reshape(x.shape) % 2))
+        with pytest.raises(GradientMismatch) as error:
+            gradcheck(half, self.x, samples=12)
+        first, *_ = str(error.value).splitlines()
+        assert "of 12 checked entries (of 3000 in all) are wrong, 0 skipped" in first
+        assert "input 0, shape (60, 50), 12 of 3000 entries: ‖num" in str(error.value)
+        rows = {line.split("]")[0] for line in str(error.value).splitlines() if line.startswith("input 0[")}
+        assert all((int(r.split("[")[1].split(",")[0]) * 50 + int(r.split(",")[1])) % 2 == 0 for r in rows)
+
+    def test_rng_says_which(self):
+        def rows(**options):
+            with pytest.raises(GradientMismatch) as error:
+                gradcheck(wrong(np.sin, lambda g, y, x: g * 0.5), self.x, samples=3, **options)
+            return [line for line in str(error.value).splitlines() if line.startswith("input 0[")]
+
+        assert rows() == rows(rng=0) == rows(rng=np.random.default_rng(0)) != rows(rng=1)
+        assert len(rows()) == 3
+        with pytest.raises(GradientMismatch) as error:
+            gradcheck(wrong(np.sin, lambda g, y, x: g * 0.5), np.ones(10), samples=9)
+        assert len({line[:10] for line in str(error.value).splitlines() if line.startswith("input 0[")}) == 9
+
+    def test_hints_hold_for_what_was_checked(self):
+        with pytest.raises(GradientMismatch, match="all of input 0 that was checked is -1 times the true gradient"):
+            gradcheck(wrong(np.sin, lambda g, y, x: -g * np.cos(x)), self.x, samples=5)
+        square = wrong(lambda w: np.sum(w**3), lambda g, y, w: g * 3 * w.T**2)
+        with pytest.raises(GradientMismatch) as error:
+            gradcheck(square, self.x[:50], samples=5)
+        assert "transposed" not in str(error.value)
+
+    def test_second_order_and_models(self):
+        assert gradcheck(lambda x: np.sum(np.exp(x)), self.x, samples=3, order=2)
+        first = primitive(np.cos)
+        rule(first, lambda g, y, x: g * np.sin(x))  # the sign is wrong, which shows at order 2
+        with pytest.raises(GradientMismatch, match=r"at order 2 FAILED: 3 of 3 checked entries \(of 3000 in all\)"):
+            gradcheck(wrong(np.sin, lambda g, y, x: g * first(x)), self.x, samples=3, order=2)
+        net = Sequential(Dense(50, 20, rng=0), Sigmoid(), Dense(20, 1, rng=1))
+        assert gradcheck(lambda *_: F.mse_loss(net(self.x), np.ones((60, 1))), *net.parameters(), samples=10)
+
+    def test_small_inputs_are_checked_whole(self):
+        assert "1 of 2 entries are wrong" in message(
+            wrong(lambda x: np.sum(x * x), lambda g, y, x: g * 2 * x * np.array([1, 0])), np.ones(2)
+        )
+        with pytest.raises(GradientMismatch, match="FAILED: 2 of 2 entries are wrong"):
+            gradcheck(wrong(np.sin, lambda g, y, x: g * 0.5), np.ones(2), samples=200)
+
+    @pytest.mark.parametrize("samples", [0, -1, 1.5, True, "all"])
+    def test_misuse(self, samples):
+        with pytest.raises(
+            ValueError, match=f"samples is how many entries of an input to check, at least 1, not {samples!r}"
+        ):
+            gradcheck(np.sin, self.x, samples=samples)
