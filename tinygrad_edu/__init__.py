@@ -21,10 +21,12 @@ from .autograd.positions import record_positions as record_positions
 from .autograd.primitives import primitive as primitive
 from .autograd.primitives import rule as rule
 from .autograd.tensor import Tensor as Tensor
+from .autograd.transforms import elementwise_grad as elementwise_grad
 from .autograd.transforms import grad as grad
 from .autograd.transforms import hessian as hessian
 from .autograd.transforms import hvp as hvp
 from .autograd.transforms import jacobian as jacobian
+from .autograd.transforms import jvp as jvp
 from .autograd.transforms import value_and_grad as value_and_grad
 from .autograd.transforms import vjp as vjp
 from .compiler.derive import derive as derive

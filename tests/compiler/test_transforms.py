@@ -34,6 +34,23 @@ LOSSES = {
         + np.sum(tg.hessian(lambda w: np.sum(np.tanh(w) * slope(u)(x)[0]))(u[0].weight) * 0.1)
         + np.sum(u(x))
     ),
+    "jvp": lambda u, x: np.sum(tg.jvp(u, (x,), (np.cos(POINTS),))[1] ** 2) + np.sum(tg.jvp(np.sin, (x,), (u(x),))[1]),
+    "jvp of a jvp": lambda u, x: (
+        np.sum(tg.jvp(lambda t: tg.jvp(u, (t,), (POINTS,))[1] ** 2, (x,), (POINTS + 2,))[1]) + np.sum(u(x))
+    ),
+    "of a jvp": lambda u, x: np.sum(slope(lambda t: tg.jvp(u, (t,), (t**2,))[1])(x) ** 2) + np.sum(u(x)),
+    "element by element": lambda u, x: np.mean((tg.elementwise_grad(tg.elementwise_grad(u))(x) + u(x)) ** 2),
+    "by name": lambda u, x: np.sum(tg.grad(lambda k, t: np.sum(u(k * t)), "t")(2.0, t=x) ** 2) + np.sum(u(x)),
+    "of the parameters": lambda u, x: (
+        sum(np.sum(g**2) for g in tg.grad(lambda: np.mean(u(x) ** 2), parameters=u)()) + np.sum(u(x))
+    ),
+    "curvature": lambda u, x: (
+        np.sum(
+            tg.hessian(lambda t: np.mean(u(t) ** 2), parameters={"b": u[2].bias, "w": u[2].weight})(x)["w"]["b"] ** 2
+        )
+        + np.sum(tg.hvp(lambda: np.mean(u(x) ** 4), np.ones(5), parameters=u[0].bias) ** 2)
+        + np.sum(u(x))
+    ),
     "under no_grad": lambda u, x: np.sum(tg.no_grad(slope(u))(x) * u(x)),
 }
 
@@ -77,3 +94,17 @@ def test_arrays_in_a_trace_are_differentiated_as_elsewhere():
         tg.derive(lambda x: np.sum(x) * tg.grad(lambda k: k * 2)(3), np.ones(2))
     with pytest.raises(ValueError, match="only a single number has a gradient"):
         tg.derive(lambda x: np.sum(tg.grad(lambda t: t * 2)(x)), np.ones(2))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda u, x: tg.jvp(lambda t: t * float(u(t)[0, 0]), (x,), (x,))[1],
+        lambda u, x: tg.elementwise_grad(lambda t: t * u(t).tolist()[0][0])(x),
+        lambda u, x: tg.hvp(lambda: np.sum(u(x)) * float(u[2].bias[0]), [np.ones(1)], parameters=[u[2].bias])[0],
+    ],
+)
+def test_numbers_do_not_leave_a_trace(wrong):
+    u = network()
+    with pytest.raises(TypeError, match=r"test_transforms.py:\d+ .* inside a transform its derivative would be lost"):
+        tg.derive(lambda x: np.sum(wrong(u, x)), POINTS, parameters=u)

@@ -483,6 +483,13 @@ operations(
     jacobian=lambda d: f"tg.jacobian(lambda x: {d.choice(INSIDE).format(x='x')})({d.any(lambda v: 1 <= v.size <= 4)})",
     hessian=lambda d: "tg.hessian({})({})".format(*_inner(d)),
     hvp=lambda d: f"tg.hvp({(p := _inner(d))[0]}, {p[1]}, {d.like(p[1])})",
+    jvp=lambda d: (
+        f"tg.jvp(lambda x: {d.choice(INSIDE).format(x='x')} * {(x := d.any(lambda v: v.size <= 6))}, ({x},), "
+        f"({d.like(x)},))[{d.choice([0, 1])}]"
+    ),
+    elementwise_grad=lambda d: (
+        f"tg.elementwise_grad(lambda x: {d.choice(INSIDE[:5]).format(x='x')}, 'x')({d.any(lambda v: v.size <= 6)})"
+    ),
     grad_at_a_number=lambda d: (
         f"tg.grad(lambda x: np.sum({d.choice(INSIDE).format(x='x')} * {d.any(lambda v: v.size <= 6)}))"
         f"({d.choice(['0.7', 'np.float64(-1.2)', 'np.array(0.4)'])})"

@@ -12,7 +12,9 @@ READ THIS FIRST, in this order:
    `t[i] = v` does. `inplace.py`: how changes in place are noticed. `origin.py`: what a tensor was made of, for losses
    that compute from it instead. `pausing.py`: `no_grad`. `call_site.py`, `positions.py`: the user's file and line.
    `printing.py`: text for outputs that have no arrows.
-8. `transforms.py`: `grad`, `jacobian`, `hessian`, `vjp`, `hvp`. `gradcheck.py`: autograd against numerical gradients.
+8. `differentiation.py`: one call of a function with variables in it; `trees.py`: nested lists, tuples and dicts.
+   `transforms.py`: `grad`, `elementwise_grad`, `jacobian`, `hessian`, `vjp`, `jvp`, `hvp`, all made of such calls.
+   `gradcheck.py`: autograd against numerical gradients.
 
 It imports nothing else of the package. This is the ground on which the rest stands, from the ground up: `pages` and
 `random`; `autograd`; `rules`; `functional`; `nn`, `data` and `datasets`; `compiler`, `debug`, `storage` and `plots`;

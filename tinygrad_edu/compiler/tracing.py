@@ -20,12 +20,12 @@ import numpy as np
 
 from ..autograd.call_site import where
 from ..autograd.conversion import constant_value, widened
+from ..autograd.differentiation import _variable
 from ..autograd.operators import DIVIDE, MULTIPLY, POWER
 from ..autograd.primitives import Options, Primitive, primitive_of
 from ..autograd.record import Node, Record, record_of
 from ..autograd.recording import Interpreter, interpreted, interpreter
 from ..autograd.tensor import Tensor
-from ..autograd.transforms import _variable
 from ..memory import axes_in_memory
 from ..random import generator
 from .state import MOST_WATCHED

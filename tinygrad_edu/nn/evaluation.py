@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..autograd.conversion import values_of, widened
 from ..autograd.recording import array_of
 from ..autograd.tensor import Tensor
-from ..autograd.transforms import _leaves, _map
+from ..autograd.trees import _leaves, _map
 from ..data import Batches
 from ..functional.targets import class_indices
 from .module import Module, evaluated
