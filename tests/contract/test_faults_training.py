@@ -375,7 +375,7 @@ def test_a_gradient_that_is_not_finite_of_a_parameter_outside_the_model():
             tg.fit(net, X, X, loss=rooted, optimizer=optimizer, epochs=2, compiled=compiled)
 
 
-@pytest.mark.parametrize("method", ["CG", "TNC", "L-BFGS-B"])
+@pytest.mark.parametrize("method", ["CG", "TNC", "L-BFGS-B", "BFGS", "Newton-CG", "trust-exact"])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_minimize_from_where_the_gradient_is_not_finite(method, compiled):
     pytest.importorskip("scipy", reason="minimize needs SciPy")

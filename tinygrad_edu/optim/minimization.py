@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..autograd.pausing import no_grad
 from ..autograd.recording import gradient_check
 from ..autograd.tensor import Tensor
+from ..autograd.transforms import grad, hessian
 from ..compiler.derivation import Derivation
 from ..compiler.program import Programs
 from ..debug.anomaly import check_compiled
@@ -22,7 +25,7 @@ from .progress import progress_bar
 
 Vector = NDArray[np.float64]
 ELSEWHERE = "start from other parameters, or run it inside detect_anomaly() to see the operation where it began"
-METHODS = ("CG", "TNC", "L-BFGS-B")
+METHODS = ("CG", "TNC", "L-BFGS-B", "BFGS", "Newton-CG", "trust-exact")
 
 
 @dataclass
@@ -48,17 +51,32 @@ def minimize(
 ) -> Minimized:
     """Minimises `loss()`, a scalar computed from the parameters of `model` (a module, or tensors), with SciPy.
 
-    The parameters are unrolled into one vector for `scipy.optimize.minimize` and put back, in their own precision.
-    `method` is "CG" (conjugate gradients), "L-BFGS-B" (limited-memory quasi-Newton), or "TNC" (truncated Newton).
+    The parameters, n numbers, are unrolled into one vector for `scipy.optimize.minimize` and put back, in their own
+    precision. These `method`s need the gradient:
+
+    - "CG": conjugate gradients, in memory for a few vectors;
+    - "L-BFGS-B": quasi-Newton from the last ten steps, and "TNC", truncated Newton with differences of gradients, too;
+    - "BFGS": quasi-Newton from all steps, in memory for n² numbers, for up to some thousand parameters.
+
+    And these need second derivatives, so the loss must be smooth (tanh, not relu) to gain by them, and float64:
+
+    - "Newton-CG": truncated Newton with exact products of the Hessian and a vector (`hvp`), several in an iteration,
+      each of which takes two to four times as long as a gradient;
+    - "trust-exact": Newton in a region that is trusted, with the whole Hessian, which takes as long as n to 2 n
+      gradients, then memory for n² numbers and time in proportion to n³: for up to some hundred parameters. It gets
+      away from saddle points.
+
     `max_iter` is the largest number of iterations or, for "TNC", of evaluations, which is what SciPy counts there.
+    Products with the Hessian are not counted as evaluations.
     `callback` is called after each iteration, with the parameters in place, and may raise `StopIteration` to end the
     minimisation. Ctrl-C ends it too; the parameters stay at the last iteration.
 
     With `compiled`, the loss is traced once and then evaluated without recording (see `compile_step`; arrays that it
     uses are constants). `progress` is as in `fit`.
 
-    Raises `ValueError` for an unknown method, or if the cost is not finite at the start, `ImportError` without SciPy
-    (extra `examples`).
+    Raises `ValueError` for an unknown method, or if the cost is not finite at the start, `FloatingPointError` if the
+    Hessian is not, `ImportError` without SciPy (extra `examples`). For the methods: Nocedal and Wright, "Numerical
+    Optimization", 2006.
 
     >>> w = tg.Tensor([0.0, 0.0], requires_grad=True)
     >>> end = tg.minimize([w], lambda: np.sum((w - [3.0, 4.0]) ** 2), "L-BFGS-B")
@@ -73,7 +91,14 @@ def minimize(
     iterations = _Iterations(objective, callback, progress_bar(progress, max_iter, unit=counts), counts)
     with iterations.kept():
         found = optimize.minimize(
-            objective, objective.tried, method=method, jac=True, options=_options(method, max_iter), callback=iterations
+            objective,
+            objective.tried,
+            method=method,
+            jac=True,
+            hess=objective.hessian if method == "trust-exact" else None,
+            hessp=objective.product if method == "Newton-CG" else None,
+            options=_options(method, max_iter),
+            callback=iterations,
         )
         iterations.end(found)
     return state
@@ -90,10 +115,12 @@ def _options(method: str, max_iter: int) -> dict[str, int]:
 
 
 class _Objective:
-    """The loss as SciPy wants it: a function of one vector, the unrolled parameters, that returns cost and gradient."""
+    """The loss as SciPy wants it: a function of one vector, the unrolled parameters, that returns cost and gradient;
+    and products of a vector with its Hessian."""
 
     def __init__(self, loss: Callable[[], Tensor], parameters: list[Tensor], compiled: bool, state: Minimized) -> None:
         self.loss = loss
+        self.slope = functools.partial(_slope, loss, parameters)  # in which a program finds what the loss reads
         self.parameters = parameters
         self.state = state
         self.programs = Programs(parameters, "minimize", "Do not compile") if compiled else None
@@ -103,41 +130,88 @@ class _Objective:
 
     def __call__(self, x: Vector) -> tuple[float, Vector]:
         self.put_back(x)
-        cost, gradients = self.recorded() if self.programs is None else self.run(self.programs)
+        cost, gradient = self.evaluated(self.loss)
         self.state.evaluations += 1
         if self.state.evaluations == 1:
             if not math.isfinite(cost):
                 raise ValueError(f"minimize: the cost at the start is {cost}; {ELSEWHERE}")
-            if not all(g is None or np.isfinite(g).all() for g in gradients):
+            if not np.isfinite(gradient).all():
                 raise ValueError(f"minimize: the gradient at the start is NaN or infinite; {ELSEWHERE}")
             self.state.cost = cost
-        self.tried = x.copy()
         self.costs[self.tried.tobytes()] = cost
-        pieces = [np.zeros(p.size) if g is None else g.ravel() for p, g in zip(self.parameters, gradients, strict=True)]
-        return cost, np.concatenate(pieces).astype(np.float64, copy=False)
+        return cost, gradient
+
+    def product(self, x: Vector, vector: Vector) -> Vector:
+        """The Hessian at x times the vector: the gradient of the slope in its direction."""
+        if not np.array_equal(x, self.tried):
+            self.put_back(x)
+        _, product = self.evaluated(self.slope, *self.pieces(vector))
+        return _finite(product)
+
+    def hessian(self, x: Vector) -> NDArray[np.float64]:
+        """The whole Hessian at x. It is recorded, also where the rest is compiled: the rows share one forward pass,
+        which compiled products, one for each row, would all repeat."""
+        if not np.array_equal(x, self.tried):
+            self.put_back(x)
+        with no_grad():
+            blocks = hessian(self.loss, parameters=self.parameters)()
+        sizes = [p.size for p in self.parameters]
+        rows = [
+            [b.reshape(m, n) for n, b in zip(sizes, row, strict=True)] for m, row in zip(sizes, blocks, strict=True)
+        ]
+        return _finite(np.block(rows).astype(np.float64, copy=False))
+
+    def pieces(self, x: Vector) -> list[Any]:
+        pieces = zip(self.parameters, np.split(x, self.ends), strict=True)
+        return [piece.reshape(p.shape).astype(p.dtype) for p, piece in pieces]
 
     def put_back(self, x: Vector) -> None:
         """Sets the parameters from the vector."""
-        for p, piece in zip(self.parameters, np.split(x, self.ends), strict=True):
-            p.data = piece.reshape(p.shape).astype(p.dtype)
+        self.tried = x.copy()
+        for p, piece in zip(self.parameters, self.pieces(x), strict=True):
+            p.data = piece
 
-    def recorded(self) -> tuple[float, list[Any]]:
+    def evaluated(self, function: Callable[..., Any], *inputs: Any) -> tuple[float, Vector]:
+        """A function of the parameters, and its gradient as one vector."""
+        evaluate = self.recorded if self.programs is None else self.run
+        cost, gradients = evaluate(function, *inputs)
+        pieces = [np.zeros(p.size) if g is None else g.ravel() for p, g in zip(self.parameters, gradients, strict=True)]
+        return cost, np.concatenate(pieces).astype(np.float64, copy=False)
+
+    def recorded(self, function: Callable[..., Any], *inputs: Any) -> tuple[float, list[Any]]:
         for p in self.parameters:
             p.zero_grad()
-        J = self.loss()
+        J = function(*inputs)
         if not isinstance(J, Tensor):
             raise TypeError(f"minimize: loss() must return a recorded scalar, got {type(J).__name__}")
         J.backward()
         return float(J.item()), [p.grad for p in self.parameters]
 
-    def run(self, programs: Programs) -> tuple[float, list[Any]]:
-        """The same by the derivation of the loss."""
-        program = programs.find([], lambda _: Derivation(self.loss, [], self.parameters))
-        value, *gradients = program.run(*(p.data for p in self.parameters))
+    def run(self, function: Callable[..., Any], *inputs: Any) -> tuple[float, list[Any]]:
+        """The same by the derivation of the function."""
+        assert self.programs is not None
+        program = self.programs.find([*inputs], lambda arrays: Derivation(function, arrays, self.parameters))
+        value, *gradients = program.run(*inputs, *(p.data for p in self.parameters))
         cost = float(np.asarray(value).item())
         if gradient_check() is not None:
             check_compiled(cost, gradients)
         return cost, gradients
+
+
+def _finite(derivatives: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not np.isfinite(derivatives).all():
+        raise FloatingPointError(
+            "minimize: a second derivative is NaN or infinite; use a method without them, such as L-BFGS-B, or run it "
+            "inside detect_anomaly() to see the operation where it began"
+        )
+    return derivatives
+
+
+def _slope(loss: Callable[[], Tensor], parameters: list[Tensor], *direction: Any) -> Any:
+    """The derivative of the loss in a direction, given in pieces like the parameters."""
+    gradients = grad(loss, parameters=parameters)()
+    # The zeros are for a loss with constant gradients, which would else depend on no parameter.
+    return sum(np.sum(g * v + 0 * p) for g, v, p in zip(gradients, direction, parameters, strict=True))
 
 
 # The bookkeeping
@@ -194,8 +268,8 @@ class _Iterations:
             if self.bar is not None:
                 self.bar.close()
             self.objective.put_back(self.accepted)
-        for p in self.objective.parameters:
-            p.zero_grad()
+            for p in self.objective.parameters:
+                p.zero_grad()
 
 
 class _Ended(Exception):
