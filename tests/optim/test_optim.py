@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu import SGD, Adagrad, Adam, AdamW, RMSprop, Tensor
-from tinygrad_edu.optim import cosine, exponential, piecewise_constant
+from tinygrad_edu.optim import cosine, exponential, piecewise_constant, warmup
 
 
 def by_hand(p, gradients, lr, momentum, nesterov, decay):
@@ -387,6 +387,35 @@ def test_schedules():
     ]:
         with pytest.raises(ValueError, match=said):
             wrong()
+
+
+def test_warmup():
+    for schedule in (cosine(0.4, 10), exponential(0.5, 0.9), piecewise_constant([1, 0.5], [1, 2]), lambda t: 0.1):
+        rate = warmup(schedule, 4)
+        for t in (0, 0.25, 1.5, 3.999):
+            assert rate(t) == pytest.approx(schedule(4) * t / 4, rel=1e-14)
+        assert [rate(t) for t in (4, 5.5, 20)] == [schedule(t) for t in (4, 5.5, 20)]
+    assert warmup(warmup(lambda t: 8, 4), 2)(1) == 2  # up to what the inner one has reached by then
+    for length in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"warmup: length must be positive and finite, not {length}"):
+            warmup(cosine(0.1, 5), length)
+    with pytest.raises(TypeError, match=r"warmup: schedule must be a function of the time.*not 0.1; a fixed rate"):
+        warmup(0.1, 5)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_warmup_in_training(compiled):
+    """The groups keep their proportions, from the first step on, which has the rate 0."""
+    net = tg.Dense(2, 1, rng=0)
+    before, rates = net.weight.data.copy(), []
+    optimizer = SGD([{"params": [net.weight]}, {"params": [net.bias], "lr": 0.02}], lr=0.1)
+    note = lambda _: rates.append([*(g["lr"] for g in optimizer.param_groups), *net.weight.data.ravel()])
+    tg.fit(
+        net, np.ones((4, 2)), np.ones((4, 1)), loss=tg.mse_loss, optimizer=optimizer, epochs=4, compiled=compiled,
+        schedule=warmup(lambda t: 0.3, 2), callbacks=[note],
+    )  # fmt: skip
+    np.testing.assert_allclose([r[:2] for r in rates], [[0, 0], [0.15, 0.03], [0.3, 0.06], [0.3, 0.06]], atol=1e-16)
+    assert rates[0][2:] == before.ravel().tolist() != rates[1][2:]
 
 
 @pytest.mark.parametrize("compiled", [False, True])

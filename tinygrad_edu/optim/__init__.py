@@ -11,7 +11,7 @@ from .base import Optimizer
 from .clipping import clip_grad_norm_, clip_grad_value_
 from .minimization import minimize
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
-from .schedules import Schedule, cosine, exponential, piecewise_constant
+from .schedules import Schedule, cosine, exponential, piecewise_constant, warmup
 
 __all__ = [
     "SGD",
@@ -27,4 +27,5 @@ __all__ = [
     "exponential",
     "minimize",
     "piecewise_constant",
+    "warmup",
 ]

@@ -46,3 +46,25 @@ def cosine(lr: float, length: float, final: float = 0.0) -> Schedule:
     if not length > 0:
         raise ValueError(f"cosine: length must be positive, not {length}")
     return lambda t: final + (lr - final) * (1 + math.cos(math.pi * min(t / length, 1))) / 2
+
+
+def warmup(schedule: Schedule, length: float) -> Schedule:
+    """Rises linearly from 0 to the schedule over the time `length`, then follows it (Goyal et al., "Accurate, Large
+    Minibatch SGD", 2017): schedule(length) · t / length, then schedule(t).
+
+    It helps where the first steps would be too long: with large rates, and with Adam, whose averages know only a few
+    gradients by then. The very first step, at t = 0, has the rate 0 and changes nothing. Raises `TypeError` if
+    `schedule` is no function of the time, `ValueError` if `length` is not positive.
+
+    >>> rate = tg.optim.warmup(tg.optim.exponential(0.8, 0.5), length=2)
+    >>> rate(0), rate(1), rate(2), rate(3)
+    (0.0, 0.1, 0.2, 0.1)
+    """
+    if not callable(schedule):
+        raise TypeError(
+            f"warmup: schedule must be a function of the time, such as cosine(0.1, 10), not {schedule!r}; a fixed rate "
+            "is lambda t: 0.1"
+        )
+    if not 0 < length < math.inf:
+        raise ValueError(f"warmup: length must be positive and finite, not {length}")
+    return lambda t: schedule(length) * t / length if t < length else schedule(t)
