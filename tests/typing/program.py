@@ -133,7 +133,7 @@ history = tg.fit(
     epochs=2,
     validation=(X, labels),
     metrics=[tg.accuracy, distance],
-    schedule=optim.cosine(1e-3, 2),
+    schedule=optim.warmup(optim.cosine(1e-3, 2), 0.5),
     callbacks=[Printer(), tg.EarlyStopping(2), lambda training: print(training.epoch)],
     progress=False,
     rng=np.random.default_rng(0),
@@ -172,6 +172,13 @@ by_hand: NDArray[Any] = g + 1
 two = tg.grad(lambda w, b: np.sum(w * b), argnums=(0, 1))(a, a)
 pulled, pull = tg.vjp(np.exp, a)
 print(tg.gradcheck(energy, a), tg.numerical_gradient(energy, a)[0], tg.jacobian(np.exp)(a), tg.hvp(energy, a, a))
+value_there, change = tg.jvp(energy, (a,), (np.ones(3),))
+slopes: NDArray[Any] = tg.elementwise_grad(np.tanh)(a)
+by_name = tg.grad(energy, "w")(w=a)
+loss_of = lambda X: F.cross_entropy(net(X), labels)
+directions = [np.ones(p.shape) for p in net.parameters()]
+print(tg.hessian(loss_of, parameters=net[0].bias)(X), tg.hvp(loss_of, X, directions, parameters=net))
+print(tg.gradcheck(energy, np.ones(1000), samples=10, rng=1))
 derived = tg.derive(lambda X: np.mean(net(X)), X, parameters=net)
 v, gradients = derived(X)
 text: str = derived.source
