@@ -34,7 +34,10 @@ def assign(t: Any, index: Any, value: Any) -> None:
         )
     new = look_up(operator.setitem)(t, index, value)
     new.name = t.name
+    retained = t.record is not None and t.record.noted.retained is not None
     t._value, t.record, t._requires_grad, t._origin = new._value, new.record, True, None
+    if retained:
+        t.retain_grad()
 
 
 def _joined(value: Any) -> Any:

@@ -16,13 +16,14 @@ from numpy import ndarray
 
 from . import inplace
 from .broadcasting import unbroadcast
+from .hooks import watcher
 from .inplace import changed_since
 from .primitives import Rule
 from .record import Node, Operand, Record, leading_to
-from .recording import interpreter
 
 Reader = Callable[[Any, Node], Any] | None  # makes a tensor of a value and its node
 Seen = Callable[[Node, Any], None] | None  # is told each node's gradient
+Watch = Callable[[Node, Any], Any] | None  # is told, too, and gives the gradient to go on with
 
 
 def pullback(
@@ -30,7 +31,7 @@ def pullback(
 ) -> dict[Node, Any]:
     """The chain rule: the gradients of the leaves behind `root` (or of the nodes `targets`), given its own, `seed`.
     With `tensor`, rules are read with tensors and recorded, so that the result can be differentiated again."""
-    seen = seen or (interpreter().check or _nobody)()
+    watch = watcher(seen, fills=seen is None and not targets)
     wanted = leading_to(targets, root) if targets else None
     gradients: dict[Node, Any] = {root: seed}
     owned: set[Node] = set()  # whose gradient is an array that nobody else holds: further parts are added in place
@@ -38,8 +39,8 @@ def pullback(
     while waiting:
         record = heappop(waiting)[1]
         g = gradients.pop(record)
-        if seen is not None:
-            seen(record, g)
+        if watch is not None:
+            g = watch(record, g)
         applied, saved, options = record.primitive, record.saved, record.options
         if saved is None or tensor is not None or applied.reads_metadata or record.order > inplace.newest_change:
             saved = rule_arguments(record, saved, tensor)
@@ -74,19 +75,15 @@ def pullback(
                     owned.add(node)
                 elif owned:
                     owned.discard(node)
-    return _settled(gradients, owned, seen)
+    return _settled(gradients, owned, watch)
 
 
-def _nobody() -> None:
-    """The default: nobody watches the gradients."""
-
-
-def _settled(gradients: dict[Node, Any], owned: set[Node], seen: Seen) -> dict[Node, Any]:
+def _settled(gradients: dict[Node, Any], owned: set[Node], watch: Watch) -> dict[Node, Any]:
     """The gradients at the ends of the walk; an array is copied unless nobody else holds it."""
     for node, g in gradients.items():
-        if seen is not None:
-            seen(node, g)
-        gradients[node] = g if node in owned or not isinstance(g, ndarray) else np.array(g)
+        final = g if watch is None else watch(node, g)
+        own = final is g and node in owned
+        gradients[node] = final if own or not isinstance(final, ndarray) else np.array(final)
     return gradients
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import weakref
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,15 @@ Node = Any  # a `Record`, or the leaf tensor at which the record ends
 
 
 class Notes:
-    """What only drawings and messages need to know about a record."""
+    """What only drawings, messages and hooks need to know about a record."""
 
     name: str | None = None
     calls: tuple[Any, ...] = ()  # of modules that returned it
     constants: tuple[Any, ...] | None = None  # (shape, name) of its constant arrays, by argument
     module = ""  # the path of the module that asked for it
     position: tuple[str, int] | None = None  # the file and the line that asked for it
+    hooks: Any = None  # what is called with its gradient
+    retained: weakref.ref[Any] | None = None  # the tensor whose `.grad` gets it
 
 
 NOTHING = Notes()

@@ -14,6 +14,7 @@ from .assignment import assign
 from .call_site import _dropped_by_array, _dropped_by_copy
 from .conversion import constant_value, numeric
 from .engine import pullback
+from .hooks import Hookable, explain_missing
 from .inplace import mark_changed
 from .operators import ArrayOperand
 from .primitives import Primitive
@@ -34,7 +35,7 @@ def made(value: Any, record: Node | None) -> Tensor:
     return t
 
 
-class Tensor(ArrayOperand):
+class Tensor(ArrayOperand, Hookable):
     """An array that records what is computed from it, and its gradient.
 
     `data` is anything `np.asarray` takes (an `ndarray` is shared, not copied); Python floats give float64, and
@@ -51,7 +52,8 @@ class Tensor(ArrayOperand):
     Tensor([2., 4., 6.], record=multiply)
     """
 
-    __slots__ = ("__weakref__", "_grad", "_name", "_origin", "_requires_grad", "_stale", "_stepped", "_value", "record")
+    __slots__ = ("__weakref__", "_grad", "_hooks", "_name", "_origin", "_requires_grad", "_stale", "_stepped",
+                 "_value", "record")  # fmt: skip
 
     # A 0-d result stays a NumPy scalar inside (arithmetic on those is several times as fast as on 0-d arrays) and
     # becomes an array when somebody asks for `data`.
@@ -102,7 +104,10 @@ class Tensor(ArrayOperand):
 
     @property
     def grad(self) -> NDArray[Any] | None:
-        """The gradient accumulated by `backward()`, of the shape and dtype of `data`; None before."""
+        """The gradient accumulated by `backward()`, of the shape and dtype of `data`; None before. That of a computed
+        tensor is kept after `retain_grad()` only, and reading it otherwise warns."""
+        if self._grad is None and self.record is not None:
+            explain_missing(self)
         return self._grad
 
     @grad.setter
@@ -161,7 +166,7 @@ class Tensor(ArrayOperand):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it was made by the user rather than recorded; `backward()` fills the `.grad` of leaves only."""
+        """Whether it was made by the user rather than recorded; `backward()` fills the `.grad` of leaves."""
         return self.record is None
 
     # Differentiation
@@ -246,7 +251,7 @@ class Tensor(ArrayOperand):
         if self.record is not None:
             raise TypeError(_dropped_by_copy(self.shape, self.record.primitive.name))
         attributes, slots = cast(tuple[Any, dict[str, Any]], super().__getstate__())
-        return attributes, slots | {"_origin": None}
+        return attributes, slots | {"_origin": None, "_hooks": None}
 
     def __float__(self) -> float:
         return float(self._item("float() asks for the value of a tensor"))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd.call_site import warn_user
+from ..autograd.hooks import refuse_hooks
 from ..autograd.tensor import Tensor
 from .derivation import Derivation
 from .emission import Code
@@ -121,6 +122,7 @@ class Programs:
 
     def find(self, arrays: list[NDArray[Any]], derive: Callable[[list[NDArray[Any]]], Derivation]) -> Program:
         """The program for inputs like these arrays; if there is none yet, `derive` gives the derivation for it."""
+        refuse_hooks(self._who, self._parameters)
         key = self._key(arrays)
         program = self._programs.get(key)
         if program is not None and program.fits():

@@ -13,6 +13,7 @@ import numpy as np
 from ..autograd.broadcasting import unbroadcast
 from ..autograd.call_site import caller
 from ..autograd.engine import rule_arguments
+from ..autograd.hooks import hooks_of
 from ..autograd.positions import block
 from ..autograd.record import Node, Record
 from ..autograd.recording import gradient_check, plain, watching
@@ -173,7 +174,7 @@ class _GradientCheck:
         who = f"a leaf of shape {node.shape}" if node.__class__ is not Record else _who(node)
         came = (
             f"the sum of {len(sources)} gradients overflows there" if sources else "backward() was given it like that"
-        )
+        ) + (", or a hook gave it (register_hook)" if hooks_of(node) else "")
         return AnomalyError(f"the gradient of {who} holds {_counted(*_non_finite(g))}: {came}")
 
 
