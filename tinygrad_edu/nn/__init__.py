@@ -1,7 +1,7 @@
 """Networks: modules, layers, initial weights, and how good predictions are.
 
-Read in this order: `module.py` (a function with parameters), `initializers.py` (the first weights), `layers.py` (Dense,
-Sequential), `convolutional.py`, `normalization.py`, `activations.py`, `evaluation.py` (predict and accuracy).
+Read in this order: `module.py` (a function with parameters), with `state.py` (what is stored of it) and `summary.py`
+(its table), `initializers.py` (the first weights), `layers.py` (Dense, Sequential), `convolutional.py`, `normalization.py`, `activations.py`, `evaluation.py` (predict and accuracy).
 
 May import `autograd`, `rules`, `functional`, `data` and `random`; nothing of what is built on networks.
 """

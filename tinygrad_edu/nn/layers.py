@@ -24,7 +24,8 @@ from .initializers import he_normal as he_normal
 from .initializers import he_uniform as he_uniform
 from .initializers import zeros as zeros
 from .module import Module as Module
-from .module import name_of, note_shape, noted_shapes
+from .module import name_of
+from .summary import note_shape, noted_shapes
 
 Rng = np.random.Generator | int | None
 

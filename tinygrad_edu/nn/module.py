@@ -6,23 +6,22 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, copy_context
 from reprlib import recursive_repr
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 from weakref import ref
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..autograd.conversion import values_of
-from ..autograd.inplace import mark_changed, next_order
-from ..autograd.printing import printable
+from ..autograd.inplace import next_order
 from ..autograd.recording import array_of, interpreted, interpreter
 from ..autograd.tensor import Tensor
+from .state import Kept, NotLoaded, fitted, is_number
+from .summary import note_shape, noted_shapes, sample_of, table
 
 Result = TypeVar("Result")
 # Inside `evaluated`, the modes that modules were set to there, by identity; None outside.
 _evaluating: ContextVar[dict[int, bool] | None] = ContextVar("tinygrad_edu.evaluating", default=None)
-# Inside `summary`, the shapes of what modules and functions gave there, by their identity; None outside.
-noted_shapes: ContextVar[dict[int, list[str]] | None] = ContextVar("tinygrad_edu.shapes", default=None)
 _CONTAINERS = list, tuple, dict  # in which a module may give several tensors
 
 
@@ -48,9 +47,6 @@ class _Mode:
             module.__dict__["training"] = bool(mode)
         else:
             modes[id(module)] = bool(mode)
-
-
-KEPT = "what forward() keeps in an attribute is stored: make it in __init__, or hold it in a types.SimpleNamespace"
 
 
 class Parameters(list[Tensor]):
@@ -172,15 +168,15 @@ class Module:
         """All leaf tensors by name, each once: the parameters, frozen ones, and others that the modules keep."""
         return {name: kept.value for name, kept in self._state().items() if isinstance(kept.value, Tensor)}
 
-    def _state(self) -> dict[str, _Kept]:
+    def _state(self) -> dict[str, Kept]:
         """What makes up its state by name, each once. Raises `ValueError` for two of one name."""
-        found: dict[int, _Kept] = {}
-        state: dict[str, _Kept] = {}
+        found: dict[int, Kept] = {}
+        state: dict[str, Kept] = {}
         for name, value, owner, key in self._items():
             if isinstance(value, Tensor):
                 if not value.is_leaf:
                     continue
-            elif not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "fiub":
+            elif not is_number(value):
                 continue
             if id(value) not in found:
                 if name in state:
@@ -188,57 +184,107 @@ class Module:
                         f"{type(self).__name__} has two tensors or arrays of the name {name!r}; rename an attribute or "
                         "a key of a dict, without dots in it and with keys that are all texts"
                     )
-                found[id(value)] = state[name] = _Kept(value, [])
+                found[id(value)] = state[name] = Kept(value, [])
             found[id(value)].places.append((owner, key))
         return state
 
-    def load_state_dict(self, state: Mapping[str, Tensor | ArrayLike]) -> None:
-        """Sets everything that `state_dict` gives. Raises `ValueError` and changes nothing if a name or shape is
-        wrong."""
-        kept = self._state()
-        own = {name: k.value for name, k in kept.items()}
-        arrays = {name: array_of(value) for name, value in state.items()}
-        missing, unknown = own.keys() - arrays.keys(), arrays.keys() - own.keys()
-        problems = [f"missing: {', '.join(sorted(missing))}"] if missing else []
-        problems += [f"unknown: {', '.join(sorted(unknown))}"] if unknown else []
-        fitted: dict[str, NDArray[Any]] = {}
-        for name in own.keys() & arrays.keys():
-            p = own[name]
-            if arrays[name].shape != p.shape:
-                problems.append(f"{name} is {arrays[name].shape}, the model wants {p.shape}")
-            elif arrays[name].dtype.kind not in ("fiub" if p.dtype.kind == "b" else "fiu"):
-                problems.append(f"{name} has dtype {arrays[name].dtype}, the model wants real numbers")
-            elif not np.can_cast(arrays[name].dtype, p.dtype, "same_kind" if p.dtype.kind == "f" else "safe"):
-                problems.append(f"{name} has dtype {arrays[name].dtype}, which {p.dtype} cannot hold")
-            else:
-                try:
-                    with np.errstate(over="raise"):
-                        fitted[name] = arrays[name].astype(p.dtype)  # a copy: the caller keeps theirs
-                except FloatingPointError:
-                    problems.append(f"{name} has numbers that are too large for {p.dtype}")
-        if problems:
-            advice = [KEPT] if unknown and not missing else []
-            raise ValueError(f"load_state_dict: {'; '.join(sorted(problems) + advice)}")
-        for name, k in kept.items():
-            k.set(fitted[name])
+    def load_state_dict(self, state: Mapping[str, Tensor | ArrayLike], strict: bool = True) -> NotLoaded | None:
+        """Sets everything that `state_dict` gives. Raises `ValueError` and changes nothing if a name or shape is wrong.
+        With `strict=False`, names that are not in both are left out, and returned: `NotLoaded(missing, unknown)`.
 
-    def summary(self, input_shape: int | tuple[int, ...] | None = None) -> str:
-        """A table of the layers with their parameters, and with their output shapes for one sample of `input_shape`,
-        found by running a sample of zeros through (of integers, for a model that takes only those). Without it, the
-        shapes are those of a `Sequential` that starts with `Dense`, and unknown ("?") for another model."""
+        Numbers of the name num_batches_tracked, which PyTorch's BatchNorm counts, are ignored."""
+        kept = self._state()
+        given = {name: array_of(value) for name, value in state.items()}
+        arrays, left = fitted({name: k.value for name, k in kept.items()}, given, strict)
+        for name, array in arrays.items():
+            kept[name].set(array)
+        return None if strict else left
+
+    def register_buffer(self, name: str, values: Tensor | ArrayLike) -> None:
+        """Makes an attribute of numbers that are not learned, but saved and loaded with the parameters, such as a
+        running mean: a tensor that does not require grad. Assign new numbers to its `.data`, in compiled steps too.
+
+        Raises `ValueError` for a name that is taken or has a dot, `TypeError` for a tensor that requires grad.
+
+        >>> net = tg.Module()
+        >>> net.register_buffer("mean", np.zeros(3))
+        >>> net.state_dict()
+        {'mean': array([0., 0., 0.])}
+        """
+        who = f"{type(self).__name__}.register_buffer"
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"{who}: the name must be a text without dots, not {name!r}")
+        old = vars(self).get(name)
+        if hasattr(self, name) and not (isinstance(old, Tensor) and not old.requires_grad):
+            raise ValueError(f"{who}: there is an attribute {name!r} already, a {type(getattr(self, name)).__name__}")
+        if isinstance(values, Tensor) and values.requires_grad:
+            raise TypeError(f"{who}: {name!r} requires grad. Set it as an attribute to have it learned, or detach() it")
+        setattr(self, name, values if isinstance(values, Tensor) else Tensor(values, name=name))
+
+    def apply(self, function: Callable[[Module], object]) -> Self:
+        """Calls `function` with each module below this one and then with this one, each once, and returns this one.
+
+        >>> net = tg.Sequential(tg.Dense(2, 3), tg.Tanh(), tg.Dense(3, 1))
+        >>> net.apply(lambda m: print(type(m).__name__)).training
+        Dense
+        Tanh
+        Dense
+        Sequential
+        True
+        """
+        seen: set[int] = set()
+        waiting: list[tuple[Module, bool]] = [(self, False)]
+        while waiting:
+            module, ready = waiting.pop()
+            if ready:
+                function(module)
+            elif id(module) not in seen:
+                seen.add(id(module))
+                waiting.append((module, True))
+                waiting += [(m, False) for _, m in reversed(module._children()) if isinstance(m, Module)]
+        return self
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Gives the parameters and buffers another precision, in place, with their gradients; integers stay as they
+        are. Raises `TypeError` for a dtype that is not real floats, and for an array in a tuple."""
+        wanted = np.dtype(dtype)
+        if wanted.kind != "f":
+            raise TypeError(f"{type(self).__name__}.astype({wanted}): parameters are real floats, such as np.float32")
+        state = self._state()
+        for name, kept in state.items():
+            if kept.is_fixed:
+                raise TypeError(f"{type(self).__name__}.astype: the array {name!r} is in a tuple; hold it in a list")
+        for kept in state.values():
+            kept.convert(wanted)
+        return self
+
+    def summary(self, *inputs: Any) -> str:
+        """A table of the layers with their parameters, and with the shapes of their outputs for `inputs`, which are run
+        through the model: samples as `forward` takes them (arrays of floats or integers, also several), or in the place
+        of an array the shape of one row, an int or a tuple. That stands for a row of zeros, of integers for a model
+        that takes only those. Without inputs, the shapes are those of a `Sequential` that starts with `Dense`, and
+        unknown ("?") for another model. None in a shape is the number of rows.
+
+        >>> print(tg.Sequential(tg.Flatten(), tg.Dense(6, 2)).summary(np.ones((5, 2, 3))))
+        layer            output shape  parameters
+        ─────────────────────────────────────────
+        0 Flatten()      (None, 6)              0
+        1 Dense(6 → 2)   (None, 2)             14
+        ─────────────────────────────────────────
+        total                                  14
+        """
         layers = list(self._layers("", set())) or [("0", self, self.num_parameters)]
-        given = (input_shape,) if isinstance(input_shape, int) else input_shape
         begins = isinstance(self, Iterable) or layers[0][1] is self
         first = getattr(layers[0][1], "in_features", None) if begins else None
-        shape = given if given is not None else (None if first is None else (first,))
-        shapes = {} if shape is None else self._output_shapes(shape, strict=given is not None)
+        given = inputs or (() if first is None else (first,))
+        shapes = self._output_shapes(given, strict=bool(inputs)) if given else {}
         rows = [("layer", "output shape", "parameters")]
         for name, layer, count in layers:
             of_layer = shapes.get(id(layer), ["?"])
             shown = of_layer.pop(0) if len(of_layer) > 1 else of_layer[0]
             rows.append((f"{name} {name_of(layer)}".strip(), shown, f"{count:,}"))
         rows.append(("total", "", f"{self.num_parameters:,}"))
-        return _table(rows)
+        return table(rows)
 
     def _layers(self, path: str, seen: set[int]) -> Iterator[tuple[str, Any, int]]:
         """The rows of the table: layers without layers of their own, and modules that have parameters besides."""
@@ -255,15 +301,15 @@ class Module:
             elif id(layer) not in seen:
                 yield from layer._layers(f"{path}{name}.", seen)
 
-    def _output_shapes(self, shape: tuple[int, ...], strict: bool) -> dict[int, list[str]]:
-        """The shapes that the layers give for a sample of zeros, by their identity; those up to the first error, unless
-        `strict`."""
+    def _output_shapes(self, inputs: tuple[Any, ...], strict: bool) -> dict[int, list[str]]:
+        """The shapes that the layers give for the inputs, or for zeros of the shapes given in their place, by their
+        identity; those up to the first error, unless `strict`."""
         shapes: dict[int, list[str]] = {}
 
         def run(dtype: type) -> None:
             shapes.clear()
             noted_shapes.set(shapes)
-            self(np.zeros((1, *shape), dtype))
+            self(*(sample_of(given, dtype) for given in inputs))
 
         try:
             evaluated(run, float)
@@ -291,7 +337,7 @@ class Module:
         children = self._children()
         if not children:
             return f"{type(self).__name__}({self._describe()})"
-        inner = "\n".join(f"({name}): {name_of(value, whole=True)}".replace("\n", "\n  ") for name, value in children)
+        inner = "\n".join(f"({name}): {name_of(value, whole=True)}" for name, value in children)
         return f"{type(self).__name__}(\n  " + inner.replace("\n", "\n  ") + "\n)"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -300,46 +346,21 @@ class Module:
 
         return {"text/plain": repr(self), "text/html": f"<pre>{html.escape(self.summary())}</pre>"}
 
+    # Last, because from here on these names mean the methods
 
-class _Kept(NamedTuple):
-    """A tensor or an array of a module's state, and where it is held."""
+    def float(self) -> Self:
+        """`astype(np.float32)`."""
+        return self.astype(np.float32)
 
-    value: Any
-    places: list[tuple[Any, Any]]  # in which module, list, tuple or dict, and under which key
-
-    def set(self, array: NDArray[Any]) -> None:
-        if isinstance(self.value, Tensor):
-            self.value.data = array
-            return
-        for owner, key in self.places:
-            if isinstance(owner, Module) and key in vars(owner):
-                setattr(owner, key, array if isinstance(self.value, np.ndarray) else array[()])
-            elif isinstance(owner, list | dict):
-                owner[key] = array if isinstance(self.value, np.ndarray) else array[()]
-            else:  # of a tuple
-                np.copyto(self.value, array)
-                mark_changed(self.value)
-
-
-def note_shape(shapes: dict[int, list[str]], layer: Any, output: Any) -> None:
-    """Writes down the shape of what a layer gave."""
-    several = output.values() if isinstance(output, dict) else output if isinstance(output, list | tuple) else [output]
-    known = [str((None, *np.shape(y)[1:])) if isinstance(y, Tensor | np.ndarray) else "?" for y in several]
-    shapes.setdefault(id(layer), []).append(", ".join(known))
+    def double(self) -> Self:
+        """`astype(np.float64)`."""
+        return self.astype(np.float64)
 
 
 def name_of(layer: Any, whole: bool = False) -> str:
     if not isinstance(layer, Module):
         return getattr(layer, "__name__", repr(layer))
     return repr(layer) if whole else repr(layer).split("\n", 1)[0].removesuffix("(")
-
-
-def _table(rows: list[tuple[str, str, str]]) -> str:
-    """The rows under each other in columns, with a line below the first and above the last."""
-    widths = [max(len(row[k]) for row in rows) for k in range(3)]
-    lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
-    rule = printable("─") * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
 
 @contextlib.contextmanager

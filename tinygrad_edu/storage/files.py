@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..nn.layers import Module
-from ..nn.module import KEPT
+from ..nn.state import IGNORED, KEPT, NotLoaded, refuse_lost
 from .atomic import replacing
 
 Arrays = dict[str, NDArray[Any]]
@@ -37,7 +37,8 @@ def save(model: Module, path: PathLike) -> None:
     """Writes the parameters of `model` under their names ("0.weight"), to an `.npz` or a `.safetensors` file.
 
     The file appears under its name only when it is complete, so an interrupted save leaves an older file as it was.
-    Raises `ValueError` for another ending, `ImportError` if `.safetensors` is asked for without that package (extra
+    Raises `ValueError` for another ending, `TypeError` for an attribute of the model that is an array, but not of real
+    numbers, so that it would be lost, and `ImportError` if `.safetensors` is asked for without that package (extra
     `examples`).
 
     >>> net = tg.Dense(2, 1)
@@ -47,15 +48,20 @@ def save(model: Module, path: PathLike) -> None:
     """
     if not isinstance(model, Module):
         raise TypeError(f"save(model, path): the model comes first, got {type(model).__name__}")
+    try:
+        refuse_lost(model._items())
+    except TypeError as error:
+        raise TypeError(f"{path}: {error}") from None
     save_arrays(model.state_dict(), path)
 
 
-def load(model: Module, path: PathLike) -> None:
+def load(model: Module, path: PathLike, *, strict: bool = True) -> NotLoaded | None:
     """Sets the parameters of `model` from a file that `save` wrote, or from an `.npz` with the same names.
 
     Raises `FileNotFoundError` if there is none, and `ValueError`, with the model left as it was, if the file is
     damaged, holds anything but arrays of numbers, or other names or shapes than the model's. Files of PyTorch's hold
-    weights transposed: `from_torch_state_dict` reads those.
+    weights transposed: `from_torch_state_dict` reads those. With `strict=False`, names that are not both in the file
+    and in the model are left out, and returned: `NotLoaded(missing, unknown)`.
 
     >>> net, other = tg.Dense(2, 1), tg.Dense(2, 1)
     >>> tg.save(net, "net.npz")
@@ -69,13 +75,15 @@ def load(model: Module, path: PathLike) -> None:
 
     def check(name: str, shape: tuple[int, ...]) -> None:
         if name not in wanted:
+            if not strict or name.rpartition(".")[2] == IGNORED:
+                return
             raise Refused(f"{name} is not in the model, which has {', '.join(wanted)}. {BUILD}; {KEPT}")
         if shape != wanted[name]:
             raise Refused(f"{name} is {shape}, the model wants {wanted[name]}. {BUILD}")
 
     arrays = load_arrays(path, check)
     try:
-        model.load_state_dict(arrays)
+        return model.load_state_dict(arrays, strict)
     except ValueError as error:
         raise ValueError(f"{path}: {error}. {BUILD}") from None
 
