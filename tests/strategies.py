@@ -373,6 +373,8 @@ def classifications(draw):
     rows = rng.dirichlet(np.ones(k), m)
     kind = draw(st.sampled_from([labels, labels.reshape(-1, 1), labels.astype(float), rows, np.eye(k)[labels]]))
     reduction = draw(st.sampled_from(["mean", "sum", "batchmean"]))
+    if draw(st.booleans()):  # several labels in each row
+        return lambda z: F.cross_entropy(z, np.stack([kind, kind]), reduction), [draw(arrays((2, m, k)))]
     return lambda z: F.cross_entropy(z, kind, reduction), [draw(arrays((m, k)))]
 
 

@@ -184,7 +184,7 @@ def test_one_hot_where_integers_are_expected_and_the_reverse():
     rows = tg.one_hot(LABELS, 2)
     assert F.cross_entropy(scores, rows).item() == F.cross_entropy(scores, LABELS).item()
     assert tg.accuracy(scores.numpy(), rows) == tg.accuracy(scores.numpy(), LABELS)
-    message = r"got \(4, 2\); these rows are one-hot already, their labels are rows\.argmax\(axis=1"
+    message = r"of shape \(4, 2\) are one-hot already, their labels are labels\.argmax\(axis=-1\)"
     with pytest.raises(ValueError, match=message):
         tg.one_hot(rows, 2)
     with pytest.raises(ValueError, match=r"got \(4, 3\); one-hot rows need one column for each of the model's 2 o"):

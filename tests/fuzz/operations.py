@@ -443,6 +443,7 @@ operations(
     bce_plain=lambda d: _loss(d, "F.binary_cross_entropy(0.5 + 0.4 * np.tanh({x}), F.sigmoid({y})"),
     bce_logits=lambda d: _loss(d, "F.binary_cross_entropy_with_logits({x}, F.sigmoid({y})"),
     cross_entropy=lambda d: _labelled(d, "F.cross_entropy({x}, {labels}"),
+    sequences=lambda d: _labelled(d, "F.cross_entropy({x}[np.newaxis], np.asarray({labels})[np.newaxis]"),
     l1_loss=lambda d: _loss(d, "F.l1_loss({x}, {y}"),
     huber_loss=lambda d: _loss(d, "F.huber_loss({x}, {y}", "delta=0.7"),
     smooth_l1_loss=lambda d: _loss(d, "F.smooth_l1_loss({x}, {y}", "beta=0.7"),

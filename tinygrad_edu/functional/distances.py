@@ -15,7 +15,7 @@ from ..autograd.operators import on_values
 from ..autograd.tensor import Tensor
 from .activations import as_floats, relu
 from .losses import Given, _single
-from .targets import _rows_of, _target, advice_on_logits, check_option, reduced
+from .targets import _rows_of, _target, advice_on_logits, check_option, reduced, refuse_grad
 
 # Of single numbers
 
@@ -96,7 +96,8 @@ def hinge_loss(scores: Any, labels: Any, reduction: str = "mean", margin: float 
 
     (Weston and Watkins, "Support vector machines for multi-class pattern recognition", 1999, as in the course cs231n;
     PyTorch's `multi_margin_loss` divides by k besides.) Labels are integers from 0 to k − 1, of shape (m,) or (m, 1).
-    Raises `ValueError` for other shapes and labels, for an empty batch, and for a `margin` that is not positive.
+    Raises `ValueError` for other shapes and labels, for an empty batch, and for a `margin` that is not positive;
+    `TypeError` for labels that require grad.
 
     >>> tg.hinge_loss(np.array([[3.0, 5.0, -2.0]]), [0])
     np.float64(3.0)
@@ -114,6 +115,7 @@ def hinge_loss(scores: Any, labels: Any, reduction: str = "mean", margin: float 
         raise ValueError(
             f"hinge_loss: labels must be numbers of classes, of shape ({m},) or ({m}, 1), got {given}{advice}"
         )
+    refuse_grad("hinge_loss", labels)
     scores = _single(as_floats(scores))
     right = np.equal(_rows_of(labels, shape=shape, dtype=scores.dtype, loss="hinge_loss"), 1)
     of_labels = np.sum(np.where(right, scores, 0), axis=1, keepdims=True)
@@ -170,7 +172,7 @@ def cosine_embedding_loss(x: Any, y: Any, target: Any, reduction: str = "mean", 
     those that do not (`target` −1), divided as `reduction` says (see `mse_loss`).
 
     Raises `ValueError` for unequal shapes, an empty batch, targets that are neither 1 nor −1, and a `margin` outside
-    [−1, 1].
+    [−1, 1]; `TypeError` for targets that require grad.
 
     >>> x, y = np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 2.0], [3.0, 0.0]])
     >>> tg.cosine_embedding_loss(x, y, [1, -1], "none")
@@ -183,6 +185,7 @@ def cosine_embedding_loss(x: Any, y: Any, target: Any, reduction: str = "mean", 
             "cosine_embedding_loss: x and y must have one shape (m, n), and the target shape (m,); got "
             f"{shapes[0]}, {shapes[1]} and {shapes[2]}"
         )
+    refuse_grad("cosine_embedding_loss", target)
     cos = cosine_similarity(x, y)
     together = np.equal(_signs(target), 1)
     return reduced("cosine_embedding_loss", np.where(together, 1 - cos, relu(cos - margin)), reduction)

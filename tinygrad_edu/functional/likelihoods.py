@@ -15,7 +15,16 @@ from ..autograd.operators import on_values
 from ..autograd.tensor import Tensor
 from .activations import as_floats
 from .losses import Given, _single
-from .targets import _target, advice_on_logits, check_broadcast, check_option, reduced, refuse_grad, weighted_rows
+from .targets import (
+    _target,
+    advice_on_logits,
+    as_rows,
+    check_broadcast,
+    check_option,
+    reduced,
+    refuse_grad,
+    weighted_rows,
+)
 
 
 @overload
@@ -45,7 +54,7 @@ def nll_loss(
     ignore_index: int | None = None,
 ) -> Any:
     """−Σ log_probability[label] over the rows of `log_probability` (m, k), the negative log-likelihood: `cross_entropy`
-    for a model that ends with `log_softmax`, with the same labels and options.
+    for a model that ends with `log_softmax`, with the same labels and options; (m, t, k) with labels (m, t), too.
 
     Raises `ValueError` as `cross_entropy` does, and for logarithms above 0, which are not of probabilities.
 
@@ -53,7 +62,7 @@ def nll_loss(
     array([0.6931, 1.3863])
     """
     shape = shape_of(log_probability)
-    if len(shape) != 2 or not shape[1]:
+    if len(shape) < 2 or not shape[-1]:
         raise ValueError(
             f"nll_loss: log_probability must be rows (m, k), one number for each class, got shape {shape}"
             f"{advice_on_logits(shape, shape_of(labels))}"
@@ -61,9 +70,14 @@ def nll_loss(
     q = _single(as_floats(log_probability))
     _check_logarithms(q, loss="nll_loss")
     refuse_grad("nll_loss", labels)
-    rows, divisor = weighted_rows("nll_loss", labels, shape, q.dtype, weight, ignore_index, 0.0, reduction)
+    batch = shape[:-1]
+    if len(shape) > 2:
+        q, labels = as_rows("nll_loss", q, labels)
+    rows, divisor = weighted_rows("nll_loss", labels, shape_of(q), q.dtype, weight, ignore_index, 0.0, reduction, batch)
     each = -np.sum(np.where(rows == 0, 0, q) * rows, axis=1)
-    return each if reduction == "none" else np.sum(each) / divisor
+    if reduction == "none":
+        return each if len(batch) == 1 else each.reshape(batch)
+    return np.sum(each) / divisor
 
 
 @overload

@@ -22,7 +22,17 @@ from ..autograd.recording import interpreter
 from ..autograd.tensor import Tensor
 from .activations import Scratch, as_floats, new_array, sigmoid, softplus
 from .exponentials import _softmax, log_softmax
-from .targets import _count, _rows_of, _target, advice_on_logits, check_broadcast, reduced, refuse_grad, weighted_rows
+from .targets import (
+    _count,
+    _rows_of,
+    _target,
+    advice_on_logits,
+    as_rows,
+    check_broadcast,
+    reduced,
+    refuse_grad,
+    weighted_rows,
+)
 
 Given = Tensor | ArrayLike
 
@@ -256,9 +266,14 @@ def cross_entropy(
     `labels` are integers from 0 to k − 1 of shape (m,) or (m, 1), or rows of probabilities (m, k), such as one-hot
     rows. "mean" and "batchmean" both divide by m, "sum" does not, and "none" gives the loss of each row, (m,).
 
-    `weight` (k,) holds a factor for each class; the mean is then divided by the sum of the labels' factors. Rows whose
-    label is `ignore_index` count nothing. `label_smoothing` ε puts (1 − ε) t + ε/k in the place of each row t of
-    probabilities. All three are as in PyTorch, except that no label is ignored unless you say which.
+    Several labels in each row of the batch, as (m, t) for the words of a text, belong to logits (m, t, k): the axis of
+    the classes is the last one here, not the second one as in PyTorch. Then "mean" divides by the number of labels,
+    m·t, "batchmean" by m, and "none" gives (m, t). In the same way for more axes.
+
+    `weight` (k,) holds a factor for each class; the mean is then divided by the sum of the labels' factors
+    ("batchmean": by the t-th part of that). What has the label `ignore_index` counts nothing. `label_smoothing` ε puts
+    (1 − ε) t + ε/k in the place of each row t of probabilities. All three are as in PyTorch, except that no label is
+    ignored unless you say which.
 
     Raises `ValueError` for other shapes, for labels that are not classes, for rows that do not sum to 1, for an empty
     batch, and for logits that a sigmoid or softmax has been applied to already; `TypeError` for labels that require
@@ -268,25 +283,30 @@ def cross_entropy(
     np.float64(500.0)
     """
     shape = shape_of(logits)
-    if len(shape) != 2 or not shape[1]:
+    if len(shape) < 2 or not shape[-1]:
         raise ValueError(
             f"cross_entropy: logits must be rows of class scores (m, k), got shape {shape}"
             f"{advice_on_logits(shape, shape_of(labels))}"
         )
     logits = _logits("cross_entropy", logits, "binary_cross_entropy, if classes do not exclude each other")
     refuse_grad("cross_entropy", labels)
+    batch = shape[:-1]
+    if len(shape) > 2:
+        logits, labels = as_rows("cross_entropy", logits, labels)
+        shape = shape_of(logits)
     if weight is not None or ignore_index is not None or label_smoothing or reduction == "none":
         rows, divisor = weighted_rows(
-            "cross_entropy", labels, shape, logits.dtype, weight, ignore_index, label_smoothing, reduction
+            "cross_entropy", labels, shape, logits.dtype, weight, ignore_index, label_smoothing, reduction, batch
         )
         if reduction == "none":
-            return -np.sum(np.where(rows == 0, 0, log_softmax(logits)) * rows, axis=1)
+            each = -np.sum(np.where(rows == 0, 0, log_softmax(logits)) * rows, axis=1)
+            return each if len(batch) == 1 else each.reshape(batch)
         totals = np.sum(rows, axis=1, keepdims=True)
         return _cross_entropy(logits, log_softmax(logits), rows, count=1, totals=totals) / divisor
     rows = _rows_of(labels, shape=shape, dtype=logits.dtype)
     given = shape_of(labels) == shape and shape[1] > 1
     totals = np.sum(rows, axis=1, keepdims=True) if given else None
-    count = 1 if reduction == "sum" else _count("cross_entropy", reduction, shape[:1])
+    count = 1 if reduction == "sum" else _count("cross_entropy", reduction, batch)
     return _cross_entropy(logits, log_softmax(logits), rows, count=count, totals=totals)
 
 

@@ -109,17 +109,37 @@ def _rows_of_labels(labels: Any, *, shape: tuple[int, ...], dtype: Any, loss: st
     return rows
 
 
+_CALLED = {"nll_loss": "log_probability", "hinge_loss": "scores", "accuracy": "predictions"}  # elsewhere: logits
+
+
+def as_rows(loss: str, logits: Any, labels: Any) -> tuple[Any, Any]:
+    """Logits of more than two axes, of which the last one is that of the classes, and their labels, in rows."""
+    shape, given, called = shape_of(logits), shape_of(labels), _CALLED.get(loss, "logits")
+    of_labels = shape[:-1]
+    if given not in (of_labels, (*of_labels, 1), shape):
+        fitting = next((fit for fit in (of_labels, shape) if math.prod(given) == math.prod(fit)), None)
+        advice = "" if fitting is None else f"; use labels.reshape{fitting}"
+        if fitting is None and given == (shape[0], *shape[2:]):  # PyTorch's layout
+            advice = f"; the axis of the classes is the last one here: np.moveaxis({called}, 1, -1)"
+        raise ValueError(
+            f"{loss}: {called} of shape {shape} need labels of shape {of_labels}, {(*of_labels, 1)} or {shape}, "
+            f"got {given}{advice}"
+        )
+    labels = labels if hasattr(labels, "reshape") else np.asarray(labels)
+    return logits.reshape(-1, shape[-1]), labels.reshape((-1, *given[len(of_labels) :]))
+
+
 def rows_into(
     out: Any, scratch: Scratch, labels: Any, *, shape: tuple[int, ...], dtype: Any, loss: str = "cross_entropy"
 ) -> None:
     m, k = shape
-    given = _values_of(loss, labels)
+    given, called = _values_of(loss, labels), _CALLED.get(loss, "logits")
     if given.shape == shape and k > 1:
         sums = np.sum(given, axis=1)
         bad = np.flatnonzero((np.abs(sums - 1) > 1e-5) | np.any(given < 0, axis=1) | np.isnan(sums))
         if len(bad):
             raise ValueError(
-                f"{loss}: labels of the same shape as the logits must be rows of probabilities, but row "
+                f"{loss}: labels of the same shape as the {called} must be rows of probabilities, but row "
                 f"{bad[0]} is {given[bad[0]]}, which sums to {sums[bad[0]]:.6g}"
             )
         np.copyto(out, given)
@@ -129,7 +149,7 @@ def rows_into(
         if given.shape[:1] == (m,) and given.ndim == 2:
             advice = f"; one-hot rows need one column for each of the model's {k} outputs"
         raise ValueError(
-            f"{loss}: logits of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
+            f"{loss}: {called} of shape {shape} need labels of shape ({m},), ({m}, 1) or {shape}, "
             f"got {given.shape}{advice}"
         )
     is_class = np.equal(given.reshape(m, 1), np.arange(k), out=scratch(0, out, bool))
@@ -151,13 +171,14 @@ def weighted_rows(
     ignore_index: int | None,
     smoothing: float,
     reduction: str,
+    batch: tuple[int, ...],
 ) -> tuple[Any, Any]:
     """Labels as rows of probabilities times the weights of their classes, with zeros for what is ignored, and what the
-    sum over them is divided by."""
+    sum over them is divided by; `batch` is the shape that the labels had before they were put in rows."""
     k = shape[1]
     if not 0 <= smoothing <= 1:
         raise ValueError(f"{loss}: label_smoothing must lie in [0, 1], not {smoothing}")
-    count = _count(loss, reduction, shape[:1])
+    count = _count(loss, reduction, batch)
     if weight is not None and shape_of(weight) != (k,):
         raise ValueError(f"{loss}: weight must hold a factor for each of the {k} classes, got shape {shape_of(weight)}")
     one_each = shape_of(labels) != shape or k == 1
@@ -173,6 +194,8 @@ def weighted_rows(
     divisor: Any = count
     if one_each and reduction in ("mean", "batchmean") and (weight is not None or ignore_index is not None):
         divisor = np.sum(rows * factors)
+        if reduction == "batchmean" and len(batch) > 1:
+            divisor = divisor / math.prod(batch[1:])
         _refuse_nothing(divisor, loss=loss)
     return ((1 - smoothing) * rows + smoothing / k * kept) * factors, divisor
 
@@ -187,9 +210,11 @@ _refuse_nothing = on_values(_refuse_zero)
 
 
 def one_hot(labels: Tensor | ArrayLike, num_classes: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
-    """The array (m, num_classes) with a 1 at each label, 0 elsewhere, for integer labels of shape (m,) or (m, 1).
+    """The array (…, num_classes) with a 1 at each label, 0 elsewhere, for integer labels of shape (…): (m, num_classes)
+    for (m,), (m, t, num_classes) for (m, t). A column (m, 1) counts as (m,).
 
-    Raises `ValueError` for labels of another shape, or that are not whole numbers from 0 to num_classes − 1.
+    Raises `ValueError` for labels that are not whole numbers from 0 to num_classes − 1, and for rows of floats that are
+    one-hot already.
 
     >>> tg.one_hot([2, 0], 3)
     array([[0., 0., 1.],
@@ -202,18 +227,17 @@ def one_hot(labels: Tensor | ArrayLike, num_classes: int, dtype: DTypeLike = np.
 @on_values
 def one_hot_rows(labels: Any, num_classes: int, dtype: Any) -> Any:
     given = _values_of("one_hot", labels)
-    if given.ndim != 1 and given.shape[1:] != (1,):
-        one = given.ndim == 2 and np.all((given == 0) | (given == 1)) and np.all(given.sum(axis=1) == 1)
-        advice = (
-            "; these rows are one-hot already, their labels are rows.argmax(axis=1)"
-            if one
-            else "; make one row of them: labels.reshape(-1)"
+    suspect = given.dtype.kind == "f" and given.ndim > 1 and given.shape[-1] == num_classes > 1 and given.size
+    if suspect and np.all((given == 0) | (given == 1)) and np.all(given.sum(axis=-1) == 1):
+        raise ValueError(
+            f"one_hot: the rows of labels of shape {given.shape} are one-hot already, their labels are "
+            "labels.argmax(axis=-1). If they are labels, make integers of them: labels.astype(int)"
         )
-        raise ValueError(f"one_hot: labels must have shape (m,) or (m, 1), got {given.shape}{advice}")
     classes = class_indices("one_hot", given, num_classes)
     rows = np.zeros((len(classes), num_classes), dtype)
     rows[np.arange(len(classes)), classes] = 1
-    return rows
+    shape = given.shape[:1] if given.ndim == 2 and given.shape[1] == 1 else given.shape
+    return rows.reshape(*shape, num_classes)
 
 
 def class_indices(who: str, labels: Any, num_classes: int) -> Any:

@@ -13,7 +13,7 @@ from ..autograd.recording import array_of
 from ..autograd.tensor import Tensor
 from ..autograd.trees import _leaves, _map
 from ..data import Batches
-from ..functional.targets import class_indices
+from ..functional.targets import as_rows, class_indices
 from .module import Module, evaluated
 
 Loss = Callable[[Any, Any], Any]
@@ -26,8 +26,11 @@ def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> floa
     `prediction` (m, k): the largest score against labels (m,), (m, 1) or one-hot rows (m, k). If rows of the target
     (m, k) have several 1 or none, each column is a question of its own, `prediction` holds probabilities or 0 and 1,
     and a row is right if all of it is. `prediction` (m, 1) or (m,): predicted labels, if they are integers, or
-    probabilities of class 1, against 0 and 1. Raises `ValueError` for numbers that are not probabilities (such as
-    logits: apply `sigmoid`), and for impossible labels.
+    probabilities of class 1, against 0 and 1. With more axes, the scores of the classes are on the last one, as in
+    `cross_entropy`: (m, t, k) against labels (m, t), (m, t, 1) or one-hot (m, t, k).
+
+    Raises `ValueError` for numbers that are not probabilities (such as logits: apply `sigmoid`), and for impossible
+    labels.
 
     >>> tg.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
     0.5
@@ -36,10 +39,7 @@ def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> floa
     if not p.size:
         raise ValueError("accuracy: there are no samples")
     if p.ndim > 2:
-        raise ValueError(
-            f"accuracy: predictions must be rows of scores (m, k), got shape {p.shape}. Make rows of them: "
-            f"prediction.reshape(-1, {p.shape[-1]}), and target.reshape(-1)"
-        )
+        p, t = as_rows("accuracy", p, t)
     if p.ndim == 2 and p.shape[1] > 1:
         return _accuracy_of_rows(p, t)
     p, t = p.reshape(-1), t.reshape(-1)
