@@ -74,6 +74,13 @@ def test_the_example(name, thing, tmp_path, monkeypatch, request):
     assert len(test.examples) <= 6
 
 
+@pytest.mark.parametrize("thing", [c for t in (tg.Module, tg.Tensor) for c in t.__mro__ if "tinygrad" in c.__module__])
+def test_the_examples_of_methods(thing):
+    said = []
+    for test in doctest.DocTestFinder().find(thing, globs={"tg": tg, "np": np}):
+        assert not doctest.DocTestRunner(verbose=False).run(test, out=said.append).failed, "".join(said)
+
+
 def test_a_wrong_example_is_found():
     test = doctest.DocTestParser().get_doctest(">>> tg.relu(-1.0)\n1.0\n", {"tg": tg}, "wrong", "wrong", 0)
     assert doctest.DocTestRunner(verbose=False).run(test, out=lambda text: None).failed == 1

@@ -97,6 +97,13 @@ for name, p in net.named_parameters():
 state = net.state_dict()
 net.load_state_dict(state)
 tg.from_torch_state_dict(net, tg.to_torch_state_dict(net))
+if left := net.load_state_dict(state, strict=False):
+    assert_type(left.missing, list[str])
+net.register_buffer("mean", np.zeros(3))
+assert_type(net.apply(print).float().double(), tg.Sequential)
+z.retain_grad()
+z.register_hook(lambda g: 2 * g).remove()
+print(net.summary(X))
 
 # Losses and optimisers
 

@@ -266,12 +266,12 @@ class Module:
         unknown ("?") for another model. None in a shape is the number of rows.
 
         >>> print(tg.Sequential(tg.Flatten(), tg.Dense(6, 2)).summary(np.ones((5, 2, 3))))
-        layer            output shape  parameters
-        ─────────────────────────────────────────
-        0 Flatten()      (None, 6)              0
-        1 Dense(6 → 2)   (None, 2)             14
-        ─────────────────────────────────────────
-        total                                  14
+        layer           output shape  parameters
+        ────────────────────────────────────────
+        0 Flatten()     (None, 6)              0
+        1 Dense(6 → 2)  (None, 2)             14
+        ────────────────────────────────────────
+        total                                 14
         """
         layers = list(self._layers("", set())) or [("0", self, self.num_parameters)]
         begins = isinstance(self, Iterable) or layers[0][1] is self
