@@ -16,8 +16,9 @@ from ..functional.layers import _linear
 from ..memory import empty_aligned
 from ..rules.elementwise import _where
 from ..rules.products import is_tall, product
-from ..rules.shape import _transpose
+from ..rules.shape import _reshape, _transpose
 from .helpers import function_of
+from .parts import Part, sums_of_parts
 from .tracing import Line
 
 
@@ -45,17 +46,21 @@ class Code:
         self.names = {line: f"x{k}" for k, line in enumerate(inputs)}
         self.statements: list[str] = []
         self.buffers: dict[Line, str] = {}  # that hold results, as long as these are needed
+        self.memory: dict[Line, Any] = {}  # the arrays that results lie in, where they are the same in each call
         self._free: dict[Any, list[str]] = {}  # buffers by shape, dtype and order of the axes
         self._scratch: dict[Any, Any] = {}
         self._ending: Collection[Line] = ()  # lines whose memory is not read after this statement
-        emitters = {line: emitter_of(line) for line in lines}
+        self.parts, merged = sums_of_parts(lines, outputs, _fills_out)
+        lines = [line for line in lines if line not in merged]
+        emitters = {line: PART if line in self.parts else emitter_of(line) for line in lines}
         owners = _owners(inputs, emitters)
-        ends = _last_uses(lines, outputs, owners)
+        ends = _last_uses(lines, outputs, owners, self.parts)
         held = Counter(owner for line in outputs for owner in owners[line])
         for k, line in enumerate(lines):
             self.names[line] = f"v{k}"
             self._ending = ends.get(k, ())
-            self.statements.append(emitters[line].emit(self, line))
+            if not self._is_view(line):
+                self.statements.append(emitters[line].emit(self, line))
             for done in self._ending:
                 if done in self.buffers and done not in held:
                     self._free.setdefault(_memory_of(done), []).append(self.buffers[done])
@@ -105,7 +110,21 @@ class Code:
             unused = self._free.get(memory)
             name = unused.pop() if unused else self.constant("b", empty_aligned(line.shape, line.dtype, line.axes))
         self.buffers[line] = name
+        self.memory[line] = self.namespace[name]
         return name
+
+    def _is_view(self, line: Line) -> bool:
+        """Whether the line is a view of memory that is known: then the view is made now, once."""
+        source = self.memory.get(line.args[0]) if line.args and isinstance(line.args[0], Line) else None
+        function: Any = line.function
+        if source is None or not getattr(function, "moves", False) or len(list(line.operands())) > 1:
+            return False
+        view = function.forward(source, **line.options)
+        if not (isinstance(view, np.ndarray) and np.may_share_memory(view, source)):
+            return False
+        self.memory[line] = view
+        self.names[line] = self.constant("b", view)
+        return True
 
 
 @dataclass(frozen=True)
@@ -136,11 +155,14 @@ def _fills_out(line: Line) -> bool:
 
 
 def ufunc(code: Code, line: Line) -> str:
+    return f"{code.names[line]} = {ufunc_call(code, line, code.buffer(line, line.args))}"
+
+
+def ufunc_call(code: Code, line: Line, memory: str) -> str:
     function = function_of(line.function)
     args, _ = code.arguments(line)
-    b = code.buffer(line, line.args)
     out = "out=" if function in (np.maximum, np.minimum) else ""  # a third position is deprecated for these
-    return f"{code.names[line]} = {code.constant('f', function)}({', '.join(args)}, {out}{b})"
+    return f"{code.constant('f', function)}({', '.join(args)}, {out}{memory})"
 
 
 def _has_into(line: Line) -> bool:
@@ -163,6 +185,16 @@ def into(code: Code, line: Line) -> str:
     return f"{call}; {code.names[line]} = {b}" if line.ndim else f"{code.names[line]} = {call}"
 
 
+def reshaped(code: Code, line: Line) -> str:
+    """A reshape that is no view of known memory."""
+    source = line.args[0]
+    if source not in code.memory or line.options["order"] != "C" or line.axes != tuple(range(line.ndim)):
+        return call(code, line)
+    b = code.buffer(line)
+    view = code.constant("b", code.namespace[b].reshape(source.shape))
+    return f"np.copyto({view}, {code.reference(source)}); {code.names[line]} = {b}"
+
+
 def call(code: Code, line: Line) -> str:
     """The call as it is, which allocates."""
     args, options = code.arguments(line)
@@ -177,6 +209,26 @@ GENERAL = (
     Emitter(call, owns=True, takes=lambda line: _is_ufunc(line) or _has_into(line)),
     Emitter(call, owns=False),
 )
+
+
+def part(code: Code, line: Line) -> str:
+    """A part put, or added, where it belongs in memory that other parts may be in."""
+    of = code.parts[line]
+    base, taken = (None, None) if of.base is None else (code.reference(of.base), code.buffers.get(of.base))
+    b = code.buffer(line, (of.base,))
+    view, name = code.constant("b", code.namespace[b][of.index]), code.names[line]
+    if of.lands:
+        put = ufunc_call(code, of.value, view)
+    elif of.is_first:
+        put = f"np.copyto({view}, {code.reference(of.value)})"
+    else:
+        put = f"{code.constant('f', np.add)}({view}, {code.reference(of.value)}, {view})"
+    if base is not None:
+        return f"{put}; {name} = {b}" if b == taken else f"np.copyto({b}, {base}); {put}; {name} = {b}"
+    return f"{b}.fill(0); {put}; {name} = {b}" if of.zeros else f"{put}; {name} = {b}"
+
+
+PART = Emitter(part, owns=True)
 
 
 # What most steps consist of, spelt out: the same calls as the primitive's own, with all views made beforehand
@@ -253,6 +305,7 @@ def _where_into(out: Any, condition: Any, a: Any, b: Any) -> None:
 
 
 _EMITTERS: dict[Any, tuple[Emitter, ...]] = {
+    _reshape: (Emitter(reshaped, owns=False),),
     _transpose: (Emitter(turned, owns=False, takes=lambda line: tuple(line.options["axes"]) == (1, 0)),),
     product: (Emitter(matrix_product, owns=True, takes=_is_of_matrices),),
     _linear: (Emitter(layer, owns=True, takes=_is_of_matrices),),
@@ -301,12 +354,15 @@ def _is_lent(line: Line, emitters: Mapping[Line, Emitter]) -> bool:
 
 
 def _last_uses(
-    lines: Sequence[Line], outputs: Sequence[Line], owners: Mapping[Line, frozenset[Line]]
+    lines: Sequence[Line],
+    outputs: Sequence[Line],
+    owners: Mapping[Line, frozenset[Line]],
+    parts: Mapping[Line, Part],
 ) -> dict[int, list[Line]]:
     """For each step, the lines whose memory is not read after it."""
     last: dict[Line, int] = {}
     for k, line in enumerate(lines):
-        for read in (line, *line.operands()):
+        for read in (line, *parts.get(line, line).operands()):
             last |= dict.fromkeys(owners[read], k)
     for line in outputs:
         last |= dict.fromkeys(owners[line], len(lines))

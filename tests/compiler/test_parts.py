@@ -1,0 +1,74 @@
+"""Gradients of arrays of which parts are read: in programs, each part is added where it belongs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_edu as tg
+from tests.strategies import seeds
+from tinygrad_edu.compiler.derivation import Derivation
+from tinygrad_edu.compiler.program import Program
+
+slices = st.builds(slice, *2 * [st.none() | st.integers(-4, 4)], st.sampled_from([None, 1, 2, -1]))
+places = st.lists(slices | st.integers(-3, 2) | st.just(Ellipsis), min_size=1, max_size=2)
+indices = places.filter(lambda p: p.count(Ellipsis) < 2).map(tuple) | slices | st.sampled_from([[0, 0], (None, 1)])
+FUNCTIONS = [np.sin, np.square, lambda a: a, lambda a: a * 0.5, lambda a: a + 1, np.exp]
+
+
+def code_of(function, x):
+    p = tg.Tensor(x, requires_grad=True)
+    return Program(Derivation(lambda: function(p), [], [p])).code
+
+
+@given(st.lists(st.tuples(indices, st.sampled_from(FUNCTIONS)), min_size=1, max_size=6), st.booleans(), seeds)
+def test_parts_of_all_kinds(reads, squared, seed):
+    x = np.random.default_rng(seed).normal(size=(3, 4))
+    p = tg.Tensor(x, requires_grad=True)
+
+    def loss():
+        y = np.exp(p) if squared else p
+        total = np.sum(y * y) if squared else np.sum(p) * 0.0
+        for index, function in reads:
+            total = total + np.sum(function(y[index]) ** 2)
+        return total
+
+    J = loss()
+    J.backward()
+    expected = x - 0.01 * p.grad
+    step = tg.compile_step(loss, tg.SGD([p], lr=0.01))
+    for _ in range(2):  # what the memory holds from the first call does not count
+        p.data = x
+        assert step() == pytest.approx(J.item(), rel=1e-12)
+        np.testing.assert_allclose(p.data, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_zeros_are_written_where_they_are_needed_only():
+    x = np.ones((4, 6))
+    every = code_of(lambda p: sum(np.sum(np.sin(p[:, k]) * k) for k in range(6)), x)
+    assert "fill" not in every and "add" not in every
+    most = code_of(lambda p: sum(np.sum(np.sin(p[:, k]) * k) for k in range(5)), x)
+    assert most.count("fill") == 1
+    overlapping = code_of(lambda p: sum(np.sum(np.sin(p[:, k : k + 2]) * k) for k in range(5)), x)
+    assert overlapping.count("fill") == 1
+
+
+def test_a_loop_over_steps_takes_linear_time():
+    """No statement of a program for n steps works on all n but those that do so once."""
+    x = np.ones((2, 50, 3))
+    p = tg.Tensor(x, requires_grad=True)
+    derivation = Derivation(lambda: np.sum(sum(np.sin(p[:, k]) for k in range(50)) ** 2), [], [p])
+    assert sum(line.shape == x.shape for line in derivation.backward) > 50
+    assert len([s for s in Program(derivation).code.splitlines() if "fill" in s]) == 0
+    large = [
+        v for v in Program(derivation)._run.__globals__.values() if isinstance(v, np.ndarray) and v.shape == x.shape
+    ]
+    assert len(large) == 1
+
+
+def test_views_are_made_once():
+    x = np.ones((4, 6))
+    code = code_of(lambda p: np.sum((np.sin(p).T.reshape(2, 12)[:, ::2] * np.cos(p)[:2]) ** 2), x)
+    assert "index" not in code and "[" not in code
