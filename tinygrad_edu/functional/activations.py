@@ -122,11 +122,17 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 
 def sigmoid_into(out: Any, scratch: Scratch, x: Any) -> None:
     np.negative(x, out=out)
-    with np.errstate(over="ignore"):  # e⁻ˣ may be infinite, and 1/∞ is 0 …
-        np.exp(out, out=out)
+    try:
+        with np.errstate(over="raise"):
+            np.exp(out, out=out)
+        too_large = False
+    except FloatingPointError:  # some e⁻ˣ is infinite, and 1/∞ is 0 …
+        too_large = True
+        with np.errstate(over="ignore"):
+            np.exp(np.negative(x, out=out), out=out)
     out += 1
     np.divide(1, out, out=out)
-    if not out.all():
+    if too_large:
         np.copyto(out, np.exp(np.minimum(x, 0)), where=out == 0)  # … but a subnormal number is nearer
 
 
