@@ -66,6 +66,7 @@ from .functional import max_pool2d as max_pool2d
 from .functional import mse_loss as mse_loss
 from .functional import nll_loss as nll_loss
 from .functional import relu as relu
+from .functional import scaled_dot_product_attention as scaled_dot_product_attention
 from .functional import sigmoid as sigmoid
 from .functional import silu as silu
 from .functional import smooth_l1_loss as smooth_l1_loss
@@ -86,6 +87,7 @@ from .nn.activations import SiLU as SiLU
 from .nn.activations import Softmax as Softmax
 from .nn.activations import Softsign as Softsign
 from .nn.activations import Tanh as Tanh
+from .nn.attention import MultiHeadAttention as MultiHeadAttention
 from .nn.convolutional import AvgPool2d as AvgPool2d
 from .nn.convolutional import Conv1d as Conv1d
 from .nn.convolutional import Conv2d as Conv2d
@@ -101,6 +103,9 @@ from .nn.layers import Module as Module
 from .nn.layers import Sequential as Sequential
 from .nn.normalization import BatchNorm as BatchNorm
 from .nn.normalization import LayerNorm as LayerNorm
+from .nn.recurrent import GRU as GRU
+from .nn.recurrent import LSTM as LSTM
+from .nn.recurrent import RNN as RNN
 from .optim.clipping import clip_grad_norm_ as clip_grad_norm_
 from .optim.clipping import clip_grad_value_ as clip_grad_value_
 from .optim.minimization import minimize as minimize

@@ -5,7 +5,8 @@ They take tensors (and record) or arrays (and give arrays), like NumPy's own.
 Read in this order: `activations.py` (relu to gelu, with the distribution function of `normal.py`), `exponentials.py`
 (softmax and its like), `layers.py` (linear, dropout), `targets.py` (the checks of targets and labels), `losses.py`
 (a prediction and a target to one number), `distances.py` and `likelihoods.py` (losses that are composed of
-other functions); `convolution.py`, `pooling.py`, `normalization.py` and `embedding.py` (what further layers compute).
+other functions); `convolution.py`, `pooling.py`, `normalization.py`, `embedding.py` and `attention.py` (what further
+layers compute).
 
 May import `autograd`, `rules` and `random`.
 """
@@ -22,6 +23,7 @@ from .activations import (
     softplus,
     softsign,
 )
+from .attention import scaled_dot_product_attention
 from .convolution import conv1d, conv2d
 from .distances import (
     cosine_embedding_loss,
@@ -79,6 +81,7 @@ __all__ = [
     "nll_loss",
     "one_hot",
     "relu",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
