@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.sequences import SEQUENCE_PEERS, SEQUENCES
 from tests.benchmarks.workloads import CHAINS, PEERS, WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +55,7 @@ class Peer:
 
 
 def compare(workload: str, names: list[str], rounds: int) -> list[dict[str, Any]]:
-    """The figures of each peer, the hand-written version first."""
+    """The figures of each peer; the first, mostly the hand-written version, is what the others are compared with."""
     peers = [Peer(workload, name) for name in names]
     running = []
     for peer in peers:
@@ -138,7 +139,7 @@ def versions() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workloads", nargs="*", help=f"of {', '.join([*WORKLOADS, 'chain'])}; all without")
+    parser.add_argument("workloads", nargs="*", help=f"of {', '.join([*WORKLOADS, *SEQUENCES, 'chain'])}; all without")
     parser.add_argument(
         "--peers", nargs="*", default=list(PEERS), help=f"of {', '.join(PEERS)}; all that are installed"
     )
@@ -147,8 +148,8 @@ def main() -> None:
     args = parser.parse_args()
     print(versions())
     results = {}
-    for workload in args.workloads or [*WORKLOADS, "chain"]:
-        known = CHAINS if workload == "chain" else PEERS
+    for workload in args.workloads or [*WORKLOADS, *SEQUENCES, "chain"]:
+        known: Any = CHAINS if workload == "chain" else SEQUENCE_PEERS if workload in SEQUENCES else PEERS
         results[workload] = compare(workload, [name for name in known if name in args.peers], args.rounds)
         show(workload, results[workload])
     if args.plot:

@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 
+from tests.benchmarks.sequences import SEQUENCE_PEERS, SEQUENCES
 from tests.benchmarks.workloads import CHAINS, PEERS, WORKLOADS
 
 
@@ -15,6 +16,8 @@ def main() -> None:
     if name == "chain":
         run = CHAINS[peer]
         step = lambda: run(10_000)
+    elif name in SEQUENCES:
+        step = SEQUENCE_PEERS[peer](SEQUENCES[name])
     else:
         step = PEERS[peer](WORKLOADS[name])
     started = time.perf_counter()

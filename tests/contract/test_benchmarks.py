@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks import growth
+from tests.benchmarks.sequences import SEQUENCE_PEERS, SEQUENCES
 from tests.benchmarks.workloads import WORKLOADS, by_hand, by_hand_preallocated, compiled, recorded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +25,15 @@ def test_all_do_the_same_work(name):
     tolerance = 1e-5 if WORKLOADS[name].dtype == "float32" else 1e-10
     for others in losses[1:]:
         np.testing.assert_allclose(others, losses[0], rtol=tolerance)
+    assert losses[0][2] < losses[0][0]
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_all_do_the_same_work_on_sequences(name):
+    peers = [peer for peer in SEQUENCE_PEERS if peer != "PyTorch eager" or importlib.util.find_spec("torch")]
+    losses = [[float(step()) for _ in range(3)] for step in (SEQUENCE_PEERS[p](SEQUENCES[name]) for p in peers)]
+    for others in losses[1:]:
+        np.testing.assert_allclose(others, losses[0], rtol=1e-5 if SEQUENCES[name].dtype == "float32" else 1e-10)
     assert losses[0][2] < losses[0][0]
 
 
