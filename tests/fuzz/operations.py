@@ -461,6 +461,9 @@ operations(
     avg_pool2d=lambda d: f"F.avg_pool2d({_images(d)}, {d.choice([1, '(1, 2)', 2])}, stride={d.choice([1, 2])})",
     adaptive_avg_pool2d=lambda d: f"F.adaptive_avg_pool2d({_images(d)}, {d.choice([1, '(1, 2)', 3])})",
     batch_norm=lambda d: f"F.batch_norm({d.any(lambda v: v.ndim > 1 and v.size)}, None, None, training=True, eps=0.1)",
+    attention=lambda d: (
+        f"F.scaled_dot_product_attention({(q := d.array(2, 1))}, np.cos({q}), {d.like(q)}, causal={d.choice([0, 1])})"
+    ),
     layer_norm=lambda d: f"F.layer_norm({(x := d.array(1, 1))}, {d.shape(x)[-1]}, eps=0.1)",
     embedding=lambda d: f"F.embedding([[0, {len_of(d, x := d.exactly(2)) - 1}], [0, 0]], {x})",
     l2_penalty=lambda d: f"F.l2_penalty([{d.array()}, {d.array()}], 0.7, 3)",
