@@ -220,3 +220,27 @@ def test_every_script_says_what_it_does(script, tmp_path, monkeypatch):
     text = parsed(script, "--help", monkeypatch=monkeypatch)
     assert "--seed" in text and "--out" in text and not list(tmp_path.iterdir())
     assert "error: " in parsed(script, "--seed", -1, monkeypatch=monkeypatch, code=2)
+
+
+def test_mnist_convolution(tmp_path):
+    out = run("mnist_convolution.py", "--epochs", 1, cwd=tmp_path)
+    assert float(re.search(r"test accuracy ([\d.]+)% after 1 epochs, [\d.]+ s each", out)[1]) > 85
+    assert "Conv2d(8 → 16, kernel_size=(5, 5))" in out
+    written = {"kernels.png", "feature_maps.png", "hardest.png", "confusion.png", "curves.png"}
+    assert pictures(tmp_path / "mnist_convolution_output") == written
+
+
+def test_vae(tmp_path):
+    out = run("vae.py", "--epochs", 5, cwd=tmp_path)
+    assert float(re.search(r"loss of 1000 test images: ([\d.]+)", out)[1]) < 190  # 206 without a look at the image
+    written = {"digits_from_noise.png", "plane.png", "again.png", "where_they_lie.png"}
+    assert pictures(tmp_path / "vae_output") == written
+
+
+def test_names(tmp_path):
+    (tmp_path / "text").write_text("\n".join(["anna", "hannah", "nina"] * 20), encoding="utf-8")
+    out = run("names.py", "--epochs", 15, "--data", "text", cwd=tmp_path)
+    losses = dict(re.findall(r"(\w+): ([\d.]+) nats a letter of 6 held-out names", out))
+    assert losses.keys() == {"perceptron", "transformer"} and all(float(loss) < 1 for loss in losses.values())
+    assert pictures(tmp_path / "names_output") == {"perceptron.png", "transformer.png"}
+    assert "error: " in run("names.py", "--data", "nowhere", cwd=tmp_path, code=1)
