@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Self, overload
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,37 @@ from .autograd.tensor import Tensor
 from .functional import one_hot as one_hot
 from .random import generator
 
+# One array, or several: a tuple or a dict of them
+Arrays: TypeAlias = Tensor | ArrayLike | Mapping[str, Any] | tuple[Any, ...]
+
+
+def several(data: Any) -> bool:
+    """Whether it is a dict, or a tuple with arrays in it. A list, and a tuple of numbers or lists, is one array."""
+    return isinstance(data, Mapping) or (isinstance(data, tuple) and any(getattr(part, "shape", ()) for part in data))
+
+
+def each(function: Callable[[Any], Any], data: Any) -> Any:
+    """`function` of the array that `data` is, or of each array in it, in the same structure."""
+    if isinstance(data, np.ndarray | Tensor) or not several(data):
+        return function(data)
+    if isinstance(data, Mapping):
+        return {name: each(function, part) for name, part in data.items()}
+    parts = [each(function, part) for part in data]
+    return type(data)(*parts) if hasattr(data, "_fields") else tuple(parts)
+
+
+def _array(values: Any) -> Any:
+    return values if isinstance(values, Tensor) else as_array(values)
+
+
+def arrays_in(data: Any) -> list[Any]:
+    """The array that `data` is, or all arrays in it."""
+    if isinstance(data, np.ndarray | Tensor):
+        return [data]
+    found: list[Any] = []
+    each(found.append, data)
+    return found
+
 
 class Batches:
     """Iterates over arrays of the same length in batches of rows: `for X, y in Batches(X, y, batch_size=32)`.
@@ -21,7 +53,8 @@ class Batches:
     Each iteration is an epoch; with `shuffle`, each epoch has a new order, drawn from `rng` (a Generator, a seed, or
     None for the package's own generator). If `batch_size` does not divide the number of rows, the last batch is
     smaller, or left out with `drop_last`. `len()` is the number of batches. Without shuffling, batches are views, not
-    copies. Of a pandas table the values are taken: rows are positions, never labels of an index.
+    copies. Of a pandas table the values are taken: rows are positions, never labels of an index. A tuple or a dict of
+    arrays stands for one: of it, a batch is a tuple or a dict of their rows.
 
     >>> for X, y in tg.Batches(np.zeros((5, 2)), np.arange(5), batch_size=2, shuffle=False):
     ...     print(X.shape, y)
@@ -33,18 +66,20 @@ class Batches:
 
     def __init__(
         self,
-        *arrays: Tensor | ArrayLike,
+        *arrays: Arrays,
         batch_size: int,
         shuffle: bool = True,
         drop_last: bool = False,
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        if not arrays:
-            raise TypeError("Batches needs at least one array")
-        self.arrays: list[Any] = [a if isinstance(a, Tensor) else as_array(a) for a in arrays]
-        if not all(a.shape for a in self.arrays):
+        self.arrays: list[Any] = [each(_array, given) for given in arrays]
+        found = [arrays_in(a) for a in self.arrays]
+        if not found or not all(found):
+            raise TypeError(f"Batches needs at least one array{', and one in each tuple or dict' if found else ''}")
+        every = [array for arrays_of_one in found for array in arrays_of_one]
+        if not all(a.shape for a in every):
             raise TypeError("Batches: arrays must have a row for each sample, got a single number or object")
-        lengths = [len(a) for a in self.arrays]
+        lengths = [len(a) for a in every]
         if len(set(lengths)) > 1:
             raise ValueError(f"Batches: arrays of {lengths} rows; all must have the same number of rows")
         if not isinstance(batch_size, int | np.integer):
@@ -69,7 +104,7 @@ class Batches:
             chosen: Any = slice(i * self.batch_size, (i + 1) * self.batch_size)
             if order is not None:
                 chosen = order[chosen]
-            yield tuple(a[chosen] for a in self.arrays)
+            yield tuple(each(operator.itemgetter(chosen), a) for a in self.arrays)
 
 
 class Standardizer:

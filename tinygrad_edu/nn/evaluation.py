@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import values_of, widened
+from ..autograd.conversion import shape_of, values_of, widened
 from ..autograd.recording import array_of
 from ..autograd.tensor import Tensor
 from ..autograd.trees import _leaves, _map
-from ..data import Batches
+from ..data import Arrays, Batches, arrays_in, each, several
 from ..functional.targets import as_rows, class_indices
 from .module import Module, evaluated
 
 Loss = Callable[[Any, Any], Any]
-Metric = Callable[[NDArray[Any], NDArray[Any]], float]
+Metric = Callable[[Any, Any], float]
 
 
 def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> float:
@@ -30,11 +30,16 @@ def accuracy(prediction: Tensor | ArrayLike, target: Tensor | ArrayLike) -> floa
     `cross_entropy`: (m, t, k) against labels (m, t), (m, t, 1) or one-hot (m, t, k).
 
     Raises `ValueError` for numbers that are not probabilities (such as logits: apply `sigmoid`), and for impossible
-    labels.
+    labels; `TypeError` for a tuple or a dict of several predictions.
 
     >>> tg.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), [1, 1])
     0.5
     """
+    if several(prediction) or several(target):
+        raise TypeError(
+            "accuracy: these are several arrays, of which each has an accuracy of its own. Say which: metrics={'a': "
+            "lambda p, t: tg.accuracy(p['a'], t['a']), ...}, or p[0] and t[0] of tuples"
+        )
     p, t = values_of(prediction, "accuracy: predictions are"), values_of(target, "accuracy: targets are")
     if not p.size:
         raise ValueError("accuracy: there are no samples")
@@ -85,19 +90,55 @@ def _share(guesses: NDArray[Any], labels: NDArray[Any]) -> float:
     return float(np.mean(guesses == labels))
 
 
-def predict(model: Module | Callable[[Any], Any], X: Tensor | ArrayLike, *, batch_size: int = 1000) -> NDArray[Any]:
-    """The model's output for all rows of `X`, in evaluation mode and without recording. Of a model with several outputs
-    (a tuple, a list or a dict of them), all of them, in the same structure.
+def predict(model: Module | Callable[..., Any], X: Arrays, *, batch_size: int = 1000) -> NDArray[Any]:
+    """The model's output for all rows of `X`, in evaluation mode and without recording. A model of several inputs gets
+    a tuple of arrays as its arguments, a dict of them as its keyword arguments. Of a model with several outputs (a
+    tuple, a list or a dict of them), all of them, in the same structure.
 
     >>> tg.predict(tg.Sequential(tg.Dense(2, 1), tg.Dropout()), np.ones((5, 2))).shape
     (5, 1)
+    >>> tg.predict(lambda a, b: a + b, (np.ones((5, 2)), np.ones((5, 1)))).shape
+    (5, 2)
     """
-    batches = Batches(array_of(X), batch_size=batch_size, shuffle=False)
-    pieces = evaluated(lambda: [_outputs(model(as_input(x)), len(x)) for (x,) in batches])
+    batches = Batches(each(array_of, X), batch_size=batch_size, shuffle=False)
+    pieces = evaluated(lambda: [_outputs(called(model, x), rows_of(x)) for (x,) in batches])
     if not pieces:
         raise ValueError("predict: there are no samples")
     whole: NDArray[Any] = _map(lambda *parts: np.concatenate(parts), *pieces)  # or several of them
     return whole
+
+
+def called(model: Callable[..., Any], X: Any) -> Any:
+    """The model's output for the inputs `X`: a tuple of them are its arguments, a dict its keyword arguments."""
+    X = each(as_input, X)
+    if isinstance(X, dict):
+        return model(**X)
+    return model(*X) if isinstance(X, tuple) else model(X)
+
+
+def rows_of(data: Any) -> int:
+    """How many rows the array has, or each of the arrays."""
+    return len(arrays_in(data)[0])
+
+
+def objective(model: Callable[..., Any], loss: Loss, X: Any, y: Any, weight: Any = None) -> Any:
+    """What a step of `fit` minimises: the loss of a batch, with a weight for each row if there are weights."""
+    return _weighted(loss, called(model, X), y, weight)
+
+
+def _weighted(loss: Loss, output: Any, y: Any, weight: Any) -> Any:
+    """The loss; with weights, the mean over the rows of weight times loss."""
+    if weight is None:
+        return loss(output, y)
+    values = loss(output, y)
+    shape = shape_of(values)
+    if shape[:1] != weight.shape:
+        raise TypeError(
+            f"fit: with sample_weight, the loss must give a value for each of the {len(weight)} rows, got "
+            f"a result of shape {shape}. Losses do with reduction='none': "
+            "loss=lambda p, t: tg.mse_loss(p, t, reduction='none')"
+        )
+    return np.mean(values * weight.reshape(-1, *[1] * (len(shape) - 1)))
 
 
 def as_input(x: NDArray[Any]) -> Any:
@@ -109,7 +150,7 @@ def as_input(x: NDArray[Any]) -> Any:
 def _outputs(output: Any, rows: int) -> Any:
     """What a model gave for a batch, as arrays of as many rows."""
 
-    def rows_of(value: Any) -> NDArray[Any]:
+    def of_rows(value: Any) -> NDArray[Any]:
         array = array_of(value)
         if array.shape[:1] != (rows,):
             raise ValueError(
@@ -118,25 +159,26 @@ def _outputs(output: Any, rows: int) -> Any:
             )
         return array
 
-    several = any(isinstance(leaf, Tensor | np.ndarray) for leaf in _leaves(output))  # not a list of plain numbers
-    return _map(rows_of, output) if several else rows_of(output)
+    nested = any(isinstance(leaf, Tensor | np.ndarray) for leaf in _leaves(output))  # not a list of plain numbers
+    return _map(of_rows, output) if nested else of_rows(output)
 
 
 def measured(
-    model: Module, X: NDArray[Any], y: NDArray[Any], metrics: Mapping[str, Metric], loss: Loss | None = None
+    model: Module, X: Any, y: Any, metrics: Mapping[str, Metric], loss: Loss | None = None, weight: Any = None
 ) -> dict[str, float]:
-    """The metrics, and the loss if it is given, in evaluation mode."""
+    """The metrics, and the loss if it is given, in evaluation mode; the loss with weights of the rows, if there are."""
     totals, outputs = [], []
+    weights = [] if weight is None else [weight]
 
     def measure() -> None:
-        for a, b in Batches(X, y, batch_size=1000, shuffle=False):
-            output = model(as_input(a))
+        for a, b, *w in Batches(X, y, *weights, batch_size=1000, shuffle=False):
+            output = called(model, a)
             if loss is not None:  # of the output itself, which knows the logits it was made of
-                totals.append(float(loss(output, b)) * len(a))
+                totals.append(float(_weighted(loss, output, b, w[0] if w else None)) * rows_of(a))
             if metrics:
-                outputs.append(_outputs(output, len(a)))
+                outputs.append(_outputs(output, rows_of(a)))
 
     evaluated(measure)
     prediction: Any = _map(lambda *parts: np.concatenate(parts), *outputs) if metrics else None
     values = {name: metric(prediction, y) for name, metric in metrics.items()}
-    return values if loss is None else {"loss": sum(totals) / len(X)} | values
+    return values if loss is None else {"loss": sum(totals) / rows_of(X)} | values

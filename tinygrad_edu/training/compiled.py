@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.recording import array_of, gradient_check
 from ..autograd.tensor import Tensor
+from ..autograd.trees import _map
 from ..compiler.derivation import Derivation
 from ..compiler.program import Programs, Scalar
 from ..compiler.repeatable import repeatable
+from ..data import Arrays, arrays_in, each
 from ..debug.anomaly import check_compiled
 from ..optim.base import Optimizer
 from ..optim.clipping import check_bound, clipping
@@ -37,13 +39,12 @@ class CompiledStep:
         self._optimizer = optimizer
         self._bound = clip_grad_norm
         self._parameters = optimizer.parameters()
-        instead = "Cut batches to one shape (drop_last), or do not compile"
-        self._programs = Programs(self._parameters, "compile_step", instead)
+        self._programs: dict[str, Programs] = {}  # by the structure of the batch
         self._gradients: tuple[Any, ...] | None = None
         self._own: list[bool] = []  # which of them are memory that may be written over
         self._lock = threading.Lock()
 
-    def __call__(self, *batch: Tensor | ArrayLike) -> float:
+    def __call__(self, *batch: Arrays) -> float:
         with self._lock:  # its programs have one memory
             value = self.evaluate(*batch)
             self.update()
@@ -55,10 +56,15 @@ class CompiledStep:
             "together, copy.deepcopy((model, optimizer)), and make a step of them with compile_step"
         )
 
-    def evaluate(self, *batch: Tensor | ArrayLike) -> float:
+    def evaluate(self, *batch: Arrays) -> float:
         """The loss of the batch; the gradients are kept for `update`. The parameters' `.grad` stays as it is."""
-        arrays = [_array(b) for b in batch]
-        program = self._programs.find(arrays, self._derive)
+        arrays = [_array(a) for b in batch for a in arrays_in(b)]
+        structure = [each(_nothing, b) for b in batch]
+        programs = self._programs.get(key := repr(structure))
+        if programs is None:
+            instead = "Cut batches to one shape (drop_last), or do not compile"
+            programs = self._programs[key] = Programs(self._parameters, "compile_step", instead)
+        program = programs.find(arrays, lambda arrays: self._derive(structure, arrays))
         self._gradients = None  # the same memory
         value, *gradients = program.run(*arrays, *[p._value for p in self._parameters])
         if gradient_check() is not None:
@@ -66,8 +72,9 @@ class CompiledStep:
         self._gradients, self._own = tuple(gradients), program.own
         return float(value.item())
 
-    def _derive(self, arrays: list[NDArray[Any]]) -> Derivation:
-        derivation = repeatable(lambda: Derivation(self._loss, arrays, self._parameters))
+    def _derive(self, structure: list[Any], arrays: list[NDArray[Any]]) -> Derivation:
+        loss = _of_arrays(self._loss, structure)
+        derivation = repeatable(lambda: Derivation(loss, arrays, self._parameters))
         self._optimizer.report_unreached([g is not None for g in derivation.gradients])
         return derivation
 
@@ -97,6 +104,22 @@ class CompiledStep:
         return tuple(g if g is None or factor == 1 else g * p.dtype.type(factor) for p, g in pairs)
 
 
+def _nothing(array: Any) -> None:
+    """What stands in a structure in the place of an array."""
+
+
+def _of_arrays(loss: Callable[..., Scalar], structure: list[Any]) -> Callable[..., Scalar]:
+    """The loss as a function of all arrays in its arguments."""
+    if all(part is None for part in structure):
+        return loss
+
+    def of_arrays(*arrays: Any) -> Scalar:
+        following = iter(arrays)
+        return loss(*_map(lambda _: next(following), structure))
+
+    return of_arrays
+
+
 def _array(batch: Tensor | ArrayLike) -> NDArray[Any]:
     if isinstance(batch, Tensor) and batch.requires_grad:
         raise TypeError(
@@ -114,13 +137,14 @@ def compile_step(
     `step = compile_step(lambda X, y: F.cross_entropy(net(X), y), optimizer)`; then `step(X, y)` computes the loss and
     its gradients, updates the parameters in place and returns the loss as a float. The function is run twice for each
     shape and dtype of batch and parameters, on symbols; what it does besides NumPy (printing, counting) happens then
-    only. The batch reaches it as tensors, whose small integers do not wrap around. Random numbers of `tg.random` and
-    `dropout` are drawn anew in each step. Tensors that are not the optimiser's parameters are read in each step, and
-    updated if the function assigns to their `.data` or puts what it computes in their place (a running mean, say).
-    Where numbers, arrays or modes (`train()`, `eval()`) that the function reads from variables or attributes have
-    changed, it is run again. What libraries read by themselves, arrays of more than 100,000 elements (keep them in a
-    tensor) and the items of lists and dicts of more than 1000 are taken to stay as they are. With `clip_grad_norm`,
-    gradients that together are longer are scaled to that length before the update (see `optim.clip_grad_norm_`).
+    only. The batch reaches it as tensors, also those in a tuple or a dict, and their small integers do not wrap around.
+    Random numbers of `tg.random` and `dropout` are drawn anew in each step. Tensors that are not the optimiser's
+    parameters are read in each step, and updated if the function assigns to their `.data` or puts what it computes in
+    their place (a running mean, say). Where numbers, arrays or modes (`train()`, `eval()`) that the function reads from
+    variables or attributes have changed, it is run again. What libraries read by themselves, arrays of more than
+    100,000 elements (keep them in a tensor) and the items of lists and dicts of more than 1000 are taken to stay as
+    they are. With `clip_grad_norm`, gradients that together are longer are scaled to that length before the update (see
+    `optim.clip_grad_norm_`).
 
     Raises `TypeError`, with the line of code, where the function looks at values, in a Python branch, an index, or by
     `float()`, and where it computes something else when it is run again: with random numbers of its own, for example;
