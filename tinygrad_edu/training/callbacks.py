@@ -43,20 +43,24 @@ class History(dict[str, list[float]]):
 
 @dataclass
 class Training:
-    """What callbacks are given: the state of the training after an epoch."""
+    """What callbacks are given: the state of the training after a step or an epoch."""
 
     model: Module
     optimizer: Optimizer
     history: History
     epoch: int  # how many epochs are done
-    batch: tuple[NDArray[Any], NDArray[Any]]  # the last batch that was learned from
+    batch: tuple[Any, Any]  # the last batch that was learned from
     loss: Callable[[Any, Any], Any]
+    weight: NDArray[Any] | None = None  # those of the rows of the last batch, with `sample_weight`
+    step: int = 0  # how many steps of the epoch are done
+    batch_loss: float = math.nan  # of the last batch, before its step
 
 
 class Callback:
     """Methods that `fit` calls; define those that you need. A plain function is called as `after_epoch`.
 
-    Raise `StopIteration` in `after_epoch` to end the training. What `state_dict` returns is stored in checkpoints.
+    Raise `StopIteration` in `after_batch` or `after_epoch` to end the training. What `state_dict` returns is stored in
+    checkpoints.
 
     >>> class Shout(tg.Callback):
     ...     def after_epoch(self, training):
@@ -71,6 +75,10 @@ class Callback:
 
     def before_training(self) -> None:
         """Called at the beginning, before a checkpoint is read: forget earlier trainings."""
+
+    def after_batch(self, training: Training) -> None:
+        """Called after each step: `training.batch` is what it learned from, `training.batch_loss` the loss before it,
+        `training.step` its number in the epoch. The modes of the modules, `train()` or `eval()`, are put back."""
 
     def after_epoch(self, training: Training) -> None:
         """Called after each epoch, when its numbers are in the history."""

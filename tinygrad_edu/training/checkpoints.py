@@ -19,9 +19,9 @@ from .callbacks import Callback, Training
 Entries = dict[str, NDArray[Any]]  # of one part of the file, by name
 
 
-def generators_of(model: Module, rng: np.random.Generator) -> list[np.random.Generator]:
-    """All generators that the training draws random numbers from, each once."""
-    found = [rng, generator()]
+def generators_of(model: Module, *rngs: np.random.Generator) -> list[np.random.Generator]:
+    """All generators that the training draws random numbers from, each once: `rngs`, and what the model draws from."""
+    found = [*rngs, generator()]
     found += [value for m in model.modules() for value in vars(m).values() if isinstance(value, np.random.Generator)]
     return list({id(g): g for g in found}.values())
 

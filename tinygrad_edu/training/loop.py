@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..autograd.recording import array_of
 from ..autograd.tensor import Tensor
-from ..data import Batches
-from ..nn.evaluation import Loss, Metric, as_input, measured
+from ..data import Arrays, each
+from ..nn.evaluation import Loss, Metric, as_input, measured, objective
 from ..nn.module import Module, keeping_modes
 from ..optim.base import Optimizer
 from ..optim.clipping import check_bound, clip_all
@@ -24,23 +23,47 @@ from ..optim.progress import progress_bar
 from ..optim.schedules import Schedule
 from ..random import generator
 from ..storage.files import PathLike
+from .arguments import (
+    check_goes_with_arrays,
+    check_goes_with_batches,
+    check_kinds,
+    check_numbers,
+    check_parameters,
+    check_places,
+    check_split,
+    named,
+)
 from .callbacks import Callback, FunctionCallback, History, Training
 from .checkpoints import generators_of, resume, store
 from .compiled import CompiledStep
-
-Samples = tuple[NDArray[Any], NDArray[Any]]  # inputs and targets, a row for each sample
+from .samples import (
+    Augment,
+    Samples,
+    Source,
+    held_out_of,
+    is_iterable_of_batches,
+    precision,
+    samples,
+    source_of_arrays,
+    source_of_batches,
+)
 
 
 def fit(
     model: Module,
-    X: Tensor | ArrayLike,
-    y: Tensor | ArrayLike,
+    X: Arrays | Iterable[Any],
+    y: Arrays | None = None,
     *,
     loss: Loss,
     optimizer: Optimizer,
     epochs: int,
     batch_size: int | None = 32,
-    validation: tuple[Tensor | ArrayLike, Tensor | ArrayLike] | None = None,
+    shuffle: bool = True,
+    steps_per_epoch: int | None = None,
+    validation: tuple[Arrays, Arrays] | None = None,
+    validation_split: float | None = None,
+    sample_weight: Tensor | ArrayLike | None = None,
+    augment: Augment | None = None,
     metrics: Sequence[Metric] | Mapping[str, Metric] = (),
     schedule: Schedule | None = None,
     clip_grad_norm: float | None = None,
@@ -54,11 +77,23 @@ def fit(
 
     Each row of `X` is a sample and each row of `y` its target; floats are converted to the precision of the model. A
     step uses `batch_size` samples, shuffled anew in each epoch with `rng` (a Generator, a seed, or None for the
-    package's own generator); with `batch_size=None`, it uses all of them.
+    package's own generator) unless `shuffle=False`; with `batch_size=None`, it uses all of them.
+
+    A model of several inputs gets a tuple of arrays `X` as its arguments, a dict of them as its keyword arguments. A
+    tuple or a dict of targets `y` reaches the loss and the metrics as it is, with the rows of the batch. Or `X` is an
+    iterable of batches, pairs (X, y), and `y` is left out: `tg.Batches`, a list, a loader of another library; an epoch
+    is once through it, or `steps_per_epoch` batches, after which the next epoch goes on.
+
+    `augment(X, y, rng)` returns what a step shall learn from in the place of a batch, of which it is given a copy. If
+    it draws its random numbers from `rng` only, a training that continues from a checkpoint does so to the same bits.
+
+    With `sample_weight`, one number for each row, a step minimises the mean over its rows of weight times loss; the
+    loss must give a value for each row (`reduction="none"`). Metrics are computed without weights.
 
     "loss" in the history is the mean over the steps of an epoch, while the model was learning. The `metrics`, functions
     `(prediction, target) -> float` in a list or by name, are computed after each epoch, without dropout, on the
-    training data and on the `validation` data, there together with the loss and under names that begin with "val_".
+    training data (not on an iterable of batches) and on the `validation` data, there together with the loss and under
+    names that begin with "val_". `validation_split=0.2` holds out the last fifth of the rows for that.
     `schedule(t)` sets the learning rate before each step; t counts epochs. Groups of parameters with other rates keep
     their proportions. With `clip_grad_norm`, gradients that together are longer are scaled to that length before each
     step (see `optim.clip_grad_norm_`).
@@ -83,32 +118,38 @@ def fit(
     >>> history["loss"][-1] < 1e-6, history.stopped
     (True, 'all epochs done')
     """
-    _check_kinds(model, loss, optimizer, metrics, schedule)
-    _check_numbers(epochs, batch_size)
+    check_kinds(model, loss, optimizer, metrics, schedule, augment, shuffle)
+    check_numbers(epochs, batch_size, steps_per_epoch)
     if clip_grad_norm is not None:
         check_bound("fit: clip_grad_norm", clip_grad_norm)
-    _check_places(validation, checkpoint)
-    named = _named(metrics, validation is not None)
-    data, held_out = _samples(model, X, y, validation)
-    _check_parameters(model, optimizer)
+    check_places(validation, checkpoint)
+    check_split(validation_split, validation)
+    names = named(metrics, validation is not None or validation_split is not None)
+    rng, dtype = generator(rng), precision(model)
+    if is_iterable_of_batches(X, y):
+        check_goes_with_batches(batch_size, shuffle, validation_split, sample_weight, metrics, validation)
+        data, held_out = None, held_out_of(validation, dtype)
+        source = source_of_batches(X, steps_per_epoch, checkpoint, augment, rng, dtype)
+    else:
+        check_goes_with_arrays(steps_per_epoch)
+        data, held_out = samples(X, y, sample_weight, validation, validation_split, dtype)
+        source = source_of_arrays(data, batch_size, shuffle, augment, rng, dtype)
+    check_parameters(model, optimizer)
     optimizer.note_proportions()
     optimizer.learn_names({p: name for name, p in model.named_parameters()})
-    rng = generator(rng)
-    rows = len(data[0])
-    batches = Batches(*data, batch_size=batch_size or rows, shuffle=batch_size is not None, rng=rng)
-    training = Training(model, optimizer, History(), 0, (data[0][:0], data[1][:0]), loss)
+    training = Training(model, optimizer, History(), 0, source.nothing, loss)
     hooks = [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
-    books = _Bookkeeping(training, data, held_out, named, hooks, checkpoint, generators_of(model, rng))
-    what = f"learning, {rows if batch_size is None else min(batch_size, rows)} of {rows} rows a step"
-    bar = progress_bar(progress, epochs * len(batches), training.epoch * len(batches), what=what)
-    step = CompiledStep(lambda a, b: loss(model(a), b), optimizer, clip_grad_norm) if compiled else None
-    books.keep(bar, lambda: _learn(training, batches, epochs, schedule, clip_grad_norm, step, books))
+    generators = generators_of(model, *source.generators)
+    books = _Bookkeeping(training, data, held_out, names, hooks, checkpoint, generators)
+    bar = progress_bar(progress, epochs * source.steps, training.epoch * source.steps, what=source.said)
+    step = CompiledStep(lambda *batch: objective(model, loss, *batch), optimizer, clip_grad_norm) if compiled else None
+    books.keep(bar, lambda: _learn(training, source, epochs, schedule, clip_grad_norm, step, books))
     return training.history
 
 
 def _learn(
     training: Training,
-    batches: Batches,
+    source: Source,
     epochs: int,
     schedule: Schedule | None,
     longest: float | None,
@@ -120,22 +161,22 @@ def _learn(
     for epoch in range(training.epoch, epochs):
         model.train()
         with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is an error of its own
-            for i, (x, y) in enumerate(batches):
-                x = as_input(x)
+            for i, batch in enumerate(source.epoch()):
+                batch = batch._replace(X=each(as_input, batch.X))
                 if schedule is not None:
-                    optimizer.set_lr_in_proportion(_scheduled(schedule, epoch + i / len(batches)))
+                    optimizer.set_lr_in_proportion(_scheduled(schedule, epoch + i / source.steps))
                 if compiled is None:
                     optimizer.zero_grad()
-                    J = loss(model(x), y)
+                    J = objective(model, loss, *batch)
                     value = books.finite(_scalar(J))
                     J.backward()
                     if longest is not None:
                         clip_all("fit", optimizer.parameters(), longest, optimizer._names)
                     optimizer.step()
                 else:
-                    value = books.finite(compiled.evaluate(x, y))
+                    value = books.finite(compiled.evaluate(*batch.given))
                     compiled.update()
-                books.after_step(value, (x, y))
+                books.after_step(value, batch)
         books.after_epoch()
 
 
@@ -164,7 +205,7 @@ class _Bookkeeping:
     def __init__(
         self,
         training: Training,
-        data: Samples,
+        data: Samples | None,
         held_out: Samples | None,
         metrics: Mapping[str, Metric],
         hooks: Sequence[Callback],
@@ -180,11 +221,13 @@ class _Bookkeeping:
         self.checkpoint = checkpoint
         self.generators = generators
         self.bar: Any = None  # tqdm's
-        self.steps, self.total = 0, 0.0  # of this epoch: how many, and the sum of the losses of its rows
+        self.steps, self.rows, self.total = 0, 0, 0.0  # of this epoch; and the sum of the losses of its rows
+        self.each_batch = [hook for hook in hooks if type(hook).after_batch is not Callback.after_batch]
         for hook in hooks:
             hook.before_training()
         if checkpoint is not None and Path(checkpoint).exists():
-            noted = {"loss", *metrics} | (set() if held_out is None else {f"val_{name}" for name in ("loss", *metrics)})
+            noted = {"loss", *metrics} if data is not None else {"loss"}
+            noted |= set() if held_out is None else {f"val_{name}" for name in ("loss", *metrics)}
             resume(checkpoint, training, hooks, generators, noted)
         training.epoch = self.history.epochs
         self.started = time.perf_counter() - self.history.seconds
@@ -233,9 +276,15 @@ class _Bookkeeping:
                 )
 
     def after_step(self, value: float, batch: Samples) -> None:
+        training, rows = self.training, batch.rows
         self.steps += 1
-        self.total += value * len(batch[0])
-        self.training.batch = batch
+        self.rows += rows
+        self.total += value * rows
+        training.batch, training.weight, training.step, training.batch_loss = batch[:2], batch.weight, self.steps, value
+        if self.each_batch:
+            with keeping_modes(training.model):
+                for hook in self.each_batch:
+                    hook.after_batch(training)
         self.interrupt.check()
         if self.bar is not None:
             self.bar.update()
@@ -243,16 +292,17 @@ class _Bookkeeping:
     def after_epoch(self) -> None:
         self.check_parameters()
         model, history = self.training.model, self.history
-        measures = {"loss": self.total / len(self.data[0])}
-        if self.metrics:
-            measures |= measured(model, *self.data, self.metrics)
+        measures = {"loss": self.total / self.rows}
+        if self.metrics and self.data is not None:
+            measures |= measured(model, self.data.X, self.data.y, self.metrics)
         if self.held_out is not None:
-            held_out = measured(model, *self.held_out, self.metrics, self.training.loss)
+            X, y, weight = self.held_out
+            held_out = measured(model, X, y, self.metrics, self.training.loss, weight)
             measures |= {f"val_{name}": value for name, value in held_out.items()}
         for name, value in measures.items():
             history.setdefault(name, []).append(float(value))
         self.training.epoch += 1
-        self.steps, self.total = 0, 0.0
+        self.steps, self.rows, self.total = 0, 0, 0.0
         history.seconds = time.perf_counter() - self.started
         if self.bar is not None:
             shown = ", ".join(f"{name} {values[-1]:.4g}" for name, values in history.items())
@@ -286,104 +336,3 @@ class _Interrupt:
     def restore(self) -> None:
         if self._own:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-# Checks of the arguments
-
-
-def _check_kinds(model: Any, loss: Any, optimizer: Any, metrics: Any, schedule: Any) -> None:
-    """Raises `TypeError` for an argument of the wrong kind."""
-    if not isinstance(model, Module):
-        raise TypeError(f"fit: the model must be a Module, such as Sequential(...), not {model!r}")
-    if not callable(loss):
-        raise TypeError(f"fit: loss must be a function (prediction, target), such as mse_loss, not {loss!r}")
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"fit: optimizer must be an optimiser, such as SGD(model.parameters(), lr=0.1), not {optimizer!r}"
-        )
-    listed = metrics.values() if isinstance(metrics, Mapping) else metrics
-    if isinstance(listed, str) or not isinstance(listed, Iterable) or not all(map(callable, listed)):
-        raise TypeError(
-            f"fit: metrics must be functions (prediction, target) in a list, such as [accuracy], not {metrics!r}"
-        )
-    if schedule is not None and not callable(schedule):
-        raise TypeError(
-            f"fit: schedule must be a function of the time in epochs, not {schedule!r}; set a fixed rate as the "
-            "optimiser's lr"
-        )
-
-
-def _named(metrics: Any, validated: bool) -> dict[str, Metric]:
-    """The metrics by their names in the history, each of which there may be once."""
-    pairs: list[tuple[Any, Metric]] = (
-        list(metrics.items()) if isinstance(metrics, Mapping) else [(_name(m), m) for m in metrics]
-    )
-    noted = {"loss", "seconds", *(["val_loss"] if validated else [])}
-    for name, metric in pairs:
-        names = {name, f"val_{name}"} if validated else {name}
-        if not isinstance(name, str) or not noted.isdisjoint(names):
-            raise ValueError(
-                f"fit: the history has no room for a metric called {name!r}"
-                + (", or has one already" if isinstance(name, str) else ", names are texts")
-                + f". Give each metric a name of its own: metrics={{'a_name': {_name(metric) or 'function'}, ...}}"
-            )
-        noted |= names
-    return dict(pairs)
-
-
-def _name(metric: Any) -> str | None:
-    return getattr(metric, "__name__", None)
-
-
-def _check_numbers(epochs: Any, batch_size: Any) -> None:
-    if not _is_count(epochs, 0):
-        raise ValueError(f"fit: epochs must be a whole number of at least 0, got {epochs!r}")
-    if batch_size is not None and not _is_count(batch_size, 1):
-        raise ValueError(
-            f"fit: batch_size must be a whole number of at least 1, or None to use all samples in each step; got "
-            f"{batch_size!r}"
-        )
-
-
-def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, int | np.integer) and bool(value >= least)
-
-
-def _check_places(validation: Any, checkpoint: Any) -> None:
-    if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
-        raise TypeError("fit: validation must be a pair of inputs and targets, (X, y)")
-    if checkpoint is not None and (Path(checkpoint).suffix.lower() != ".npz" or not Path(checkpoint).parent.is_dir()):
-        raise ValueError(f"fit: checkpoint={str(checkpoint)!r} must be an .npz file in a folder that exists")
-
-
-def _samples(model: Module, X: Any, y: Any, validation: Any) -> tuple[Samples, Samples | None]:
-    """The data as arrays, floats in the precision of the model."""
-    dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float64))
-
-    def given(what: str, values: Any) -> NDArray[Any]:
-        array = array_of(values)
-        if not array.shape:
-            raise TypeError(f"fit: {what} must be an array with a row for each sample, got {array!r}")
-        return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
-
-    data, held_out = (given("X", X), given("y", y)), None
-    if validation is not None:
-        held_out = given("validation[0]", validation[0]), given("validation[1]", validation[1])
-    if not len(data[0]) or (held_out is not None and not len(held_out[0])):
-        raise ValueError(f"fit: there are no samples{' for validation' if len(data[0]) else ''}")
-    return data, held_out
-
-
-def _check_parameters(model: Module, optimizer: Optimizer) -> None:
-    """Raises `ValueError` if the optimiser was made for another model, or before a layer of this one was replaced."""
-    held = optimizer.parameters()
-    own = {id(p) for p in model.parameters()}
-    lacking = [name for name, p in model.named_parameters() if all(p is not q for q in held)]
-    foreign = sum(id(p) not in own for p in held)
-    if lacking and foreign:
-        raise ValueError(
-            f"fit: the optimiser lacks {', '.join(lacking)} of the model, and holds {foreign} parameters that are not "
-            "the model's. Was a layer replaced after the optimiser was made? Make the optimiser from the finished "
-            f"model: {type(optimizer).__name__}(model.parameters(), ...). Freeze parameters that should not be trained "
-            "(p.requires_grad = False)"
-        )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..autograd.engine import pullback
 from ..autograd.recording import recording, watching
+from ..nn.evaluation import objective
 from ..nn.module import evaluated
 from ..pages.arrays import encoded, number, pixels
 from ..plots import Order
@@ -87,11 +88,9 @@ class TrainingPage(Callback):
             if record.primitive.name == "relu":
                 dead.append(float(np.mean(np.all(output == 0, axis=0))))
 
-        X, y = training.batch
-
         def run() -> Any:
             with watching(watch), recording():
-                return training.loss(training.model(X), y)
+                return objective(training.model, training.loss, *training.batch, training.weight)
 
         J = evaluated(run)
         found = pullback(J.record, np.ones(J.shape, J.dtype)[()]) if J.record is not None else {}
