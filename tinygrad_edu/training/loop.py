@@ -93,14 +93,17 @@ def fit(
     "loss" in the history is the mean over the steps of an epoch, while the model was learning. The `metrics`, functions
     `(prediction, target) -> float` in a list or by name, are computed after each epoch, without dropout, on the
     training data (not on an iterable of batches) and on the `validation` data, there together with the loss and under
-    names that begin with "val_". `validation_split=0.2` holds out the last fifth of the rows for that.
-    `schedule(t)` sets the learning rate before each step; t counts epochs. Groups of parameters with other rates keep
-    their proportions. With `clip_grad_norm`, gradients that together are longer are scaled to that length before each
-    step (see `optim.clip_grad_norm_`).
+    names that begin with "val_". `validation_split=0.2` holds out the last fifth of the rows for that, whatever the
+    order in which the others are learned from. `schedule(t)` sets the learning rate before each step; t counts epochs.
+    Groups of parameters with other rates keep their proportions. With `clip_grad_norm`, gradients that together are
+    longer are scaled to that length before each step (see `optim.clip_grad_norm_`).
 
     With `checkpoint`, the name of an `.npz` file, everything that is needed to continue is written to it after each
     epoch (model, optimiser, generators, history, callbacks). Called again with the same arguments, `fit` continues from
-    there, with the same results to the last bit as if it had never been stopped.
+    there, with the same results to the last bit as if it had never been stopped. Of iterables, only `tg.Batches` and
+    lists of batches can promise that.
+
+    `callbacks` are called after each epoch, and a `Callback` after each step too, if it has `after_batch`.
 
     With `compiled`, steps run without recording: faster, and with the same numbers, if the model and the loss are made
     of functions of arrays. They must not look at values, and draw random numbers by `tg.random` or `dropout` only (see
@@ -109,7 +112,8 @@ def fit(
     `progress`: True shows a progress bar, False shows none, None shows one in a terminal or a notebook if tqdm is
     installed. Ctrl-C ends the training after the current step (pressed twice, at once) and keeps what was learned.
 
-    Raises `FloatingPointError` if the loss is not finite; the parameters are then as they were before that step.
+    Raises `FloatingPointError` if the loss is not finite; the parameters are then as they were before that step. Raises
+    `ValueError` or `TypeError` for arguments that are wrong or exclude each other, with what to do.
 
     >>> net = tg.Dense(2, 1, rng=0)
     >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -222,7 +226,7 @@ class _Bookkeeping:
         self.generators = generators
         self.bar: Any = None  # tqdm's
         self.steps, self.rows, self.total = 0, 0, 0.0  # of this epoch; and the sum of the losses of its rows
-        self.each_batch = [hook for hook in hooks if type(hook).after_batch is not Callback.after_batch]
+        self.each_batch = [h for h in hooks if getattr(h.after_batch, "__func__", None) is not Callback.after_batch]
         for hook in hooks:
             hook.before_training()
         if checkpoint is not None and Path(checkpoint).exists():
