@@ -157,6 +157,7 @@ def test_misuse_of_several():
     net = Joined()
     for X, y, error, said in [
         ((A, B[:4]), Y, ValueError, r"fit: X and y are arrays of \[30, 4, 30\] rows; all must have the same number"),
+        (tuple(A), Y, ValueError, r"3, 30\] rows; .*A tuple is several arrays; np\.array\(\) makes one of rows"),
         ({}, Y, TypeError, r"fit: X must be an array with a row for each sample, got \{\}, which holds none"),
         ((A, 3.0), Y, TypeError, r"fit: X must be an array with a row for each sample, got array\(3"),
         ((A, B), None, TypeError, "fit: y must be an array with a row for each sample"),
@@ -197,6 +198,12 @@ def test_the_last_rows_are_held_out(rows, share, weighted):
     squares = X[:, 0] ** 2 * (weight if weighted else 1)
     assert history["loss"][0] == pytest.approx(np.mean(squares[:first]))
     assert history["val_loss"][0] == pytest.approx(np.mean(squares[first:]))
+
+
+def test_the_share_may_be_a_numpy_number():
+    sizes = []
+    quiet(single(), A, Y, validation_split=np.float32(0.5), metrics={"m": lambda p, t: sizes.append(len(t)) or 0.0})
+    assert sizes == [15] * 6
 
 
 def test_the_order_without_shuffling():
@@ -249,6 +256,13 @@ def test_weights_follow_their_rows():
     assert bits(nets[0]) == bits(nets[1]) == bits(nets[2])
 
 
+def test_weights_are_in_the_models_precision():
+    net, seen = Joined(dtype=np.float32), []
+    quiet(net, (A, B), Y, sample_weight=np.arange(30), loss=lambda p, t: tg.mse_loss(p, t, "none"), epochs=1,
+          callbacks=[lambda t: seen.append((t.weight.dtype, t.weight.shape))])  # fmt: skip
+    assert seen == [(np.float32, (6,))]
+
+
 def test_misuse_of_weights():
     net = single()
     each_row = lambda p, t: tg.mse_loss(p, t, "none")
@@ -283,7 +297,8 @@ def test_misuse_of_weights():
 
 def noisy(X, y, rng):
     X += rng.normal(size=X.shape)  # into what it is given
-    return X, y * rng.choice([1, 1.5])
+    y *= rng.choice([1, 1.5])
+    return X, y
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -343,6 +358,48 @@ def test_misuse_of_augmentation():
             quiet(net, A, Y, augment=augment)
 
 
+class Dropping(tg.Module):
+    def __init__(self):
+        self.joined, self.dropout = Joined(), tg.Dropout(0.3, rng=9)
+
+    def forward(self, *args, **named):
+        return self.joined(*map(self.dropout, args), **{k: self.dropout(v) for k, v in named.items()})
+
+
+def shaken(X, y, rng):
+    return {name: x + rng.normal(size=x.shape) for name, x in X.items()}, y
+
+
+@settings(max_examples=25)
+@given(
+    st.fixed_dictionaries(
+        {"shuffle": st.booleans(), "batch_size": st.sampled_from([7, 8, None]),
+         "clip_grad_norm": st.sampled_from([None, 1]), "validation_split": st.sampled_from([None, 0.3]),
+         "augment": st.sampled_from([None, shaken]), "sample_weight": st.sampled_from([None, np.arange(30) % 4])}
+    ),
+    st.integers(0, 4),
+)  # fmt: skip
+def test_all_of_it_together(tmp_path_factory, options, stop):
+    """Compiled to the same bits, and from a checkpoint to the same bits."""
+    path = tmp_path_factory.mktemp("runs") / "run.npz"
+    weighted = options["sample_weight"] is not None
+
+    def loss(prediction, targets):
+        reduction = {"reduction": "none" if weighted else "mean"}
+        return tg.mse_loss(prediction, targets[0], **reduction) + tg.mse_loss(prediction, targets[1], **reduction)
+
+    def trained(compiled, epochs=4, checkpoint=None):
+        net = Dropping()
+        history = quiet(net, {"a": A, "b": B}, (Y, A[:, :1]), loss=loss, compiled=compiled, epochs=epochs, rng=1,
+                        checkpoint=checkpoint, metrics={"m": lambda p, t: float(np.sum(p))}, **options)  # fmt: skip
+        return bits(net), history
+
+    whole = trained(False)
+    assert trained(True) == whole
+    trained(True, stop, path)
+    assert trained(False, checkpoint=path) == whole
+
+
 # Iterables of batches
 
 
@@ -360,6 +417,14 @@ class Stream:
 class Loader(Stream):
     def __len__(self):
         return self.count
+
+
+class Once(Loader):
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return A[:8], Y[:8]
 
 
 def endless():
@@ -438,6 +503,7 @@ def test_misuse_of_iterables(tmp_path):
     for batches, options, error, said in [
         (endless(), {}, ValueError, r"how many batches of the generator are an epoch\? .*say steps_per_epoch="),
         (Stream(), {}, ValueError, "how many batches of the Stream"),
+        (Once(), {}, ValueError, r"how many batches of the Once are an epoch\? It can be gone through only once"),
         (iter([]), {"steps_per_epoch": 2}, ValueError, "there are no batches in the list_iterator"),
         ([], {}, ValueError, "there are no batches in the list"),
         (iter(Loader()), {"steps_per_epoch": 3}, RuntimeError, "list_iterator ended after 1 of the 3 batches"),
@@ -525,6 +591,29 @@ def test_a_callback_of_each_batch(compiled):
     other.append(lambda z: z)
     quiet(other, A, Y, epochs=2)
     assert bits(other) == bits(net)
+
+
+def test_what_callbacks_see_of_the_data():
+    """Nothing before the first batch, but of the same kind; small integers that do not wrap."""
+    seen = []
+
+    class Last(tg.Callback):
+        def after_training(self, training):
+            seen.append(training.batch)
+
+    images = {"a": np.full((5, 3), 200, np.uint8), "b": np.ones((5, 2), np.int8)}
+    for epochs in (0, 1):
+        quiet(Joined(), images, Y[:5], callbacks=[Last()], epochs=epochs)
+    (X, y), (last, _) = seen
+    assert X["a"].shape == (0, 3) and X["b"].shape == (0, 2) and y.shape == (0, 1)
+    assert np.all(last["a"] + last["a"] == 400)
+
+
+def test_a_hook_put_on_an_object_is_called():
+    seen, hook = [], tg.Callback()
+    hook.after_batch = lambda training: seen.append(training.step)
+    quiet(single(), A, Y, callbacks=[hook], epochs=1)
+    assert seen == [1, 2, 3, 4]
 
 
 def test_a_callback_ends_the_training_after_a_batch():

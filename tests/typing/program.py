@@ -123,6 +123,9 @@ cost: float = step(X, labels)
 
 
 class Printer(tg.Callback):
+    def after_batch(self, training: Any) -> None:
+        print(training.step, training.batch_loss)
+
     def after_epoch(self, training: Any) -> None:
         print(training.epoch, training.history["loss"][-1])
 
@@ -148,6 +151,11 @@ history = tg.fit(
 losses: list[float] = history["loss"]
 tg.fit(net, [[0.0, 1.0, 2.0]], [1], loss=F.cross_entropy, optimizer=adam, epochs=1, metrics=[lambda p, t: p.max()])
 tg.fit(net, X, labels, loss=lambda z, y: F.cross_entropy(z, y), optimizer=adam, epochs=1, metrics={"mine": distance})
+importance, ce = np.ones(len(X)), F.cross_entropy
+tg.fit(net, {"x": X, "z": X}, (labels, X), loss=ce, optimizer=adam, epochs=0, sample_weight=importance, shuffle=False)
+tg.fit(net, (X, X), {"y": X}, loss=ce, optimizer=adam, epochs=0, validation=((X, X), {"y": X}))
+tg.fit(net, [(X, labels)], loss=ce, optimizer=adam, epochs=1, augment=lambda X, y, rng: (X + rng.normal(), y))
+tg.fit(net, tg.Batches(X, labels, batch_size=4), loss=ce, optimizer=adam, epochs=1, steps_per_epoch=3)
 for rows, targets in tg.Batches(X, labels, batch_size=4, rng=0):
     print(rows.shape, targets.shape)
 predicted_rows = tg.predict(net, X)

@@ -74,7 +74,10 @@ def pair(X: Any, y: Any, dtype: np.dtype[Any], names: tuple[str, str] = ("X", "y
     samples = Samples(given(names[0], X, dtype), given(names[1], y, dtype))
     lengths = [len(array) for array in (*arrays_in(samples.X), *arrays_in(samples.y))]
     if len(set(lengths)) > 1:
-        raise ValueError(f"fit: {' and '.join(names)} are arrays of {lengths} rows; all must have the same number")
+        advice = ". A tuple is several arrays; np.array() makes one of rows" if several(X) or several(y) else ""
+        raise ValueError(
+            f"fit: {' and '.join(names)} are arrays of {lengths} rows; all must have the same number{advice}"
+        )
     return samples
 
 
