@@ -748,7 +748,7 @@ def test_a_step_and_a_derivation_go_without_the_garbage_collector():
     p = tg.Tensor([1.0], requires_grad=True)
     step, d = tg.compile_step(lambda x: np.sum(x * p), tg.SGD([p], lr=0.1)), derive(lambda x: np.sum(x * x), V)
     step(V), d(np.ones(4))
-    alive = [weakref.ref(thing) for thing in (step, d, step._programs, d._programs)]
+    alive = [weakref.ref(thing) for thing in (step, d, *step._programs.values(), d._programs)]
     gc.disable()
     try:
         del step, d
