@@ -166,7 +166,7 @@ def _learn(
         model.train()
         with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is an error of its own
             for i, batch in enumerate(source.epoch()):
-                batch = batch._replace(X=each(as_input, batch.X))
+                batch = Samples(each(as_input, batch.X), batch.y, batch.weight)
                 if schedule is not None:
                     optimizer.set_lr_in_proportion(_scheduled(schedule, epoch + i / source.steps))
                 if compiled is None:
