@@ -72,3 +72,21 @@ def test_views_are_made_once():
     x = np.ones((4, 6))
     code = code_of(lambda p: np.sum((np.sin(p).T.reshape(2, 12)[:, ::2] * np.cos(p)[:2]) ** 2), x)
     assert "index" not in code and "[" not in code
+
+
+@pytest.mark.parametrize(
+    "places", [[(0, 1), (1, 1), (2, 2)], [(1, 1), (2, 2), (0, 1)], [(0, 0), (2, 1), (1, 1), (0, 1)]]
+)
+def test_parts_that_several_sums_share(places):
+    """The rules write one line for what is equal: here the gradients of the same part of two tensors."""
+    x, y = np.random.default_rng(0).normal(size=(2, 3, 2))
+    p, q = tg.Tensor(x, requires_grad=True), tg.Tensor(y, requires_grad=True)
+    loss = lambda: sum(np.sum(np.sin(p[j] + q[k]) * n) for n, (j, k) in enumerate(places, 1))
+    loss().backward()
+    expected = x - p.grad, y - q.grad
+    step = tg.compile_step(loss, tg.SGD([p, q], lr=1.0))
+    for _ in range(2):
+        p.data, q.data = x, y
+        step()
+        np.testing.assert_allclose(p.data, expected[0], rtol=1e-14)
+        np.testing.assert_allclose(q.data, expected[1], rtol=1e-14)
