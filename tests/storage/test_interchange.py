@@ -120,3 +120,35 @@ def test_what_does_not_fit():
 def test_a_module_instead_of_its_state():
     with pytest.raises(TypeError, match=r"expected a dict, got Dense; pass its .state_dict\(\)"):
         tg.from_torch_state_dict(tg.Dense(2, 1), tg.Dense(2, 1))
+
+
+class Reader(tg.Module):
+    def __init__(self):
+        self.lstm, self.grus = tg.LSTM(4, 4, rng=0), [tg.GRU(4, 4, rng=1)]
+        self.attention, self.head = tg.MultiHeadAttention(4, 2, rng=2), tg.Dense(4, 4, rng=3)
+
+
+def test_layers_that_pytorch_names_otherwise():
+    net, other = Reader(), Reader()
+    state, own = tg.to_torch_state_dict(net), net.state_dict()
+    recurrent = [f"{name}_l0" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    assert list(state) == [
+        *(f"lstm.{name}" for name in recurrent), *(f"grus.0.{name}" for name in recurrent),
+        "attention.in_proj_weight", "attention.in_proj_bias", "attention.out_proj.weight", "attention.out_proj.bias",
+        "head.weight", "head.bias",
+    ]  # fmt: skip
+    for (name, array), (own_name, own_array) in zip(state.items(), own.items(), strict=True):
+        assert own_name == name.removesuffix("_l0") and np.array_equal(array, own_array.T)
+    for p in other.parameters():
+        p.data = p.data * 0
+    tg.from_torch_state_dict(other, state)
+    assert all(np.array_equal(own[name], array) for name, array in other.state_dict().items())
+    with pytest.raises(
+        ValueError, match=r"grus\.0\.bias_hh.*lstm\.weight_ih: this is what it is called here; expected"
+    ):
+        tg.from_torch_state_dict(net, own)
+    with pytest.raises(
+        ValueError, match=r"lstm\.weight_hh_l0 is \(4, 16\), expected \(out, in\) = \(16, 4\).*of LSTM, here"
+    ):
+        tg.from_torch_state_dict(net, state | {"lstm.weight_hh_l0": own["lstm.weight_hh"]})
+    assert all(np.array_equal(own[name], array) for name, array in net.state_dict().items())

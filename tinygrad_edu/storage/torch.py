@@ -88,15 +88,6 @@ def from_torch_state_dict(model: Module, state: Mapping[str, ArrayLike]) -> None
     arrays = {name: _array(name, value) for name, value in state.items()}
     own = {name: kept.value for name, kept in model._state().items()}
     twins = _twins(model)
-    for name, twin in twins.items():
-        if twin.is_turned and twin.name in arrays:
-            array, shape = arrays[twin.name], own[name].shape
-            if array.shape != shape[::-1]:
-                raise ValueError(
-                    f"from_torch_state_dict: {twin.name} is {array.shape}, expected (out, in) = {shape[::-1]}, as "
-                    f"PyTorch keeps it, for a {twin.layer} weight of (in, out) = {shape}"
-                )
-            arrays[twin.name] = np.ascontiguousarray(array.T)
     names = {twin.name: name for name, twin in twins.items()}
     renamed = sorted(arrays.keys() & own.keys() - names.keys())
     if renamed:
@@ -104,6 +95,15 @@ def from_torch_state_dict(model: Module, state: Mapping[str, ArrayLike]) -> None
             f"from_torch_state_dict: {', '.join(renamed)}: this is what it is called here; expected PyTorch's names, "
             f"{', '.join(twins[name].name for name in renamed)}. load_state_dict takes a state_dict of this package"
         )
+    for name, twin in twins.items():
+        if twin.is_turned and twin.name in arrays:
+            array, shape = arrays[twin.name], own[name].shape
+            if array.shape != shape[::-1]:
+                raise ValueError(
+                    f"from_torch_state_dict: {twin.name} is {array.shape}, expected (out, in) = {shape[::-1]}, as "
+                    f"PyTorch keeps it, for the weight of {twin.layer}, here (in, out) = {shape}"
+                )
+            arrays[twin.name] = np.ascontiguousarray(array.T)
     try:
         model.load_state_dict({names.get(name, name): array for name, array in arrays.items()})
     except ValueError as error:
