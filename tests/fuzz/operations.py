@@ -134,7 +134,8 @@ operations(
     bounded_above=lambda d: f"np.{d.choice(['minimum', 'fmin'])}(np.inf, {d.any()})",
     clip_one_side=lambda d: f"np.clip({d.any()}, {d.choice(['-np.inf, 0.3', '-0.4, np.inf', '-np.inf, np.inf'])})",
     masked=lambda d: (
-        f"F.{d.choice(['softmax', 'logsumexp'])}(np.where({(x := d.array(size=2))} > np.min({x}), {x}, -np.inf), -1)"
+        f"F.{d.choice(['softmax', 'logsumexp'])}"
+        f"(np.where({(x := d.array(size=2))} > np.min({x}) + 1e-6, {x}, -np.inf), -1)"
     ),
     finite=lambda d: f"np.nan_to_num(np.where({(x := d.any())} > 0, {x}, np.inf), posinf={d.choice(['0.0', '2.5'])})",
     of_infinity=lambda d: f"np.{d.choice(['tanh', 'exp'])}(np.where({(x := d.any())} < 0, {x}, -np.inf))",

@@ -17,7 +17,7 @@ import tinygrad_edu as tg
 from tinygrad_edu import functional as F
 
 LARGEST, MOST_ELEMENTS = 50.0, 48  # what a value may be, and how many of them an array may hold
-WORDS = re.compile(r"[vk]\d+")
+WORDS = re.compile(r"\b[vk]\d+\b")
 HELPER = """
 def dense(weight, bias):
     layer = tg.Dense(*weight.shape, init="zeros")
