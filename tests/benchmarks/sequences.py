@@ -1,4 +1,5 @@
-"""Training steps on sequences, with one thread: an LSTM that gives each sequence a class, and a block of a transformer.
+"""Training steps of layers that are more than products, with one thread: an LSTM that gives each sequence a class, a
+block of a transformer, LeNet on images of 28 × 28, and the network of the makemore lectures, with batch norm.
 
 `SEQUENCE_PEERS[name](workload)` gives a function that does one step and returns the loss, as in `workloads.py`.
 """
@@ -17,19 +18,24 @@ from tests.benchmarks.workloads import Step
 
 @dataclass(frozen=True)
 class Sequences:
-    """A batch of sequences, as many as `rows`, of `steps` vectors of `width` numbers; the LSTM has `units`."""
+    """A batch of sequences, as many as `rows`, of `steps` vectors of `width` numbers; the LSTM has `units`. LeNet sees
+    images, and the network of makemore `steps` letters."""
 
-    network: str  # "lstm" or "block"
+    network: str  # "lstm", "block", "lenet" or "makemore"
     rows: int
-    steps: int
-    width: int
-    units: int
+    steps: int = 0
+    width: int = 0
+    units: int = 0
     dtype: str = "float32"
     heads: int = 4
     lr: float = 0.1
 
     def data(self) -> tuple[Any, Any]:
         rng = np.random.default_rng(0)
+        if self.network == "makemore":
+            return rng.integers(0, 27, (self.rows, self.steps)), rng.integers(0, 27, self.rows)
+        if self.network == "lenet":
+            return rng.random((self.rows, 1, 28, 28), self.dtype), rng.integers(0, 10, self.rows)
         X = rng.normal(size=(self.rows, self.steps, self.width)).astype(self.dtype)
         return X, rng.integers(0, 10, self.rows)
 
@@ -39,6 +45,8 @@ SEQUENCES = {
     "lstm, float64": Sequences("lstm", 32, 35, 32, 64, "float64"),
     "block": Sequences("block", 16, 32, 32, 128),
     "block, float64": Sequences("block", 16, 32, 32, 128, "float64"),
+    "lenet": Sequences("lenet", 50, lr=0.01),
+    "makemore": Sequences("makemore", 32, 3, 10, 200),
 }
 
 
@@ -68,6 +76,18 @@ class Block(tg.Module):
 
 
 def network(w: Sequences) -> tg.Module:
+    how: dict[str, Any] = {"rng": 0, "dtype": w.dtype}
+    if w.network == "lenet":
+        return tg.Sequential(
+            tg.Conv2d(1, 6, 5, **how), tg.ReLU(), tg.MaxPool2d(2), tg.Conv2d(6, 16, 5, **how), tg.ReLU(),
+            tg.MaxPool2d(2), tg.Flatten(), tg.Dense(256, 120, **how), tg.ReLU(), tg.Dense(120, 84, **how), tg.ReLU(),
+            tg.Dense(84, 10, **how),
+        )  # fmt: skip
+    if w.network == "makemore":
+        return tg.Sequential(
+            tg.Embedding(27, w.width, **how), tg.Flatten(), tg.Dense(w.steps * w.width, w.units, bias=False, **how),
+            tg.BatchNorm(w.units, dtype=w.dtype), tg.Tanh(), tg.Dense(w.units, 27, **how),
+        )  # fmt: skip
     return LastState(w) if w.network == "lstm" else Block(w)
 
 
@@ -99,7 +119,13 @@ def torch_eager(w: Sequences) -> Step:
 
     torch.set_num_threads(1)
     X, Y = (torch.from_numpy(a) for a in w.data())
-    if w.network == "lstm":
+    if w.network == "lenet":
+        parts: Any = [nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+                      nn.Flatten(), nn.Linear(256, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)]  # fmt: skip
+    elif w.network == "makemore":
+        parts = [nn.Embedding(27, w.width), nn.Flatten(), nn.Linear(w.steps * w.width, w.units, bias=False),
+                 nn.BatchNorm1d(w.units), nn.Tanh(), nn.Linear(w.units, 27)]  # fmt: skip
+    elif w.network == "lstm":
         parts = {"lstm": nn.LSTM(w.width, w.units, batch_first=True), "head": nn.Linear(w.units, 10)}
     else:
         parts = {
@@ -109,7 +135,7 @@ def torch_eager(w: Sequences) -> Step:
             "narrow": nn.Linear(w.units, w.width),
             "head": nn.Linear(w.width, 10),
         }
-    net = nn.ModuleDict(parts).to(X.dtype)
+    net = (nn.Sequential(*parts) if isinstance(parts, list) else nn.ModuleDict(parts)).to(getattr(torch, w.dtype))
     ours = tg.to_torch_state_dict(network(w))
     with torch.no_grad():
         for name, p in net.named_parameters():
@@ -118,6 +144,8 @@ def torch_eager(w: Sequences) -> Step:
     optimizer = torch.optim.SGD(net.parameters(), lr=w.lr)
 
     def forward(x: Any) -> Any:
+        if isinstance(parts, list):
+            return net(x)
         if w.network == "lstm":
             return net["head"](net["lstm"](x)[1][0][0])
         y = net["norms"][0](x)
