@@ -120,8 +120,10 @@ def torch_eager(w: Sequences) -> Step:
     torch.set_num_threads(1)
     X, Y = (torch.from_numpy(a) for a in w.data())
     if w.network == "lenet":
-        parts: Any = [nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
-                      nn.Flatten(), nn.Linear(256, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)]  # fmt: skip
+        parts: Any = [
+            nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(256, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+        ]  # fmt: skip
     elif w.network == "makemore":
         parts = [nn.Embedding(27, w.width), nn.Flatten(), nn.Linear(w.steps * w.width, w.units, bias=False),
                  nn.BatchNorm1d(w.units), nn.Tanh(), nn.Linear(w.units, 27)]  # fmt: skip
