@@ -26,16 +26,25 @@ def _mean(x: Any, axes: Axes) -> Any:
     return np.mean(x, axis=axes, keepdims=True)
 
 
+def _mean_of(array: Any, axes: Axes) -> Any:
+    """The same of a plain array, at half the cost for a small one. Float16 needs the wider sums of `np.mean`."""
+    if array.dtype == np.float16:
+        return _mean(array, axes)
+    sums = np.add.reduce(array, axis=axes, keepdims=True)
+    sums /= _count(array.shape, axes)
+    return sums
+
+
 def _variance_into(out: Any, scratch: Scratch, x: Any, mean: Any, *, axes: Axes) -> None:
     difference = np.subtract(x, mean, out=scratch(0, x))
-    np.mean(np.square(difference, out=difference), axis=axes, keepdims=True, out=out)
+    out[...] = _mean_of(np.square(difference, out=difference), axes)
 
 
 @primitive(into=_variance_into)
 def _variance(x: Any, mean: Any, *, axes: Axes) -> Any:
     """The mean of the squares of x − mean, where `mean` is that of x."""
     difference = x - mean
-    return np.mean(np.square(difference, out=difference), axis=axes, keepdims=True)
+    return _mean_of(np.square(difference, out=difference), axes)
 
 
 rule(
@@ -64,8 +73,7 @@ def _standardised(x: Any, mean: Any, scale: Any, *, axes: Axes) -> Any:
 
 def _slope_into(out: Any, scratch: Scratch, dy: Any, normal: Any, scale: Any, *, axes: Axes) -> None:
     product = np.multiply(dy, normal, out=scratch(0, normal))
-    along = np.mean(product, axis=axes, keepdims=True)
-    level = np.mean(dy, axis=axes, keepdims=True)
+    along, level = _mean_of(product, axes), _mean_of(dy, axes)
     np.multiply(normal, along, out=product)
     np.subtract(dy, level, out=out)
     out -= product
