@@ -1,7 +1,7 @@
 """A character language model, in the manner of the makemore lectures: new names, letter by letter.
 
     python examples/names.py                     # on the names below
-    python examples/names.py --data names.txt    # on one's own text: a name, or a short line, in each line
+    python examples/names.py --data names.txt    # on one's own: a name, or a short line, in each line
 
 First a perceptron sees the last four letters, by embeddings and with batch norm; then a small transformer sees all
 letters so far. Both say how probable each letter is as the next one; "." ends a name.
@@ -74,14 +74,11 @@ def windows_of(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def sampled(scores: Any, longest: int, rng: np.random.Generator) -> list[int]:
     """A new name: letters drawn as probable as `scores` of those before says, until "." is drawn."""
-    name: list[int] = []
-    while len(name) < longest - 1:
-        p = F.softmax(scores([0, *name]), axis=-1)
-        letter = int(rng.choice(len(p), p=p))
-        if not letter:
-            break
-        name.append(letter)
-    return name
+    name = [0]
+    while len(name) < longest and (len(name) == 1 or name[-1]):
+        p = F.softmax(scores(name), axis=-1)
+        name.append(int(rng.choice(len(p), p=p)))
+    return [letter for letter in name if letter]
 
 
 def main() -> None:

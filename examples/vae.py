@@ -16,7 +16,9 @@ from typing import Any
 
 import _cli
 import numpy as np
+from matplotlib.figure import Figure
 from mnist_digits import load
+from scipy.stats import norm
 
 import tinygrad_edu as tg
 from tinygrad_edu import functional as F
@@ -97,15 +99,11 @@ def drawn(net: Autoencoder, points: np.ndarray) -> np.ndarray:
 
 def plane(n: int) -> np.ndarray:
     """n × n points, as dense as the standard normal distribution: each of them is equally probable."""
-    from scipy.stats import norm
-
     ticks = norm.ppf((np.arange(n) + 0.5) / n)
     return np.stack(np.meshgrid(ticks, -ticks), axis=-1).reshape(-1, 2)
 
 
-def where_they_lie(means: np.ndarray, y: np.ndarray) -> object:
-    from matplotlib.figure import Figure
-
+def where_they_lie(means: np.ndarray, y: np.ndarray) -> Figure:
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.add_subplot(aspect="equal", title="where the test images lie in the plane")
     points = axes.scatter(*means.T, c=y, cmap="tab10", s=6, vmin=-0.5, vmax=9.5)

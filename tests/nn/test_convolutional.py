@@ -37,7 +37,63 @@ def rows():
     return net, rng.normal(size=(5, 2, 8)), rng.integers(0, 2, 5)
 
 
-MODELS = [digits, letters, rows]
+class Recurrent(tg.Module):
+    """The class of a sequence, from what two layers remember at its end."""
+
+    def __init__(self):
+        self.first, self.second = tg.GRU(2, 3, rng=0), tg.LSTM(3, 3, rng=1)
+        self.head = tg.Dense(6, 2, rng=2)
+
+    def forward(self, x):
+        outputs, h = self.first(x)
+        return self.head(np.concatenate([h, self.second(outputs)[1][0]], axis=1))
+
+
+def sequences():
+    rng = np.random.default_rng(1)
+    return Recurrent(), rng.normal(size=(5, 4, 2)), rng.integers(0, 2, 5)
+
+
+class Transformer(tg.Module):
+    """The next letter after each, from all before it."""
+
+    def __init__(self):
+        self.letter, self.place = tg.Embedding(5, 4, rng=0), tg.Embedding(6, 4, rng=1)
+        self.blocks = [
+            {"norm": tg.LayerNorm(4), "attention": tg.MultiHeadAttention(4, 2, rng=k), "wide": tg.Dense(4, 6, rng=k),
+             "narrow": tg.Dense(6, 4, rng=k)}
+            for k in range(2)
+        ]  # fmt: skip
+        self.head = tg.Dense(4, 5, rng=2)
+
+    def forward(self, x):
+        x = self.letter(x) + self.place(np.arange(x.shape[1]))
+        for block in self.blocks:
+            x = x + block["attention"](block["norm"](x), causal=True)
+            x = x + block["narrow"](F.gelu(block["wide"](x)))
+        return self.head(x)
+
+
+def texts():
+    rng = np.random.default_rng(1)
+    return Transformer(), rng.integers(0, 5, (4, 6)), rng.integers(0, 5, (4, 6))
+
+
+class Autoencoder(tg.Module):
+    def __init__(self):
+        self.encoder, self.decoder = tg.Dense(6, 4, rng=0), tg.Dense(2, 6, rng=1)
+
+    def forward(self, x):
+        mean, log_variance = np.split(self.encoder(x), 2, axis=1)
+        return self.decoder(mean + np.exp(0.5 * log_variance)) - 0.5 * np.mean(mean**2 - log_variance)
+
+
+def images():
+    rng = np.random.default_rng(1)
+    return Autoencoder(), rng.normal(size=(5, 6)), rng.integers(0, 6, 5)
+
+
+MODELS = [digits, letters, rows, sequences, texts, images]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -97,9 +153,11 @@ def test_stored_and_shown(model, tmp_path):
     other, _, _ = model()
     tg.load(other, tmp_path / "net.npz")
     np.testing.assert_array_equal(tg.predict(other, X), tg.predict(net, X))
-    assert "total" in net.summary(X.shape[1:]) and "?" not in net.summary(X.shape[1:])
+    assert "total" in net.summary(X) and "?" not in net.summary(X)
     loss = tg.cross_entropy(net(X), y)
     assert tg.explain(loss, model=net) and tg.draw_graph(loss, model=net).source
+    tg.render_graph(loss, tmp_path / "page.html", model=net)
+    assert (tmp_path / "page.html").stat().st_size > 10_000
 
 
 def test_summaries_and_descriptions():
@@ -159,6 +217,9 @@ def test_they_are_pytorchs_layers():
         tg.Conv2d(4, 3, 2, dilation=2, bias=False), tg.AvgPool2d((1, 2), padding=(0, 1)), tg.Flatten(),
         tg.LayerNorm(18), tg.Dense(18, 5), tg.BatchNorm(5),
     )  # fmt: skip
+    table, rows = nn.Embedding(7, 3), tg.Embedding(7, 3)
+    tg.from_torch_state_dict(rows, table.state_dict())
+    np.testing.assert_array_equal(rows(np.array([[0, 6], [2, 2]])).data, table(torch.tensor([[0, 6], [2, 2]])).detach())
     rng = np.random.default_rng(0)
     x = rng.normal(size=(6, 2, 6, 8))
     theirs(torch.tensor(x))  # running statistics of its own

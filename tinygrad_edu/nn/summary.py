@@ -15,9 +15,15 @@ noted_shapes: ContextVar[dict[int, list[str]] | None] = ContextVar("tinygrad_edu
 
 
 def note_shape(shapes: dict[int, list[str]], layer: Any, output: Any) -> None:
-    """Writes down the shape of what a layer gave."""
-    several = output.values() if isinstance(output, dict) else output if isinstance(output, list | tuple) else [output]
-    known = [str((None, *np.shape(y)[1:])) if isinstance(y, Tensor | np.ndarray) else "?" for y in several]
+    """Writes down the shape of what a layer gave, or the shapes, if it gave several arrays."""
+    known: list[str] = []
+    waiting = [output]
+    while waiting:
+        y = waiting.pop()
+        if isinstance(y, dict | list | tuple):
+            waiting.extend([*(y.values() if isinstance(y, dict) else y)][::-1])
+        else:
+            known.append(str((None, *np.shape(y)[1:])) if isinstance(y, Tensor | np.ndarray) else "?")
     shapes.setdefault(id(layer), []).append(", ".join(known))
 
 
