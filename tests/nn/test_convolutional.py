@@ -156,7 +156,13 @@ def test_stored_and_shown(model, tmp_path):
     assert "total" in net.summary(X) and "?" not in net.summary(X)
     loss = tg.cross_entropy(net(X), y)
     assert tg.explain(loss, model=net) and tg.draw_graph(loss, model=net).source
-    tg.render_graph(loss, tmp_path / "page.html", model=net)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_pages(model, tmp_path):
+    pytest.importorskip("pygraphviz", reason="a page needs the extra viz")
+    net, X, y = model()
+    tg.render_graph(tg.cross_entropy(net(X), y), tmp_path / "page.html", model=net)
     assert (tmp_path / "page.html").stat().st_size > 10_000
 
 

@@ -98,7 +98,7 @@ def _conv_into(out: Any, scratch: Scratch, x: Any, w: Any, *, how: How) -> None:
     y = out.transpose(1, 2, 3, 0)
     if y.size:
         kernels = _by_group(w, how, y.dtype)
-        results = y.reshape(*kernels.shape[:2], -1)
+        results = y.reshape((*kernels.shape[:2], -1), copy=False)  # what is written into a copy would be lost
         xt = by_channels(x, scratch, 0, y.dtype, how[1])
         for columns, places in _column_blocks(xt, w.shape[2:], y, how, scratch):
             np.matmul(kernels, columns, out=results[:, :, places])
@@ -155,7 +155,7 @@ def _conv_w_into(out: Any, scratch: Scratch, x: Any, dy: Any, *, size: Pair, how
         dyt = by_channels(dy, scratch, 2, dtype)
         results = dyt.reshape(groups, len(dyt) // groups, -1)
         xt = by_channels(x, scratch, 0, dtype, how[1])
-        sums = out.reshape(*results.shape[:2], -1).mT
+        sums = out.reshape((*results.shape[:2], -1), copy=False).mT
         for columns, places in _column_blocks(xt, size, dyt, how, scratch):
             sums += np.matmul(columns, results[:, :, places].mT)
 

@@ -17,9 +17,9 @@ from ..rules.products import product, product_into
 from .activations import Scratch, as_floats
 
 
-def _rows(x: Any) -> Any:
+def _rows(x: Any, **how: Any) -> Any:
     """All but the last axis as one: a single large product is faster than a stack of small ones."""
-    return x if x.ndim < 3 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return x if x.ndim < 3 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]), **how)
 
 
 def _stacked(rows: Any, like: Any) -> Any:
@@ -28,7 +28,7 @@ def _stacked(rows: Any, like: Any) -> Any:
 
 
 def linear_into(out: Any, scratch: Scratch, x: Any, weight: Any, bias: Any) -> None:
-    product_into(_rows(out), scratch, _rows(x), weight)
+    product_into(_rows(out, copy=False), scratch, _rows(x), weight)  # what is written into a copy would be lost
     out += bias
 
 
