@@ -41,7 +41,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinygrad_edu"
 FILES = [p for room in ("rules", "functional") for p in sorted((PACKAGE / room).glob("*.py")) if p.stem != "__init__"]
 AREAS = "functional/functional functional/functional_edges contract/misuse rules/rules autograd/tensor"
-AREAS += " functional/activations functional/losses functional/distances functional/likelihoods"
+AREAS += " functional/activations functional/losses functional/distances functional/likelihoods functional/images"
+AREAS += " functional/attention functional/sequences"
 AREAS += " contract/faults contract/faults_messages contract/faults_training"
 AREAS += " autograd/transforms compiler/symbolic rules/numpy rules/numpy_corners rules/edges"
 TESTS = [f"tests/{folder}/test_{name}.py" for folder, _, name in (area.partition("/") for area in AREAS.split())]
