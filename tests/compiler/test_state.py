@@ -547,3 +547,34 @@ def test_what_changes_between_the_gradients_and_the_update():
     constant[:] = 0
     alone.update()
     np.testing.assert_allclose(p.data, -0.79, rtol=1e-12)
+
+
+def test_a_buffer_of_another_shape():
+    """Put there by the function itself, and then by somebody else."""
+
+    def train(compiled):
+        net = tg.Dense(1, 1, rng=0)
+        net.m = tg.Tensor(np.ones(3))
+
+        def loss(x):
+            y = np.mean(net(x) ** 2) * net.m.size
+            net.m = net.m * 0.5
+            return y
+
+        optimizer = tg.SGD(net.parameters(), lr=0.1)
+        step = tg.compile_step(loss, optimizer)
+        found = []
+        for shape in ((3,), (), (5,), (5,)):
+            net.m = tg.Tensor(np.ones(shape))
+            if compiled:
+                found.append(step(np.ones((2, 1))))
+            else:
+                optimizer.zero_grad()
+                J = loss(np.ones((2, 1)))
+                J.backward()
+                optimizer.step()
+                found.append(J.item())
+            assert net.m.shape == shape
+        return found
+
+    np.testing.assert_allclose(train(True), train(False), rtol=1e-12)

@@ -142,7 +142,7 @@ def test_messages():
     for args, said in [
         ((a, np.ones((2, 5, 3)), b), r"q of shape \(2, 3, 4\).*a query has 4 features and a key 3"),
         ((a, b, a), r"there are 5 keys and 3 values; each key has one value"),
-        ((np.ones(4), b, b), r"each has at least two axes, \(…, steps, features\)"),
+        ((np.ones(4), b, b), r"each has at least two axes, \(..., steps, features\)"),
         ((np.ones((3, 3, 4)), b, b), r"the axes in front of the last two do not broadcast"),
         ((a, b, b, np.ones((2, 5), bool)), r"a mask of shape \(2, 5\) does not broadcast to .* \(2, 3, 5\)"),
         ((a, b, b, np.ones((4, 2, 3, 5), bool)), r"does not broadcast.*mask\[:, None, None, :\]"),
@@ -151,3 +151,12 @@ def test_messages():
             attention(*args)
     with pytest.raises(TypeError, match=r"a mask of int64 could mean two things: write mask != 0"):
         attention(a, b, b, np.ones((3, 5), np.int64))
+
+
+def test_masks_with_nan_and_lowest_numbers():
+    ones, v = np.ones((2, 1)), np.array([[1.0], [2.0]])
+    y = attention(ones, ones, v, np.array([[np.nan, 0.0], [0.0, 0.0]]))
+    assert np.isnan(y[0, 0]) and y[1, 0] == 1.5
+    low = np.full((2, 2), np.finfo(np.float64).min)  # −∞ in single precision: no query may attend
+    single = (a.astype(np.float32) for a in (ones, ones, v))
+    np.testing.assert_array_equal(attention(*single, low), np.zeros((2, 1)))

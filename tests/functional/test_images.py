@@ -185,6 +185,9 @@ RUNNING = tg.Tensor(np.ones(3))
     ("wrong", "message"),
     [
         (lambda: F.conv2d(X[:, 0], W), r"x must be \(m, c, h, w\) and weight \(o, c / groups, kh, kw\), .* np.newaxis"),
+        (lambda: F.conv2d(X[0], W), r"a single sample has an axis, too: x\[np.newaxis\]"),
+        (lambda: F.conv2d(X, W[:0]), r"weight of shape \(0, 3, 2, 2\) holds no kernels"),
+        (lambda: F.batch_norm(np.moveaxis(X, 1, -1), None, None, np.ones(3), training=True), "Channels come second"),
         (lambda: F.conv1d(X, W), r"conv1d: x must be \(m, c, n\) and weight \(o, c / groups, k\), got"),
         (lambda: F.conv2d(np.moveaxis(X, 1, -1), W), r"takes 3 channels, x \(2, 5, 6, 3\) has 5. Channels come second"),
         (lambda: F.conv2d(X, W, groups=2), r"takes 6 channels in 2 groups, x \(2, 3, 5, 6\) has 3"),
@@ -202,7 +205,7 @@ RUNNING = tg.Tensor(np.ones(3))
         (lambda: F.adaptive_avg_pool2d(X, 0), "output_size must be a whole number of at least 1, not 0"),
         (lambda: F.layer_norm(X, (5, 5)), r"x of shape \(2, 3, 5, 6\) must end with the axes \(5, 5\)"),
         (lambda: F.layer_norm(X, 6, np.ones(5)), r"layer_norm: weight must have the shape \(6,\), got \(5,\)"),
-        (lambda: F.batch_norm(np.ones(3), None, None), r"x must be \(m, c\) or \(m, c, …\), got shape \(3,\)"),
+        (lambda: F.batch_norm(np.ones(3), None, None), r"x must be \(m, c\) or \(m, c, ...\), got shape \(3,\)"),
         (lambda: F.batch_norm(X, None, None), "without training, running_mean and running_var are needed"),
         (lambda: F.batch_norm(X, RUNNING, RUNNING, np.ones(5)), r"weight must have the shape \(3,\), .* got \(5,\)"),
         (lambda: F.batch_norm(X[:1, :, 0, 0], None, None, training=True), r"has 1 number\(s\) in each channel"),
@@ -219,6 +222,73 @@ def test_mistakes_of_other_kinds():
         F.batch_norm(X, np.zeros(3), np.ones(3), training=True)
     with pytest.raises(TypeError, match=r"embedding: indices must be whole numbers, got dtype float64.*astype\(int\)"):
         F.embedding(np.ones(2), np.ones((3, 2)))
+    with pytest.raises(TypeError, match=r"real numbers are wanted here, got complex128: pass the .real"):
+        F.conv2d(X * 1j, W)
     for index in (-1, 3):
         with pytest.raises(IndexError, match=f"embedding: index {index} is not one of the 3 rows, 0 to 2"):
             F.embedding([0, index], np.ones((3, 2)))
+
+
+def test_windows_whose_largest_number_is_not_finite():
+    """The border is never the largest: the gradient stays in the image."""
+    low = tg.Tensor(np.full((1, 1, 2, 2), -np.inf), requires_grad=True)
+    F.max_pool2d(low, 2, 2, 1).sum().backward()
+    np.testing.assert_array_equal(low.grad, np.ones((1, 1, 2, 2)))
+    x = np.zeros((1, 1, 3, 3))
+    x[0, 0, 1, 1] = np.nan
+    holed = tg.Tensor(x, requires_grad=True)
+    F.max_pool2d(holed, 3, 2, 1).sum().backward()
+    np.testing.assert_array_equal(holed.grad, 4.0 * np.isnan(x))
+    row = np.array([np.inf, 1.0, 1.0, 1.0]).reshape(1, 1, 1, 4)
+    np.testing.assert_array_equal(F.adaptive_avg_pool2d(row, (1, 2)).ravel(), [np.inf, 1.0])
+
+
+def test_half_precision_sums_in_single_precision():
+    x = np.array([[300, -300, 600, 0]], np.float16)
+    wanted = [0.4472, -1.3416, 1.3416, -0.4472]
+    for y in (F.layer_norm(x, 4)[0], F.batch_norm(x.T, None, None, training=True)[:, 0]):
+        assert y.dtype == np.float16
+        np.testing.assert_allclose(y, wanted, rtol=2e-3)
+    var = tg.Tensor(np.ones(1, np.float16))
+    F.batch_norm(x.T / 10, None, var, training=True)
+    assert var.dtype == np.float16 and np.isfinite(var.data).all()
+    assert F.avg_pool2d(np.full((1, 1, 32, 32), 300, np.float16), 32).item() == 300
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_a_variance_that_is_too_large_gives_nan():
+    """And not zeros, as if all numbers were equal."""
+    x = np.array([[1e20, 2e20, 3e20]], np.float32)
+    assert np.isnan(F.layer_norm(x, 3)).all() and np.isnan(F.batch_norm(x.T, None, None, training=True)).all()
+    step = tg.compile_step(lambda p: np.sum(F.layer_norm(p * w, 3)), tg.SGD([w := tg.Tensor(np.float32(1), True)], 0.1))
+    assert np.isnan(step.evaluate(x))
+
+
+def test_running_statistics_keep_their_precision():
+    mean, var = tg.Tensor(np.zeros(2, np.float32)), tg.Tensor(np.ones(2, np.float32))
+    F.batch_norm(np.arange(6).reshape(3, 2), mean, var, training=True)
+    assert mean.dtype == var.dtype == np.float32
+    np.testing.assert_allclose(mean.data, [0.2, 0.3], rtol=1e-6)
+
+
+def test_small_indices_into_large_tables():
+    for dtype, rows in ((np.uint8, 256), (np.int8, 128), (np.int16, 40_000)):
+        indices = np.full(201, 7, dtype)
+        weight = tg.Tensor(np.ones((rows, 2)), requires_grad=True)
+        F.embedding(indices, weight).sum().backward()
+        assert weight.grad[7].tolist() == [201, 201] and weight.grad.sum() == 402
+
+
+@given(data=st.data())
+def test_rows_are_added_as_by_numpy(data):
+    """Many indices, also negative ones and in several axes: what `np.add.at` gives."""
+    rows, count = data.draw(st.sampled_from([(1, 201), (5, 300), (400, 300), (50, 1000), (700, 2000)]))
+    rng = np.random.default_rng(data.draw(seeds))
+    index = rng.integers(-rows, rows, (count // 3, 3) if data.draw(st.booleans()) else count)
+    x = tg.Tensor(rng.normal(size=(rows, 2, 3)), requires_grad=True)
+    y = x[index]
+    g = rng.normal(size=y.shape)
+    y.backward(g)
+    wanted = np.zeros(x.shape)
+    np.add.at(wanted, index, g)
+    np.testing.assert_allclose(x.grad, wanted, rtol=1e-12, atol=1e-12)

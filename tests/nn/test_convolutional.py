@@ -252,6 +252,7 @@ def test_they_are_pytorchs_layers():
         (lambda: tg.AvgPool2d(2, padding=-1), "AvgPool2d: padding must be a whole number of at least 0"),
         (lambda: tg.BatchNorm(0), "BatchNorm: features must be a whole number of at least 1, not 0"),
         (lambda: tg.BatchNorm(2, momentum=2), "BatchNorm: momentum must be the share of a new batch, from 0 to 1"),
+        (lambda: tg.BatchNorm(2, momentum=None), "BatchNorm: momentum must be the share .* not None"),
         (lambda: tg.BatchNorm(2, eps=0), "BatchNorm: eps must be positive, not 0"),
         (lambda: tg.LayerNorm((2, 0)), "LayerNorm: shape must be a whole number of at least 1, not 0"),
         (lambda: tg.Embedding(0, 3), r"Embedding\(0, 3\): sizes must be positive whole numbers"),

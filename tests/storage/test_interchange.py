@@ -152,3 +152,13 @@ def test_layers_that_pytorch_names_otherwise():
     ):
         tg.from_torch_state_dict(net, state | {"lstm.weight_hh_l0": own["lstm.weight_hh"]})
     assert all(np.array_equal(own[name], array) for name, array in net.state_dict().items())
+
+
+def test_a_tensor_that_pytorch_has_turned_in_one_of_two_layers():
+    net = tg.Sequential(tg.Embedding(2, 2), tg.Dense(2, 2, bias=False))
+    net[1].weight = net[0].weight
+    with pytest.raises(ValueError, match=r"0\.weight is shared by layers of which PyTorch has it turned in some only"):
+        tg.to_torch_state_dict(net)
+    tied = tg.Sequential(tg.Dense(2, 2, bias=False), tg.Dense(2, 2, bias=False))
+    tied[1].weight = tied[0].weight
+    assert tg.to_torch_state_dict(tied)["0.weight"].tolist() == tied[0].weight.data.T.tolist()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_edu as tg
 from tinygrad_edu import functional as F
+from tinygrad_edu.training.samples import samples
 
 RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(30, 3)), RNG.normal(size=(30, 2))
@@ -650,3 +651,12 @@ def test_the_page_of_a_training_with_weights_and_several_inputs(tmp_path):
     net.zero_grad()
     np.mean(weight[:, None] * tg.mse_loss(net(A, B), Y, "none")).backward()
     assert page.gradients["left.weight"] == [pytest.approx(np.linalg.norm(net.left.weight.grad))]
+
+
+@pytest.mark.parametrize(
+    ("rows", "part", "held"), [(10, 0.8, 8), (10, 0.9, 9), (1000, 0.07, 70), (100, 0.34, 34), (10, 0.25, 3)]
+)
+def test_a_share_of_the_rows_is_not_rounded_twice(rows, part, held):
+    X = np.arange(float(rows)).reshape(-1, 1)
+    data, held_out = samples(X, X, None, None, part, np.dtype(float))
+    assert (data.rows, held_out.rows) == (rows - held, held)

@@ -85,6 +85,8 @@ def shape_of(x: Any) -> tuple[int, ...]:
 
 
 def floating(x: Any) -> Any:
-    """`x` as floats; integers become float64."""
+    """`x` as floats; integers become float64. Refuses complex numbers, whose imaginary part would be lost."""
     x = np.asarray(x)
+    if x.dtype.kind == "c":
+        raise TypeError(f"real numbers are wanted here, got {x.dtype}: {_ADVICE['c']}")
     return x if x.dtype.kind == "f" else x.astype(np.float64)

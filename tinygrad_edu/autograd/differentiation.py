@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .engine import pullback
+from .hooks import hooks_of
 from .primitives import Options, Primitive, primitive, rule
 from .record import Operand, Record, reached
 from .recording import (
@@ -90,6 +91,11 @@ def _tensors(parameters: Parameters) -> Any:
     tensors = parameters.parameters() if callable(getattr(parameters, "parameters", None)) else parameters
     found = _leaves(tensors)
     for t in found:
+        if isinstance(t, Tensor) and hooks_of(t):
+            raise TypeError(
+                f"parameters= holds a tensor of shape {t.shape} with a hook (register_hook), which a transform does "
+                "not call, since it differentiates by variables of its own. Remove the hook, or use backward()"
+            )
         if not isinstance(t, Tensor) or not t.requires_grad:
             what = "a tensor that does not" if isinstance(t, Tensor) else f"{type(t).__name__}"
             raise TypeError(f"parameters= is a model, or tensors that require grad; {what} is none of those")

@@ -56,7 +56,7 @@ class Hookable(Operand):
         `g` is an array of the tensor's shape and dtype that cannot be written to (a NumPy scalar, if it has no axes),
         and a tensor where the gradient is itself differentiated; elsewhere nothing is recorded in it. Several hooks are
         called in the order in which they were registered. Drawings and `explain` compute gradients, too, and so call
-        them.
+        them; transforms such as `grad` differentiate by variables of their own and do not call those of leaves.
 
         Raises `RuntimeError` for a tensor that does not require grad, and `TypeError` inside a compiled step or a
         derivation; these refuse parameters that have hooks, too. In `backward()`, a gradient of another shape raises

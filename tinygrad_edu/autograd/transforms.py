@@ -271,7 +271,7 @@ def hvp(fun: Callable[..., Any], *args: Any, parameters: Parameters = None) -> A
     [6.0, 0.0]
     """
     if len(args) < 2 - (parameters is not None):
-        raise TypeError(f"hvp({_name(fun)}, …): a vector comes last, and before it what {_name(fun)} is called with")
+        raise TypeError(f"hvp({_name(fun)}, ...): a vector comes last, and before it what {_name(fun)} is called with")
     *arguments, vector = args
     slope_of = grad(fun, parameters=parameters)
 

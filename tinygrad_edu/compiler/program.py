@@ -56,16 +56,16 @@ class Program:
         rebound = {
             place.old: place for place in self._updated if isinstance(place, Kept) and isinstance(place.old, Tensor)
         }
-        self._captured = [(rebound.get(t, t), t.dtype, t.requires_grad) for t in derivation.captured]
+        self._captured = [(rebound.get(t, t), t.shape_and_dtype, t.requires_grad) for t in derivation.captured]
 
     def fits(self) -> bool:
-        """Whether what the function reads is what this was made of: the dtype and requires_grad of other tensors, whose
-        values may change, and the numbers, arrays and other objects in variables and attributes."""
+        """Whether what the function reads is what this was made of: shape, dtype and requires_grad of other tensors,
+        whose values may change, and the numbers, arrays and other objects in variables and attributes."""
         return (
             all(
                 [
-                    isinstance(t := _current(c), Tensor) and t.dtype == dtype and t.requires_grad == learns
-                    for c, dtype, learns in self._captured
+                    isinstance(t := _current(c), Tensor) and t.shape_and_dtype == kind and t.requires_grad == learns
+                    for c, kind, learns in self._captured
                 ]
             )
             and self._state.is_unchanged()

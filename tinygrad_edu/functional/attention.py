@@ -50,18 +50,18 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, mask: Any = None, causa
     scores = (q * (1 / math.sqrt(max(q.shape[-1], 1)))) @ k.mT
     if mask is None and not causal:
         return softmax(scores) @ v
-    may, added = _checked(mask, shape)
+    may, added = _checked(mask, shape, scores.dtype)
     if causal:
         triangle = np.tri(*shape[-2:], dtype=np.bool_)
         may = triangle if may is None else np.logical_and(may, triangle)
     some = np.any(may, axis=-1, keepdims=True)
     added = np.where(some, np.where(may, added, -np.inf), 0)  # −∞ everywhere would make NaN of the row
-    y = softmax(scores + added.astype(scores.dtype)) @ v
+    y = softmax(scores + np.astype(added, scores.dtype)) @ v
     return y if mask is None or (not isinstance(some, Operand) and some.all()) else np.where(some, y, 0)
 
 
-def _checked(mask: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """Where a query may attend, and what is added there."""
+def _checked(mask: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+    """Where a query may attend, and what is added there, in the precision of the scores."""
     if mask is None:
         return None, 0
     mask = mask if isinstance(mask, Operand) else np.asarray(mask)
@@ -77,15 +77,19 @@ def _checked(mask: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     if not fits:
         raise ValueError(
             f"{WHO}: a mask of shape {mask.shape} does not broadcast to the scores of shape {shape}, which are "
-            "(…, queries, keys). One for each sample and key, (m, s), is mask[:, None, None, :] beside heads"
+            "(..., queries, keys). One for each sample and key, (m, s), is mask[:, None, None, :] beside heads"
         )
-    return (mask, 0) if mask.dtype.kind == "b" else (np.greater(mask, -np.inf), mask)
+    if mask.dtype.kind == "b":
+        return mask, 0
+    with np.errstate(over="ignore"):  # the lowest number of a wider kind of floats is −∞ here
+        mask = np.astype(mask, dtype)
+    return np.not_equal(mask, -np.inf), mask
 
 
 def _shape_of_scores(q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...]) -> tuple[int, ...]:
     shapes = f"q of shape {q}, k of shape {k} and v of shape {v}"
     if min(len(q), len(k), len(v)) < 2:
-        raise ValueError(f"{WHO}: got {shapes}: each has at least two axes, (…, steps, features)")
+        raise ValueError(f"{WHO}: got {shapes}: each has at least two axes, (..., steps, features)")
     if q[-1] != k[-1]:
         raise ValueError(f"{WHO}: got {shapes}: a query has {q[-1]} features and a key {k[-1]}; they must be as many")
     if k[-2] != v[-2]:

@@ -305,9 +305,13 @@ def _check_shapes(who: str, axes: str, x: Any, weight: Any, bias: Any, how: How)
     wanted = axes.replace("m, c", "o, c / groups").replace("h", "kh").replace("w)", "kw)").replace("n)", "k)")
     if len(weight) != len(x) or len(x) != axes.count(",") + 1:
         advice = ""
-        if len(x) == axes.count(","):
-            advice = "; a single channel has an axis, too: x[:, np.newaxis]"
+        if len(x) == axes.count(",") == len(weight) - 1:
+            single = x[0] == weight[1] * groups > 1
+            what, index = ("sample", "") if single else ("channel", ":, ")
+            advice = f"; a single {what} has an axis, too: x[{index}np.newaxis]"
         raise ValueError(f"{who}: x must be {axes} and weight {wanted}, got {x} and {weight}{advice}")
+    if 0 in weight:
+        raise ValueError(f"{who}: weight of shape {weight} holds no kernels, or kernels without numbers")
     o, channels = weight[0], weight[1] * groups
     if x[1] != channels:
         advice = ""
@@ -320,7 +324,7 @@ def _check_shapes(who: str, axes: str, x: Any, weight: Any, bias: Any, how: How)
     if bias is not None and bias != (o,):
         raise ValueError(f"{who}: bias must have the shape ({o},), one number for each kernel, got {bias}")
     size, kernel = ((1, *x[2:])[-2:], (1, *weight[2:])[-2:])
-    if min(kernel) < 1 or min(output_size(size, kernel, how)) < 1:
+    if min(output_size(size, kernel, how)) < 1:
         first = 4 - len(x)  # rows have one number for each
         raise ValueError(
             f"{who}: kernels of size {weight[2:]} (dilation {how[2][first:]}) do not fit into images of size {x[2:]} "

@@ -27,9 +27,7 @@ def _mean(x: Any, axes: Axes) -> Any:
 
 
 def _mean_of(array: Any, axes: Axes) -> Any:
-    """The same of a plain array, at half the cost for a small one. Float16 needs the wider sums of `np.mean`."""
-    if array.dtype == np.float16:
-        return _mean(array, axes)
+    """The same of a plain array, at half the cost for a small one."""
     sums = np.add.reduce(array, axis=axes, keepdims=True)
     sums /= _count(array.shape, axes)
     return sums
@@ -105,9 +103,12 @@ rule(
 
 def _normalized(x: Any, axes: Axes, eps: float) -> tuple[Any, Any, Any]:
     """x with mean 0 and variance 1 over the axes, and the mean and the variance that it had."""
-    mean = _mean(x, axes)
-    variance = _variance(x, mean, axes=axes)
-    return _standardised(x, mean, 1 / np.sqrt(variance + eps), axes=axes), mean, variance
+    wide = np.astype(x, np.float32) if x.dtype == np.float16 else x  # whose squares are soon too large for float16
+    mean = _mean(wide, axes)
+    variance = _variance(wide, mean, axes=axes)
+    # If the variance itself is too large, all is NaN, by ∞ · 0: divided by ∞, all would be 0, as if it were right.
+    y = _standardised(wide, mean, 1 / np.sqrt(variance + eps) + 0 * variance, axes=axes)
+    return (y if wide is x else np.astype(y, x.dtype)), mean, variance
 
 
 def _scaled(y: Any, weight: Any, bias: Any, shape: tuple[int, ...]) -> Any:
@@ -203,15 +204,15 @@ def batch_norm(
     y, mean, variance = _normalized(x, (0, *range(2, len(shape))), eps)
     for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
         if running is not None:
-            new = new.detach() if isinstance(new, Tensor) else new
-            running.data = running.detach() * (1 - momentum) + np.reshape(new, -1) * momentum
+            new = np.reshape(new.detach() if isinstance(new, Tensor) else new, -1).astype(running.dtype)
+            running.data = running.detach() * (1 - momentum) + new * momentum
     return _scaled(y, weight, bias, broadcast)
 
 
 def _check_channels(shape: tuple[int, ...], training: bool, given: dict[str, Any]) -> int:
     """How many numbers of each channel there are; refuses shapes that do not go together."""
     if len(shape) < 2:
-        raise ValueError(f"batch_norm: x must be (m, c) or (m, c, …), got shape {shape}")
+        raise ValueError(f"batch_norm: x must be (m, c) or (m, c, ...), got shape {shape}")
     count = math.prod(shape) // max(1, shape[1])
     for name, value in given.items():
         if value is None:
@@ -219,9 +220,10 @@ def _check_channels(shape: tuple[int, ...], training: bool, given: dict[str, Any
         if name.startswith("running") and not isinstance(value, Tensor):
             raise TypeError(f"batch_norm: {name} must be a Tensor, which training updates, not {type(value).__name__}")
         if np.shape(value) != (shape[1],):
+            advice = ". Channels come second: np.moveaxis(x, -1, 1)" if np.shape(value) == shape[-1:] else ""
             raise ValueError(
                 f"batch_norm: {name} must have the shape ({shape[1]},), as x {shape} has {shape[1]} channels, got "
-                f"{np.shape(value)}"
+                f"{np.shape(value)}{advice}"
             )
     if training and count < 2:
         raise ValueError(

@@ -66,21 +66,20 @@ def _max_pool(x: Any, *, windows: Windows) -> Any:
 
 
 def _hits(top: Any, x: Any, windows: Windows, scratch: Scratch) -> Iterator[tuple[int, Any]]:
-    """For each place in a window, where it is the first that has the largest number. The last place takes what is left,
-    windows with NaN."""
-    images = _bordered(x, windows, scratch, -np.inf)
+    """For each place in a window, where it is the first that has the largest number, or the first NaN."""
     largest = by_channels(top, scratch, 1, top.dtype)
     free, hit = scratch(2, largest.shape, bool), scratch(3, largest.shape, bool)
     free[...] = True
-    last = math.prod(windows[0]) - 1
-    for k, tap in enumerate(_taps(images, windows, largest.shape[1:3])):
-        if k == last:
-            yield k, free
+    # The border is no number in the first pass, and a number in the second: it is never found.
+    for edge, found in ((np.nan, np.equal), (0.0, lambda tap, _, out: np.isnan(tap, out=out))):
+        images = _bordered(x, windows, scratch, edge)
+        for k, tap in enumerate(_taps(images, windows, largest.shape[1:3])):
+            found(tap, largest, out=hit)
+            hit &= free
+            free ^= hit
+            yield k, hit
+        if not free.any():
             return
-        np.equal(tap, largest, out=hit)
-        hit &= free
-        free ^= hit
-        yield k, hit
 
 
 def _where(hit: Any, g: Any, out: Any) -> Any:
@@ -246,6 +245,8 @@ def avg_pool2d(x: Any, kernel_size: int | Pair, stride: int | Pair | None = None
     """
     x = as_floats(x)
     windows = _windows("avg_pool2d", x, kernel_size, stride, padding)
+    if x.dtype == np.float16:  # whose sums are soon too large for float16
+        return np.astype(avg_pool2d(np.astype(x, np.float32), kernel_size, stride, padding), x.dtype)
     return _sum_pool(x, windows=windows) / math.prod(windows[0])
 
 
@@ -267,13 +268,11 @@ def adaptive_avg_pool2d(x: Any, output_size: int | Pair) -> Any:
     if len(shape) != 4 or 0 in shape[2:]:
         raise ValueError(f"adaptive_avg_pool2d: x must be images (m, c, h, w), got shape {shape}")
     down, across = pair("adaptive_avg_pool2d: output_size", output_size, 1)
-    return _means(shape[2], down, x.dtype) @ x @ _means(shape[3], across, x.dtype).T
+    return _means(_means(x, 2, down), 3, across)
 
 
-def _means(n: int, windows: int, dtype: Any) -> Any:
-    """The matrix that takes n numbers to the means of so many windows."""
-    weights = np.zeros((windows, n), dtype)
-    for i in range(windows):
-        start, end = i * n // windows, -(-(i + 1) * n // windows)
-        weights[i, start:end] = 1 / (end - start)
-    return weights
+def _means(x: Any, axis: int, windows: int) -> Any:
+    """The means of so many windows along an axis."""
+    n = x.shape[axis]
+    ends = [(k * n // windows, -(-(k + 1) * n // windows)) for k in range(windows)]
+    return np.stack([np.mean(x[(slice(None),) * axis + (slice(*end),)], axis=axis) for end in ends], axis)

@@ -32,7 +32,7 @@ class BatchNorm(Module):
         self, features: int, *, momentum: float = 0.1, eps: float = 1e-5, dtype: DTypeLike = np.float64
     ) -> None:
         self.features = whole("BatchNorm: features", features, 1)
-        if not 0 <= momentum <= 1:
+        if not (isinstance(momentum, int | float | np.number) and 0 <= momentum <= 1):
             raise ValueError(f"BatchNorm: momentum must be the share of a new batch, from 0 to 1, not {momentum!r}")
         self.momentum, self.eps = float(momentum), _positive("BatchNorm", eps)
         self.weight = Tensor(np.ones(features, dtype), requires_grad=True, name="weight")
@@ -71,6 +71,6 @@ class LayerNorm(Module):
 
 
 def _positive(who: str, eps: float) -> float:
-    if not eps > 0:
+    if not (isinstance(eps, int | float | np.number) and eps > 0):
         raise ValueError(f"{who}: eps must be positive, not {eps!r}: it is what keeps a variance of 0 from dividing")
     return float(eps)

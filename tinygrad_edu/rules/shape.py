@@ -139,7 +139,7 @@ def _add_at(array: Any, g: Any, *, index: Any) -> None:
     if _is_basic(index):
         array[index] += g
     elif isinstance(index, np.ndarray) and index.size > 200 and array.ndim > 1:
-        _add_rows(array, np.reshape(g, (index.size, *array.shape[1:])), index.ravel() % len(array))
+        _add_rows(array, np.reshape(g, (index.size, *array.shape[1:])), index.ravel().astype(np.intp) % len(array))
     else:
         np.add.at(array, index, g)
 

@@ -46,9 +46,18 @@ def _twins(model: Module) -> dict[str, _Twin]:
             kinds = [kind for kind in DIFFERENT if isinstance(owner, kind) and key in DIFFERENT[kind]]
             if kinds:
                 theirs, is_turned = DIFFERENT[kinds[0]][key]
+                if is_turned and len(kept.places) > sum(_is_turned(*place) for place in kept.places):
+                    raise ValueError(
+                        f"to and from PyTorch: {name} is shared by layers of which PyTorch has it turned in some only; "
+                        "give each layer a tensor of its own"
+                    )
                 own = name.removesuffix(key) + theirs if f".{name}".endswith(f".{key}") else name
                 twins[name] = _Twin(own, is_turned, kinds[0].__name__)
     return twins
+
+
+def _is_turned(owner: Any, key: Any) -> bool:
+    return any(isinstance(owner, kind) and key in DIFFERENT[kind] and DIFFERENT[kind][key][1] for kind in DIFFERENT)
 
 
 def to_torch_state_dict(model: Module) -> dict[str, NDArray[Any]]:

@@ -95,7 +95,7 @@ def samples(
         if held_out is not None and weight is not None:  # the loss gives a value for each row
             held_out = held_out._replace(weight=np.ones(held_out.rows, dtype))
         return data, held_out
-    first = math.floor(data.rows * (1 - validation_split))
+    first = math.floor(data.rows * (1 - validation_split) + 1e-9)  # 10 · (1 − 0.8) is a little less than 2
     if not 0 < first < data.rows:
         raise ValueError(
             f"fit: validation_split={validation_split} of {data.rows} rows leaves {first} to learn from and "
