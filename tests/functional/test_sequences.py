@@ -246,3 +246,12 @@ def test_the_output_of_a_softmax_is_refused():
     z = Tensor(np.zeros((2, 5, 4)), requires_grad=True)
     with pytest.raises(ValueError, match="cross_entropy got the output of softmax"):
         F.cross_entropy(F.softmax(z), np.zeros((2, 5), int))
+
+
+def test_labels_are_told_from_rows_that_are_one_hot_already():
+    assert tg.one_hot([1.0, 0.0], 2).tolist() == [[0, 1], [1, 0]]
+    assert tg.one_hot(np.array([[0.0, 1.0], [1.0, 1.0]]), 2).shape == (2, 2, 2)  # labels, since not all rows sum to 1
+    for labels, classes, said in (([[0.0, 1.0], [0.5, 0.5]], 2, "contain 0.5"), ([[1.0]], 1, r"contain 1\.0, but"),
+                                  ([[0.0, 1.0], [1.0, 0.0]], 2, "one-hot already")):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            tg.one_hot(np.array(labels), classes)
