@@ -39,6 +39,7 @@ def test_convolutions_written_out(data):
     np.testing.assert_allclose(F.conv2d(x, w, b, *how), by_hand(x, w, b, *how), rtol=1e-12, atol=1e-12)
 
 
+@settings(max_examples=5)
 @given(data=st.data())
 def test_large_convolutions_in_blocks(data):
     """So large that rows are done in several blocks."""
@@ -53,9 +54,6 @@ def test_large_convolutions_in_blocks(data):
     along = normal(data.draw, x.shape), normal(data.draw, w.shape)  # linear in each: exact along a direction
     slopes = [np.sum(g * by_hand(along[0], w, np.zeros(5), *how)), np.sum(g * by_hand(x, along[1], np.zeros(5), *how))]
     np.testing.assert_allclose([np.sum(a.grad * along[0]), np.sum(k.grad * along[1])], slopes, rtol=1e-8)
-
-
-test_large_convolutions_in_blocks = settings(max_examples=5)(test_large_convolutions_in_blocks)
 
 
 @given(data=st.data())
@@ -94,6 +92,7 @@ def test_pooling_of_what_is_not_finite():
     assert np.count_nonzero(x.grad) == 2
 
 
+@settings(max_examples=20)
 @given(data=st.data())
 def test_rows_are_images_of_one_row(data):
     m, c, n, k, o = 2, data.draw(st.integers(1, 3)), data.draw(st.integers(5, 9)), data.draw(st.integers(1, 3)), 2

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..autograd.recording import array_of, gradient_check
 from ..autograd.tensor import Tensor
@@ -39,7 +39,7 @@ class CompiledStep:
         self._optimizer = optimizer
         self._bound = clip_grad_norm
         self._parameters = optimizer.parameters()
-        self._programs: dict[str, Programs] = {}  # by the structure of the batch
+        self._programs: dict[int | str, Programs] = {}  # by the structure of the batch
         self._gradients: tuple[Any, ...] | None = None
         self._own: list[bool] = []  # which of them are memory that may be written over
         self._lock = threading.Lock()
@@ -58,9 +58,13 @@ class CompiledStep:
 
     def evaluate(self, *batch: Arrays) -> float:
         """The loss of the batch; the gradients are kept for `update`. The parameters' `.grad` stays as it is."""
-        arrays = [_array(a) for b in batch for a in arrays_in(b)]
-        structure = [each(_nothing, b) for b in batch]
-        programs = self._programs.get(key := repr(structure))
+        if all([b.__class__ is np.ndarray for b in batch]):  # mostly, and then this is a part of a small step's time
+            arrays, structure = [_array(b) for b in batch], [None] * len(batch)
+        else:
+            arrays = [_array(a) for b in batch for a in arrays_in(b)]
+            structure = [each(_nothing, b) for b in batch]
+        key = len(batch) if structure.count(None) == len(batch) else repr(structure)
+        programs = self._programs.get(key)
         if programs is None:
             instead = "Cut batches to one shape (drop_last), or do not compile"
             programs = self._programs[key] = Programs(self._parameters, "compile_step", instead)
@@ -120,7 +124,7 @@ def _of_arrays(loss: Callable[..., Scalar], structure: list[Any]) -> Callable[..
     return of_arrays
 
 
-def _array(batch: Tensor | ArrayLike) -> NDArray[Any]:
+def _array(batch: Any) -> NDArray[Any]:
     if isinstance(batch, Tensor) and batch.requires_grad:
         raise TypeError(
             f"compile_step: a batch of shape {batch.shape} requires grad, but a step gives gradients to the "
