@@ -12,6 +12,9 @@ kernels, what they find in a digit, and the digits that are the hardest to read.
 from __future__ import annotations
 
 import argparse
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # NumPy reads it when it is loaded: small products are slower in two
 
 import _cli
 import numpy as np
