@@ -428,10 +428,6 @@ def _conv2d(d: Draw) -> str:
     return f"F.conv2d(np.reshape({x}, (-1, 1, 2, 2)), np.reshape({kernels}, (-1, 1, 1, {wide})), {how})"
 
 
-def len_of(d: Draw, name: str) -> int:
-    return d.shape(name)[0]
-
-
 _LINEAR: Callable[[Any, Any], bool] = lambda a, b: len(a) > 0 and len(b) == 2 and a[-1] == b[0]
 operations(
     network=_network,
@@ -454,7 +450,7 @@ operations(
     kl_div_logarithms=lambda d: _loss(d, "F.kl_div(F.log_sigmoid({x}), F.log_sigmoid({y})", "log_target=True"),
     gaussian_nll_loss=lambda d: _loss(d, "F.gaussian_nll_loss({x}, {y}, F.softplus({x})", "full=True"),
     cosine_similarity=lambda d: f"F.cosine_similarity({(x := d.array(1, 1))}, {d.like(x)}, axis=0)",
-    conv2d=lambda d: _conv2d(d),
+    conv2d=_conv2d,
     conv1d=lambda d: (
         f"F.conv1d({(x := d.exactly(3))}, np.cos(np.arange({2 * (c := d.shape(x)[1])}.0)).reshape(2, {c}, 1), stride=2)"
     ),
@@ -466,7 +462,7 @@ operations(
         f"F.scaled_dot_product_attention({(q := d.array(2, 1))}, np.cos({q}), {d.like(q)}, causal={d.choice([0, 1])})"
     ),
     layer_norm=lambda d: f"F.layer_norm({(x := d.array(1, 1))}, {d.shape(x)[-1]}, eps=0.1)",
-    embedding=lambda d: f"F.embedding([[0, {len_of(d, x := d.exactly(2)) - 1}], [0, 0]], {x})",
+    embedding=lambda d: f"F.embedding([[0, {d.shape(x := d.exactly(2))[0] - 1}], [0, 0]], {x})",
     l2_penalty=lambda d: f"F.l2_penalty([{d.array()}, {d.array()}], 0.7, 3)",
 )
 

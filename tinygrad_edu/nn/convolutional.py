@@ -15,7 +15,7 @@ from ..autograd.printing import printable
 from ..autograd.tensor import Tensor
 from ..functional.convolution import Pair, pair, whole
 from ..random import generator
-from .initializers import INITIALIZERS, Initializer
+from .initializers import Initializer, initial
 from .module import Module
 
 Rng = np.random.Generator | int | None
@@ -53,15 +53,9 @@ class _Convolution(Module):
             raise ValueError(
                 f"{who}: {in_channels} and {out_channels} channels cannot be divided among {groups} groups"
             )
-        if isinstance(init, str):
-            if init not in INITIALIZERS:
-                raise ValueError(f"{who}: unknown initialiser {init!r}; choose from {', '.join(INITIALIZERS)}")
-            init = INITIALIZERS[init]
         sizes = np.atleast_1d(self.kernel_size).tolist()
         shape = in_channels // groups * math.prod(sizes), out_channels
-        values = np.asarray(init(shape, generator(rng)))
-        if values.shape != shape:
-            raise ValueError(f"{who}: the initialiser gave shape {values.shape}, expected {shape}")
+        values = initial(who, init, shape, generator(rng))
         kernels = np.ascontiguousarray(values.T, dtype).reshape(out_channels, in_channels // groups, *sizes)
         self.weight = Tensor(kernels, requires_grad=True, name="weight")
         self.bias = Tensor(np.zeros(out_channels, dtype), requires_grad=True, name="bias") if bias else None

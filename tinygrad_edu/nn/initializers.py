@@ -60,3 +60,15 @@ def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float6
 INITIALIZERS: dict[str, Initializer] = {
     f.__name__: f for f in (glorot_uniform, glorot_normal, he_uniform, he_normal, zeros)
 }
+
+
+def initial(who: str, init: str | Initializer, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+    """The first weights of a layer, by the name of an initialiser or by a function of one's own."""
+    if isinstance(init, str):
+        if init not in INITIALIZERS:
+            raise ValueError(f"{who}: unknown initialiser {init!r}; choose from {', '.join(INITIALIZERS)}")
+        init = INITIALIZERS[init]
+    values = np.asarray(init(shape, rng))
+    if values.shape != shape:
+        raise ValueError(f"{who}: the initialiser gave shape {values.shape}, expected {shape}")
+    return values

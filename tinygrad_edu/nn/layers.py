@@ -17,7 +17,7 @@ from ..autograd.recording import is_recording
 from ..autograd.tensor import Tensor
 from ..random import generator
 from .initializers import INITIALIZERS as INITIALIZERS
-from .initializers import Initializer
+from .initializers import Initializer, initial
 from .initializers import glorot_normal as glorot_normal
 from .initializers import glorot_uniform as glorot_uniform
 from .initializers import he_normal as he_normal
@@ -101,15 +101,7 @@ class Dense(Module):
         sizes = in_features, out_features
         if not all(isinstance(n, int | np.integer) and n > 0 for n in sizes):
             raise ValueError(f"Dense({in_features!r}, {out_features!r}): sizes must be positive whole numbers")
-        if isinstance(init, str):
-            if init not in INITIALIZERS:
-                raise ValueError(f"Dense: unknown initialiser {init!r}; choose from {', '.join(INITIALIZERS)}")
-            init = INITIALIZERS[init]
-        values = np.asarray(init((in_features, out_features), generator(rng)))
-        if values.shape != (in_features, out_features):
-            raise ValueError(
-                f"Dense: the initialiser gave shape {values.shape}, expected {(in_features, out_features)}"
-            )
+        values = initial("Dense", init, (in_features, out_features), generator(rng))
         self.in_features = in_features
         self.out_features = out_features
         self.weight = Tensor(values.astype(dtype), requires_grad=True, name="weight")
