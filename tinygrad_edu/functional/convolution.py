@@ -25,8 +25,8 @@ from .activations import Scratch, as_floats, new_array
 Pair = tuple[int, int]
 How = tuple[Pair, Pair, Pair, int]  # stride, padding and dilation, down and across, and the number of groups
 
-# How many numbers are copied or added up at a time, and how many multiplications one product is made of: up to that
-# number BLAS has a shorter way. Measured in float32 with a second cache of 2 MB; half or twice as many cost little.
+# How many numbers are copied or added up at a time, and how many multiplications one product is made of: beyond that
+# number it may take twice as long. Measured in float32, for images of 7 × 7 to 32 × 32 with 1 to 32 channels.
 COPIED, ADDED, MULTIPLIED = 130_000, 300_000, 10**6
 
 
