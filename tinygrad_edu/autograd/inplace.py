@@ -29,6 +29,8 @@ _noting = threading.Lock()
 def _owner(array: Any) -> Any:
     """The array whose memory it is, also through what NumPy puts between (`as_strided`, `sliding_window_view`)."""
     owner = array
+    if (base := array.base) is None or (base.__class__ is np.ndarray and base.base is None):
+        return array if base is None else base  # mostly, and then without the walk
     while array is not None:
         if isinstance(array, np.ndarray):
             owner = array
@@ -36,21 +38,37 @@ def _owner(array: Any) -> Any:
     return owner
 
 
-def mark_changed(*arrays: Any) -> None:
-    """Notes that arrays are changed in place: records that hold them from before can no more be differentiated."""
-    global newest_change
-    owners = [array if array.base is None else _owner(array) for array in arrays]
-    with _noting:
-        newest_change = moment = next_order()
-        for owner in owners:
-            key = id(owner)
-            if key not in _moments:
-                _owners[key] = weakref.ref(owner, functools.partial(_forget, key))
-            _moments[key] = moment
+class Memory:
+    """Arrays that are changed in place together, by an optimiser in each of its steps, and whose memory that is."""
+
+    def __init__(self, *arrays: Any) -> None:
+        owners = {id(owner): owner for owner in map(_owner, arrays)}
+        self._keys = frozenset(owners)
+        self.arrays = arrays  # as long as they live, the keys are their identities
+        with _noting:
+            for key in owners.keys() - _owners.keys():
+                _owners[key] = weakref.ref(owners[key], functools.partial(_forget, key))
+
+    def mark_changed(self) -> None:
+        """Notes that the arrays are changed: records that hold them from before can no more be differentiated."""
+        global newest_change
+        with _noting:
+            newest_change = moment = next_order()
+            _moments.update(dict.fromkeys(self._keys, moment))
+
+    def holds(self, array: Any) -> bool:
+        """Whether another array shares memory with these."""
+        return id(_owner(array)) in self._keys
+
+
+def mark_changed(array: Any) -> None:
+    """Notes that an array is changed in place."""
+    Memory(array).mark_changed()
 
 
 def _forget(key: int, reference: object) -> None:
-    del _moments[key], _owners[key]
+    del _owners[key]
+    _moments.pop(key, None)
 
 
 def changed_since(array: Any, order: int) -> bool:

@@ -35,6 +35,8 @@ def argument_of(t: Any, primitive: Primitive) -> Any:
     """The tensor that `primitive` was applied to, if that made the tensor `t` (its elements may have been moved
     since), and if it was not changed in place since; else None."""
     origin: Origin | None = getattr(t, "_origin", None)
+    if origin is None:  # mostly
+        return None
     moves = []
     while origin is not None and origin.primitive is not primitive:
         moves.append(origin)

@@ -120,8 +120,8 @@ class Programs:
         self._programs: dict[Any, Program] = {}
         self._remade = 0  # how often what the function reads had changed
 
-    def find(self, arrays: list[NDArray[Any]], derive: Callable[[list[NDArray[Any]]], Derivation]) -> Program:
-        """The program for inputs like these arrays; if there is none yet, `derive` gives the derivation for it."""
+    def find(self, arrays: Sequence[NDArray[Any]], derive: Callable[..., Derivation], *given: Any) -> Program:
+        """The program for inputs like these arrays; if there is none yet, `derive(arrays, *given)` derives it."""
         refuse_hooks(self._who, self._parameters)
         key = self._key(arrays)
         program = self._programs.get(key)
@@ -140,14 +140,14 @@ class Programs:
                 f"{self._who}: {MOST_PROGRAMS} programs were made for inputs of {MOST_PROGRAMS} different shapes, and "
                 f"these inputs have others again, {[a.shape for a in arrays]}. {self._instead}"
             )
-        return self.add(arrays, derive(arrays))
+        return self.add(arrays, derive(arrays, *given))
 
-    def add(self, arrays: list[NDArray[Any]], derivation: Derivation) -> Program:
+    def add(self, arrays: Sequence[NDArray[Any]], derivation: Derivation) -> Program:
         """The program of a derivation that was made for inputs like these."""
         program = self._programs[self._key(arrays)] = Program(derivation)
         return program
 
-    def _key(self, arrays: list[NDArray[Any]]) -> Any:
+    def _key(self, arrays: Sequence[NDArray[Any]]) -> Any:
         return (  # the shapes of parameters stay as they are
             *[(a.shape, a.dtype.char) for a in arrays],
             *[p._value.dtype.char for p in self._parameters],

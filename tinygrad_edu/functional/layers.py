@@ -8,7 +8,6 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..autograd.conversion import shape_of
 from ..autograd.operators import on_values
 from ..autograd.primitives import primitive, rule
 from ..autograd.tensor import Tensor
@@ -34,7 +33,7 @@ def linear_into(out: Any, scratch: Scratch, x: Any, weight: Any, bias: Any) -> N
 
 @primitive(into=linear_into)
 def _linear(x: Any, weight: Any, bias: Any) -> Any:
-    y = _stacked(product.forward(_rows(x), weight), x)
+    y = product.forward(x, weight) if x.ndim == 2 else _stacked(product.forward(_rows(x), weight), x)
     if y.dtype is not bias.dtype:
         return y + bias
     y += bias
@@ -64,16 +63,14 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     >>> tg.linear(np.ones((1, 2)), np.array([[1.0], [2.0]]), np.array([10.0]))
     array([[13.]])
     """
-    if not hasattr(x, "shape"):
-        x = np.asarray(x)
-    if not hasattr(weight, "shape"):
-        weight = np.asarray(weight)
-    if bias is None:
-        return x @ weight
-    if not hasattr(bias, "shape"):
-        bias = np.asarray(bias)
-    is_of_rows = len(shape_of(x)) > 1 and len(weight.shape) == 2 and len(bias.shape) == 1
-    return _linear(x, weight, bias) if is_of_rows else x @ weight + bias
+    try:
+        is_of_rows = len(x.shape) > 1 and len(weight.shape) == 2 and bias is not None and len(bias.shape) == 1
+    except AttributeError:  # of a list
+        return linear(*[a if a is None or hasattr(a, "shape") else np.asarray(a) for a in (x, weight, bias)])
+    if is_of_rows:
+        return _linear(x, weight, bias)
+    y = x @ weight
+    return y if bias is None else y + bias
 
 
 Rng = np.random.Generator | int | None

@@ -304,7 +304,7 @@ def cross_entropy(
         totals = np.sum(rows, axis=1, keepdims=True)
         return _cross_entropy(logits, log_softmax(logits), rows, count=1, totals=totals) / divisor
     rows = _rows_of(labels, shape=shape, dtype=logits.dtype)
-    given = shape_of(labels) == shape and shape[1] > 1
+    given = shape[1] > 1 and shape_of(labels) == shape
     totals = np.sum(rows, axis=1, keepdims=True) if given else None
     count = 1 if reduction == "sum" else _count("cross_entropy", reduction, batch)
     return _cross_entropy(logits, log_softmax(logits), rows, count=count, totals=totals)
@@ -320,12 +320,16 @@ def cross_entropy_into(out: None, scratch: Scratch, z: Any, q: Any, t: Any, *, c
     return -total / count
 
 
+_ACTIVATIONS = (sigmoid, "sigmoid"), (_softmax, "softmax")
+
+
 def _logits(loss: str, x: Any, instead: str) -> Any:
     """`x` as logits; refuses a tensor that is known to be the output of a sigmoid or softmax."""
     x = as_floats(x)
     if isinstance(x, Tensor):
-        for activation, name in ((sigmoid, "sigmoid"), (_softmax, "softmax")):
-            if interpreter().argument_of(x, activation) is not None:
+        argument_of = interpreter().argument_of
+        for activation, name in _ACTIVATIONS:
+            if argument_of(x, activation) is not None:
                 raise ValueError(
                     f"{loss} got the output of {name}, and would apply it a second time. Pass the logits: leave the "
                     f"{name.capitalize()} layer out of the model during training"

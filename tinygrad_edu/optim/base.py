@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.call_site import warn_user
-from ..autograd.inplace import changed_since, mark_changed, next_order
+from ..autograd.inplace import Memory
 from ..autograd.tensor import Tensor
 from ..memory import empty_aligned, empty_aligned_like, keep_freed_memory
 
@@ -72,12 +73,13 @@ class Optimizer:
         self._spare: dict[np.dtype[Any], list[Array]] = {}
         self._work: dict[Tensor, tuple[Array, Array, State]] = {}
         self._made: dict[Tensor, Array] = {}  # the arrays that this optimiser made and may write over
+        self._written: tuple[list[Array | None], Memory] = [], Memory()  # the last time
         self._reached = len(seen)  # how many parameters had a gradient in the last step
         self._told: set[str] = set()  # what was warned of: once is enough
 
     def __getstate__(self) -> dict[str, Any]:
         """For `copy.deepcopy((model, optimizer))` and pickles: without the arrays to work in."""
-        return vars(self) | {"_spare": {}, "_work": {}, "_made": {}}
+        return vars(self) | {"_spare": {}, "_work": {}, "_made": {}, "_written": ([], Memory())}
 
     _decay_in_gradient: ClassVar[bool] = True  # whether `weight_decay` · p is added to the gradient
 
@@ -203,17 +205,18 @@ class Optimizer:
         that array, which is faster, and mark it as changed: a graph that still needs what it held raises.
         """
         arrays = [self._to_write_over(p) for p, _, _, _ in updates]
-        before = next_order()
-        mark_changed(*[values for values in arrays if values is not None])
-        ready = []
-        for (p, g, group, spare), values in zip(updates, arrays, strict=True):
-            # Somebody may have put an array that is written over now in the place of a gradient or another parameter.
-            if spare is None and changed_since(g, before):
-                g = np.array(g)
-            if values is None and changed_since(p._value, before):
-                p.data = np.array(p._value)
-            ready.append((p, g, group, spare, values))
-        for p, g, group, spare, values in ready:
+        last, memory = self._written  # mostly the same as now
+        if len(arrays) != len(last) or not all(map(operator.is_, arrays, last)):
+            memory = Memory(*[values for values in arrays if values is not None])
+            self._written = arrays, memory
+        memory.mark_changed()
+        # Somebody may have put an array that is written over now in the place of a gradient or another parameter.
+        gradients = [np.array(g) if spare is None and memory.holds(g) else g for _, g, _, spare in updates]
+        if len(memory.arrays) < len(arrays):
+            for (p, _, _, _), values in zip(updates, arrays, strict=True):
+                if values is None and memory.holds(p._value):
+                    p.data = np.array(p._value)
+        for (p, _, group, spare), g, values in zip(updates, gradients, arrays, strict=True):
             if values is None:
                 self._bind(p, g, group, spare)
             else:

@@ -40,7 +40,7 @@ class CompiledStep:
         self._bound = clip_grad_norm
         self._parameters = optimizer.parameters()
         self._programs: dict[int | str, Programs] = {}  # by the structure of the batch
-        self._gradients: tuple[Any, ...] | None = None
+        self._gradients: Sequence[Any] | None = None
         self._own: list[bool] = []  # which of them are memory that may be written over
         self._lock = threading.Lock()
 
@@ -59,25 +59,27 @@ class CompiledStep:
     def evaluate(self, *batch: Arrays) -> float:
         """The loss of the batch; the gradients are kept for `update`. The parameters' `.grad` stays as it is."""
         if all([b.__class__ is np.ndarray for b in batch]):  # mostly, and then this is a part of a small step's time
-            arrays, structure = [_array(b) for b in batch], [None] * len(batch)
+            arrays: Sequence[Any] = batch
+            key: int | str = len(batch)
         else:
             arrays = [_array(a) for b in batch for a in arrays_in(b)]
             structure = [each(_nothing, b) for b in batch]
-        key = len(batch) if structure.count(None) == len(batch) else repr(structure)
+            key = len(batch) if structure.count(None) == len(batch) else repr(structure)
         programs = self._programs.get(key)
         if programs is None:
             instead = "Cut batches to one shape (drop_last), or do not compile"
             programs = self._programs[key] = Programs(self._parameters, "compile_step", instead)
-        program = programs.find(arrays, lambda arrays: self._derive(structure, arrays))
+        program = programs.find(arrays, self._derive, batch)
         self._gradients = None  # the same memory
         value, *gradients = program.run(*arrays, *[p._value for p in self._parameters])
         if gradient_check() is not None:
             check_compiled(value, gradients)
-        self._gradients, self._own = tuple(gradients), program.own
+        self._gradients, self._own = gradients, program.own
         return float(value.item())
 
-    def _derive(self, structure: list[Any], arrays: list[NDArray[Any]]) -> Derivation:
-        loss = _of_arrays(self._loss, structure)
+    def _derive(self, arrays: Sequence[NDArray[Any]], batch: Sequence[Arrays]) -> Derivation:
+        loss = _of_arrays(self._loss, [each(_nothing, b) for b in batch])
+        arrays = [_array(a) for a in arrays]
         derivation = repeatable(lambda: Derivation(loss, arrays, self._parameters))
         self._optimizer.report_unreached([g is not None for g in derivation.gradients])
         return derivation
