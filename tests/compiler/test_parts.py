@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,3 +92,31 @@ def test_parts_that_several_sums_share(places):
         step()
         np.testing.assert_allclose(p.data, expected[0], rtol=1e-14)
         np.testing.assert_allclose(q.data, expected[1], rtol=1e-14)
+
+
+def test_what_is_traced_of_n_parts_takes_memory_for_n():
+    def peak(n):
+        p = tg.Tensor(np.ones((40, n, 50)), requires_grad=True)
+        tracemalloc.start()
+        try:
+            Derivation(lambda: np.sum(sum(np.sin(p[:, k]) for k in range(n)) ** 2), [], [p])
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(80) < 6 * peak(20)  # and not 16 times as much
+
+
+def test_parts_beside_the_whole():
+    """Their gradients are added to one that is no sum of parts, in whatever order of its axes."""
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    p = tg.Tensor(x, requires_grad=True)
+    for turn in (lambda a: a, lambda a: a.T):
+        loss = lambda turn=turn: (
+            np.sum(np.sin(turn(p)) ** 3) + sum(np.sum(turn(p)[k] ** 2) * k for k in range(3)) + np.sum(p[1:] * 2)
+        )
+        p.data, p.grad = x, None
+        loss().backward()
+        expected = x - p.grad
+        tg.compile_step(loss, tg.SGD([p], lr=1.0))()
+        np.testing.assert_allclose(p.data, expected, rtol=1e-14)

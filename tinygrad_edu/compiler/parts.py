@@ -15,11 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.primitives import primitive_of
 from ..rules.shape import _scatter
+from .simplified import ADD
 from .tracing import Line
-
-ADD = primitive_of(np.add)
 
 
 @dataclass
@@ -53,28 +51,34 @@ def sums_of_parts(
     for line in lines:
         if _is_part(line):
             first = parts[line] = Part(line.args[0], _view(line.options["index"]))
-            written = np.zeros(line.shape, bool)
-            written[first.index] = True
-            growing[line] = first, written
+            growing[line] = first, None  # found out when it is needed: for each of n parts, it would take n² time
         elif (addition := _addition(line, reads)) is not None:
             base, added = addition
             del growing[added]
             merged.add(added)
             part = parts[line] = Part(parts.pop(added).value, _view(added.options["index"]), base, is_first=False)
             if base in growing and reads[base] == 1:
-                first, written = growing[line] = growing.pop(base)
+                first, written = growing.pop(base)
+                growing[line] = first, written = first, _written(base, first) if written is None else written
                 there = written[part.index]
                 part.is_first = not there.any()
                 first.zeros |= not (part.is_first or there.all())
                 there[...] = True
-    for first, written in growing.values():
-        first.zeros |= not written.all()
+    for line, (first, written) in growing.items():
+        first.zeros |= not (_written(line, first) if written is None else written).all()
     for part in parts.values():
         value = part.value
         if part.is_first and isinstance(value, Line) and reads[value] == 1 and value not in parts and fills(value):
             part.lands = True
             merged.add(value)
     return parts, merged
+
+
+def _written(line: Line, part: Part) -> Any:
+    """Which elements of a line a part sets."""
+    written = np.zeros(line.shape, bool)
+    written[part.index] = True
+    return written
 
 
 def _is_part(line: Line) -> bool:

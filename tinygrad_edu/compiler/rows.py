@@ -16,7 +16,8 @@ import numpy as np
 
 from ..autograd.operators import DIVIDE, MULTIPLY, POWER
 from .derivation import Derivation
-from .tracing import NEGATIVE, Line
+from .simplified import NEGATIVE
+from .tracing import Line
 
 Derive = Callable[[list[Any]], Derivation]
 MOST_ROWS = 64  # of the examples that are kept: only shapes are wanted of them

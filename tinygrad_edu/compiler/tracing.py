@@ -21,16 +21,16 @@ import numpy as np
 from ..autograd.call_site import where
 from ..autograd.conversion import constant_value, widened
 from ..autograd.differentiation import _variable
-from ..autograd.operators import DIVIDE, MULTIPLY, POWER
-from ..autograd.primitives import Options, Primitive, primitive_of
+from ..autograd.primitives import Options, Primitive
 from ..autograd.record import Node, Record, record_of
 from ..autograd.recording import Interpreter, interpreted, interpreter
 from ..autograd.tensor import Tensor
 from ..memory import axes_in_memory
 from ..random import generator
+from ..rules.shape import _scatter
+from .simplified import ADD, NEGATIVE, key_of, simplified
 from .state import MOST_WATCHED
 
-NEGATIVE = primitive_of(np.negative)
 METADATA = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj}
 SIZES_FROM_DATA = {np.nonzero, np.flatnonzero, np.argwhere}
 
@@ -133,7 +133,7 @@ class Trace(Interpreter):
         if primitive is NEGATIVE and not wanted and (line := self.line(args[0])).function is NEGATIVE:
             return self.symbol(line.args[0])
         if isinstance(primitive.function, np.ufunc) and len(args) == 2:
-            primitive, args, nodes = _simplified(primitive, args, nodes)
+            primitive, args, nodes = simplified(primitive, args, nodes)
             if not isinstance(primitive, Primitive):
                 return primitive if wanted else self.detached(primitive)
         y = self.write(primitive, args, options)
@@ -240,7 +240,7 @@ class Trace(Interpreter):
         """Small integers as int64, as tensors do."""
         if not isinstance(value, Tensor):
             return widened(value)
-        if widened(value._value) is value._value:
+        if widened(np.empty((), value.dtype)).dtype == value.dtype:
             return value
         return self.write(np.astype, (value, np.dtype(np.int64)), {})
 
@@ -250,17 +250,15 @@ class Trace(Interpreter):
             raise refusal("the size of a result depends on the data")
         lines = tuple(self.operand(a) for a in args)
         settings = {name: self.operand(value) for name, value in options.items()}
-        key = (function, _key(lines), _key(tuple(sorted(settings.items()))))
+        key = key_of(function, lines, settings)
         if key in self._known and function is not _variable:  # each transform differentiates by one of its own
             return self.symbol(self._known[key])
         draws = getattr(function, "draws", False)  # then the last argument is the generator, and each call differs
         drawn_from = generator(args[-1]) if draws else None
         state: Any = drawn_from.bit_generator.state if drawn_from is not None else None
-        with np.errstate(all="ignore"):
-            forward = function.forward if isinstance(function, Primitive) else function
-            y = forward(*map(_example, args), **{name: _example(value) for name, value in options.items()})
-        if isinstance(y, np.ndarray) and y.dtype.kind == "f" and np.isnan(y).any():
-            y = np.nan_to_num(y)  # nobody warns of an example
+        y = _among_zeros(function, lines, options)
+        if y is None:
+            y = _result(function, args, options)
         if drawn_from is not None:
             drawn_from.bit_generator.state = state  # the example must not use up random numbers
         line = Line(function, lines, settings, y)
@@ -298,7 +296,8 @@ class Symbol(Tensor):
     @property
     def _value(self) -> Any:
         """An example of the values: for the trace itself, and only as long as it goes on."""
-        return self.line_in(interpreter().lines).example
+        line = self.line_in(interpreter().lines)
+        return np.zeros(line.shape, line.dtype) if _is_zeros(line) else line.example
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -354,12 +353,30 @@ def _example(value: Any) -> Any:
     return value._value if isinstance(value, Tensor) else value
 
 
-def _key(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return (type(value), *(_key(v) for v in value))
-    if isinstance(value, str | int | float | bool | np.generic | type(None)):
-        return (type(value), repr(value))
-    return id(value) if not isinstance(value, slice) else ("slice", repr(value))
+def _among_zeros(function: Any, args: tuple[Any, ...], options: Options) -> Any:
+    """The example of a part's gradient among zeros, and of sums with such parts, without memory of its own. Each of
+    them is as large as the whole array: those of n parts, as of the steps of a sequence, would take n² of it."""
+    if function is _scatter:
+        return np.broadcast_to(np.zeros((), args[0].dtype), options["shape"])
+    if function is ADD and all(isinstance(x, Line) and x.ndim for x in args):
+        for x, y in (args, args[::-1]):
+            if _is_zeros(x) and (x.shape, x.dtype) == (y.shape, y.dtype):
+                return y.example if _is_zeros(y) or y.example.flags.c_contiguous else None
+    return None
+
+
+def _is_zeros(line: Line) -> bool:
+    """Whether its example is a single zero, repeated."""
+    return line.function in (_scatter, ADD) and line.ndim > 0 and not any(line.example.strides)
+
+
+def _result(function: Any, args: tuple[Any, ...], options: Options) -> Any:
+    """What a function gives for the examples."""
+    forward = function.forward if isinstance(function, Primitive) else function
+    with np.errstate(all="ignore"):
+        y = forward(*map(_example, args), **{name: _example(value) for name, value in options.items()})
+    is_wrong = isinstance(y, np.ndarray) and y.dtype.kind == "f" and np.isnan(y).any()
+    return np.nan_to_num(y) if is_wrong else y  # nobody warns of an example
 
 
 LOOK = "Write np.where(condition, a, b) for a choice, and leave values in arrays"
@@ -371,26 +388,6 @@ ADVICE = {"assigned": ASSIGN, "an index": INDEX, "a plain array": f"{LOOK}. {IND
 def refusal(what: str, instead: str = LOOK) -> TypeError:
     """The error that says what is wrong, and at which line of the user's code."""
     return TypeError(f"{what} {where()}: a derivation holds for all values, so it must not depend on them. {instead}")
-
-
-def _simplified(primitive: Any, args: tuple[Any, ...], nodes: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], Any]:
-    """A binary operation with a constant, without changing a bit: a constant array of one repeated value is that value,
-    x · 1 and x¹ are x (which is then given in place of the primitive), and x · −1 is −x."""
-    for k in (0, 1):
-        c, x = args[k], args[1 - k]
-        if isinstance(c, Tensor) or not isinstance(x, Tensor):
-            continue
-        is_like_x = isinstance(c, np.ndarray) and c.ndim and c.size and c.shape == x.shape
-        if is_like_x and c.flat[0] and np.all(c == c.flat[0]):
-            c = c.flat[0]
-            args = (c, x) if k == 0 else (x, c)
-        if np.ndim(c) or np.result_type(c, x._value) != x.dtype or isinstance(c, np.ndarray):
-            continue
-        if c == 1 and (primitive is MULTIPLY or (k == 1 and primitive in (POWER, DIVIDE) and x.dtype.kind == "f")):
-            return x, args, nodes
-        if c == -1 and primitive is MULTIPLY:
-            return NEGATIVE, (x,), (nodes[1 - k],)
-    return primitive, args, nodes
 
 
 def written(function: Callable[[Trace], Any]) -> Any:
