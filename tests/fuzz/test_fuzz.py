@@ -114,7 +114,7 @@ class TestPlantedFaults:
         self.finds(600, "after changes of the data")  # which warnings of what was computed from them may precede
 
     def test_a_gradient_that_is_read_after_its_memory_was_written_over(self, monkeypatch):
-        monkeypatch.setattr(emission, "_is_lent", lambda line, emitters: False)
+        monkeypatch.setattr(emission, "is_lent", lambda line, owns: False)
         monkeypatch.setattr(base.Memory, "holds", lambda self, array: False)
         self.finds(saying="compiled in steps")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ from ..rules.elementwise import _where
 from ..rules.products import is_tall, product
 from ..rules.shape import _reshape, _transpose
 from .helpers import function_of
-from .parts import Part, sums_of_parts
+from .lifetimes import is_lent, last_uses, memory_of, owners_of
+from .parts import sums_of_parts
 from .tracing import Line
 
 
@@ -52,22 +53,24 @@ class Code:
         self._ending: Collection[Line] = ()  # lines whose memory is not read after this statement
         self.parts, merged = sums_of_parts(lines, outputs, _fills_out)
         lines = [line for line in lines if line not in merged]
-        emitters = {line: PART if line in self.parts else emitter_of(line) for line in lines}
-        owners = _owners(inputs, emitters)
-        ends = _last_uses(lines, outputs, owners, self.parts)
+        special = dict.fromkeys(_read_by_many_products(lines), COPIED) | dict.fromkeys(self.parts, PART)
+        emitters = {line: special.get(line) or emitter_of(line) for line in lines}
+        owns = {line: emitter.owns for line, emitter in emitters.items()}
+        owners = owners_of(inputs, owns)
+        ends = last_uses(lines, outputs, owners, self.parts)
         held = Counter(owner for line in outputs for owner in owners[line])
         for k, line in enumerate(lines):
             self.names[line] = f"v{k}"
             self._ending = ends.get(k, ())
-            if not self._is_view(line):
+            if line in special or not self._is_view(line):
                 self.statements.append(emitters[line].emit(self, line))
             for done in self._ending:
                 if done in self.buffers and done not in held:
-                    self._free.setdefault(_memory_of(done), []).append(self.buffers[done])
+                    self._free.setdefault(memory_of(done), []).append(self.buffers[done])
         # The outputs that have a buffer to themselves
         self.apart = {line for line in outputs if line in self.buffers and held[line] == 1}
         # The outputs that may lie in arrays which others made and may change
-        self.lent = {line for line in outputs if any(_is_lent(owner, emitters) for owner in owners[line])}
+        self.lent = {line for line in outputs if any(is_lent(owner, owns) for owner in owners[line])}
 
     def reference(self, value: Any) -> str:
         """The code of an argument."""
@@ -96,13 +99,13 @@ class Code:
 
     def buffer(self, line: Line, may_be: Sequence[Any] = ()) -> str:
         """Memory for the result: that of an operand that is not needed any more, or unused memory, or new memory."""
-        memory = _memory_of(line)
+        memory = memory_of(line)
         for operand in may_be:
             if (
                 isinstance(operand, Line)
                 and operand in self.buffers
                 and operand in self._ending
-                and _memory_of(operand) == memory
+                and memory_of(operand) == memory
             ):
                 name = self.buffers.pop(operand)
                 break
@@ -246,8 +249,32 @@ def turned(code: Code, line: Line) -> str:
     return f"{code.names[line]} = {code.reference(line.args[0])}.T"
 
 
+def copied(code: Code, line: Line) -> str:
+    """A view that is copied into C order, once for all that read it."""
+    b = code.constant("b", empty_aligned(line.shape, line.dtype))
+    code.memory[line] = code.namespace[b]
+    return f"np.copyto({b}, {call(code, line).partition(' = ')[2]}); {code.names[line]} = {b}"
+
+
+COPIED = Emitter(copied, owns=True)
+
+
+def _read_by_many_products(lines: Sequence[Line]) -> list[Line]:
+    """Transposed matrices that many products of few rows multiply by: those with the weights of a recurrent layer, for
+    each step back. With a copy in C order, BLAS computes such a product in half of the time."""
+    products = (line for line in lines if line.function in (product, _linear) and line.shape[-2] > 8)
+    reads = Counter(line.args[1] for line in products if isinstance(line.args[1], Line))
+    return [
+        line for line, n in reads.items() if n >= 8 and line.function is _transpose and line.axes[-1] != line.ndim - 1
+    ]
+
+
 def _is_of_matrices(line: Line) -> bool:
-    return line.ndim == 2 and _lines_of_one_dtype(line) and bool(line.args[0].ndim == 2)
+    return _lines_of_one_dtype(line) and all(a.ndim > 1 for a in line.args[:2])
+
+
+def _is_of_rows(line: Line) -> bool:
+    return line.ndim == 2 and _is_of_matrices(line)
 
 
 def matrix_product(code: Code, line: Line) -> str:
@@ -288,9 +315,27 @@ def column_sums(code: Code, line: Line) -> str:
     return f"{code.names[line]} = np.dot({ones}, {args[0]}, {b})"
 
 
+def _sums_over_axes(line: Line) -> bool:
+    known = line.options.keys() <= {"axis", "keepdims", "dtype"} and line.options.get("dtype") is None
+    return line.ndim > 0 and _one_dtype(line) and known
+
+
+def _sums_rows(line: Line) -> bool:
+    """Whether it adds the rows of each matrix of a stack: the gradient of a bias."""
+    rows = {"axis": (line.ndim - 2,), "keepdims": True, "dtype": None}
+    is_stack = line.ndim > 2 and line.dtype.char in "fd"
+    return is_stack and _sums_over_axes(line) and {"dtype": None, **line.options} == rows
+
+
 def sums(code: Code, line: Line) -> str:
     args, options = code.arguments(line)
     return f"{code.names[line]} = np.add.reduce({args[0]}{options}, out={code.buffer(line)})"
+
+
+def sums_of_rows(code: Code, line: Line) -> str:
+    args, _ = code.arguments(line)
+    ones = code.constant("c", ones_of(line.args[0].shape[-2], line.dtype)[None])
+    return f"{code.names[line]} = np.matmul({ones}, {args[0]}, {code.buffer(line)})"
 
 
 def where(code: Code, line: Line) -> str:
@@ -308,7 +353,7 @@ _EMITTERS: dict[Any, tuple[Emitter, ...]] = {
     _reshape: (Emitter(reshaped, owns=False),),
     _transpose: (Emitter(turned, owns=False, takes=lambda line: tuple(line.options["axes"]) == (1, 0)),),
     product: (Emitter(matrix_product, owns=True, takes=_is_of_matrices),),
-    _linear: (Emitter(layer, owns=True, takes=_is_of_matrices),),
+    _linear: (Emitter(layer, owns=True, takes=_is_of_rows),),
     _where_positive: (
         Emitter(
             where_positive,
@@ -318,55 +363,10 @@ _EMITTERS: dict[Any, tuple[Emitter, ...]] = {
     ),
     sum_rows: (Emitter(column_sums, owns=True, takes=lambda line: line.ndim > 0), NEW),
     np.sum: (
-        Emitter(
-            sums,
-            owns=True,
-            takes=lambda line: line.ndim > 0 and _one_dtype(line) and line.options.keys() <= {"axis", "keepdims"},
-        ),
+        Emitter(sums_of_rows, owns=True, takes=_sums_rows),
+        Emitter(sums, owns=True, takes=_sums_over_axes),
         NEW,
     ),
     _where: (Emitter(where, owns=True, takes=lambda line: line.ndim > 0), NEW),
 }
 EMITTERS = {function_of(function): emitters for function, emitters in _EMITTERS.items()}
-
-
-# Whose memory is needed until when
-
-
-def _memory_of(line: Line) -> tuple[Any, ...]:
-    return line.shape, line.dtype, line.axes
-
-
-def _owners(inputs: Sequence[Line], emitters: Mapping[Line, Emitter]) -> dict[Line, frozenset[Line]]:
-    """In whose memory each value may lie: in its own or, where it may be a view, in that of an operand."""
-    owners = {line: frozenset((line,)) for line in inputs}
-    for line, emitter in emitters.items():
-        viewed = () if emitter.owns else (owners[operand] for operand in line.operands())
-        owners[line] = frozenset((line,)).union(*viewed)
-    return owners
-
-
-def _is_lent(line: Line, emitters: Mapping[Line, Emitter]) -> bool:
-    """Whether it is an input, or may be a view of an array that is no line."""
-    if line not in emitters:
-        return True
-    return not emitters[line].owns and any(isinstance(value, np.ndarray) for value in line.values())
-
-
-def _last_uses(
-    lines: Sequence[Line],
-    outputs: Sequence[Line],
-    owners: Mapping[Line, frozenset[Line]],
-    parts: Mapping[Line, Part],
-) -> dict[int, list[Line]]:
-    """For each step, the lines whose memory is not read after it."""
-    last: dict[Line, int] = {}
-    for k, line in enumerate(lines):
-        for read in (line, *parts.get(line, line).operands()):
-            last |= dict.fromkeys(owners[read], k)
-    for line in outputs:
-        last |= dict.fromkeys(owners[line], len(lines))
-    ends: dict[int, list[Line]] = {}
-    for line, k in last.items():
-        ends.setdefault(k, []).append(line)
-    return ends
