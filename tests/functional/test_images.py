@@ -281,10 +281,11 @@ def test_small_indices_into_large_tables():
 @given(data=st.data())
 def test_rows_are_added_as_by_numpy(data):
     """Many indices, also negative ones and in several axes: what `np.add.at` gives."""
-    rows, count = data.draw(st.sampled_from([(1, 201), (5, 300), (400, 300), (50, 1000), (700, 2000)]))
+    rows, count = data.draw(st.sampled_from([(1, 201), (5, 300), (400, 300), (50, 1000), (700, 2000), (27, 96)]))
     rng = np.random.default_rng(data.draw(seeds))
     index = rng.integers(-rows, rows, (count // 3, 3) if data.draw(st.booleans()) else count)
-    x = tg.Tensor(rng.normal(size=(rows, 2, 3)), requires_grad=True)
+    index = index.astype(data.draw(st.sampled_from([np.int64, np.int16])))
+    x = tg.Tensor(rng.normal(size=(rows, *data.draw(st.sampled_from([(2, 3), (6,), (200,)])))), requires_grad=True)
     y = x[index]
     g = rng.normal(size=y.shape)
     y.backward(g)

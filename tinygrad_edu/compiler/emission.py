@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from ..functional.layers import _linear
 from ..memory import empty_aligned
 from ..rules.elementwise import _where
 from ..rules.products import is_tall, product
-from ..rules.shape import _reshape, _transpose
+from ..rules.shape import _reshape, _scatter, _transpose
 from .helpers import function_of
 from .lifetimes import is_lent, last_uses, memory_of, owners_of
 from .parts import sums_of_parts
@@ -332,6 +333,16 @@ def sums(code: Code, line: Line) -> str:
     return f"{code.names[line]} = np.add.reduce({args[0]}{options}, out={code.buffer(line)})"
 
 
+def _takes_mean(line: Line) -> bool:
+    return _sums_over_axes(line) and line.dtype.char in "fd" and 0 not in line.shape
+
+
+def means(code: Code, line: Line) -> str:
+    total, count = sums(code, line), math.prod(line.args[0].shape) // math.prod(line.shape)
+    b = code.buffers[line]
+    return f"{total}; {code.constant('f', np.divide)}({b}, {count}, {b})"
+
+
 def sums_of_rows(code: Code, line: Line) -> str:
     args, _ = code.arguments(line)
     ones = code.constant("c", ones_of(line.args[0].shape[-2], line.dtype)[None])
@@ -367,6 +378,8 @@ _EMITTERS: dict[Any, tuple[Emitter, ...]] = {
         Emitter(sums, owns=True, takes=_sums_over_axes),
         NEW,
     ),
+    np.mean: (Emitter(means, owns=True, takes=_takes_mean), NEW),
+    _scatter: (NEW,),
     _where: (Emitter(where, owns=True, takes=lambda line: line.ndim > 0), NEW),
 }
 EMITTERS = {function_of(function): emitters for function, emitters in _EMITTERS.items()}

@@ -111,10 +111,15 @@ def _normalized(x: Any, axes: Axes, eps: float) -> tuple[Any, Any, Any]:
     return (y if wide is x else np.astype(y, x.dtype)), mean, variance
 
 
-def _scaled(y: Any, weight: Any, bias: Any, shape: tuple[int, ...]) -> Any:
+def _scaled(y: Any, weight: Any, bias: Any) -> Any:
     if weight is not None:
-        y = y * np.reshape(weight, shape)
-    return y if bias is None else y + np.reshape(bias, shape)
+        y = y * weight
+    return y if bias is None else y + bias
+
+
+def _per_channel(a: Any, ndim: int) -> Any:
+    """A number for each channel, (c,), so that it broadcasts with x of `ndim` axes."""
+    return a if a is None or ndim == 2 else np.reshape(a, (-1, *[1] * (ndim - 2)))
 
 
 @overload
@@ -150,7 +155,7 @@ def layer_norm(x: Any, shape: int | tuple[int, ...], weight: Any = None, bias: A
         if value is not None and np.shape(value) != shape:
             raise ValueError(f"layer_norm: {name} must have the shape {shape}, got {np.shape(value)}")
     ndim = len(shape_of(x))
-    return _scaled(_normalized(x, tuple(range(ndim - count, ndim)), eps)[0], weight, bias, shape)
+    return _scaled(_normalized(x, tuple(range(ndim - count, ndim)), eps)[0], weight, bias)
 
 
 @overload
@@ -194,19 +199,19 @@ def batch_norm(
     shape = shape_of(x)
     given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     count = _check_channels(shape, training, given)
-    broadcast = (-1, *[1] * (len(shape) - 2))
+    weight, bias = (_per_channel(a, len(shape)) for a in (weight, bias))
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training, running_mean and running_var are needed")
         scale = 1 / np.sqrt(running_var + eps)
-        y = (x - np.reshape(running_mean, broadcast)) * np.reshape(scale, broadcast)
-        return _scaled(y, weight, bias, broadcast)
+        y = (x - _per_channel(running_mean, len(shape))) * _per_channel(scale, len(shape))
+        return _scaled(y, weight, bias)
     y, mean, variance = _normalized(x, (0, *range(2, len(shape))), eps)
     for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
         if running is not None:
             new = np.reshape(new.detach() if isinstance(new, Tensor) else new, -1).astype(running.dtype)
             running.data = running.detach() * (1 - momentum) + new * momentum
-    return _scaled(y, weight, bias, broadcast)
+    return _scaled(y, weight, bias)
 
 
 def _check_channels(shape: tuple[int, ...], training: bool, given: dict[str, Any]) -> int:

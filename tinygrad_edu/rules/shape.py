@@ -140,6 +140,10 @@ def _add_at(array: Any, g: Any, *, index: Any) -> None:
         array[index] += g
     elif isinstance(index, np.ndarray) and index.size > 200 and array.ndim > 1:
         _add_rows(array, np.reshape(g, (index.size, *array.shape[1:])), index.ravel().astype(np.intp) % len(array))
+    elif isinstance(index, np.ndarray) and array.ndim == 2 and g.size > 400 and array.flags.c_contiguous:
+        # One by one in the same order, in a third of the time: `np.add.at` is quick for one axis only.
+        places = index.reshape(-1, 1).astype(np.intp) * array.shape[1] + np.arange(array.shape[1])
+        np.add.at(array.reshape(-1), places.reshape(-1), g.reshape(-1))
     else:
         np.add.at(array, index, g)
 
