@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_edu as tg
+from tests.benchmarks.lstm_by_hand import lstm_by_hand
 from tests.benchmarks.workloads import Step
 
 
@@ -165,8 +166,15 @@ def torch_eager(w: Sequences) -> Step:
     return step
 
 
+def by_hand_preallocated(w: Sequences) -> Step:
+    if w.network != "lstm":
+        raise ValueError("written by hand for the LSTM only")
+    return lstm_by_hand(w, network(w).state_dict())
+
+
 SEQUENCE_PEERS: dict[str, Callable[[Sequences], Step]] = {
     "PyTorch eager": torch_eager,
+    "NumPy, preallocated": by_hand_preallocated,
     "recorded": recorded,
     "compiled": compiled,
 }
