@@ -1,7 +1,10 @@
 """Training steps of layers that are more than products, with one thread: an LSTM that gives each sequence a class, a
 block of a transformer, LeNet on images of 28 × 28, and the network of the makemore lectures, with batch norm.
 
-`SEQUENCE_PEERS[name](workload)` gives a function that does one step and returns the loss, as in `workloads.py`.
+The LSTM is also written by hand (`lstm_by_hand.py`), which shows what is left to gain: in float32 that takes 1.05 of
+PyTorch's time, and the compiled step 1.11. More than half of it are matrix products (35 times two of 32 × 64 × 256, and
+those of the whole sequence), at the processor's speed for large ones. A call of NumPy on the numbers of one gate in one
+step takes half a microsecond, nearly all of it before the first number is touched.
 """
 
 from __future__ import annotations
