@@ -37,7 +37,8 @@ def by_hand(q, k, v, mask=None, causal=False):
 @st.composite
 def calls(draw):
     t, s, d, n = (draw(sizes) for _ in range(4))
-    front = draw(st.sampled_from([((), (), ()), ((2,), (2,), (2,)), ((2, 3), (3,), (2, 1)), ((1,), (), (2,))]))
+    fronts = [((), (), ()), ((2,), (2,), (2,)), ((2, 3), (3,), (2, 1)), ((1,), (), (2,)), ((), (2,), (1,))]
+    front = draw(st.sampled_from(fronts))
     rng = np.random.default_rng(draw(seeds))
     q, k, v = (rng.normal(size=(*f, *z)) for f, z in zip(front, ((t, d), (s, d), (s, n)), strict=True))
     scores = (*np.broadcast_shapes(*front), t, s)
@@ -54,6 +55,9 @@ def test_it_is_what_a_loop_gives(call):
     np.testing.assert_allclose(attention(q, k, v, mask, causal), by_hand(q, k, v, mask, causal), rtol=1e-12, atol=1e-14)
     recorded = attention(tg.Tensor(q, requires_grad=True), k, tg.Tensor(v), mask, causal=causal)
     np.testing.assert_array_equal(recorded.data, attention(q, k, v, mask, causal))
+    triangle = np.tri(q.shape[-2], k.shape[-2], dtype=bool)
+    np.testing.assert_array_equal(attention(q, k, v, causal=True), attention(q, k, v, triangle))
+    np.testing.assert_array_equal(attention(q, k, v, triangle), attention(q, k, v, np.where(triangle, 0, -np.inf)))
 
 
 @pytest.mark.filterwarnings("ignore:gradcheck is vacuous")  # of a mean of nothing

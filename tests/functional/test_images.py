@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tests.images import hows, normal, pairs, seeds
+from tests.images import IMAGES, hows, normal, pairs, seeds
 from tests.strategies import laid_out
 from tinygrad_edu import functional as F
 
@@ -83,6 +83,16 @@ def test_of_equal_numbers_the_first_takes_all():
     np.testing.assert_array_equal(x.grad, [[[[1, 1, 0], [0, 0, 0]]]])
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble])
+def test_pooling_in_other_precisions(dtype):
+    x = np.arange(16).reshape(1, 1, 4, 4)
+    exact, other = (tg.Tensor(x.astype(d), requires_grad=True) for d in (np.float64, dtype))
+    for a in (exact, other):
+        F.max_pool2d(a, 3, 1, 1).sum().backward()
+    assert other.grad.dtype == dtype and other.grad.max() == 4
+    np.testing.assert_array_equal(other.grad, exact.grad)
+
+
 def test_pooling_of_what_is_not_finite():
     x = tg.Tensor(np.array([[[[np.nan, 1.0, np.inf, 2.0], [0.0, 1.0, -np.inf, 2.0]]]]), requires_grad=True)
     y = F.max_pool2d(x, 2)
@@ -113,6 +123,43 @@ def test_norms_of_large_means_are_exact():
         exact_here = (exact - exact.mean(axis, keepdims=True)) / np.sqrt(exact.var(axis, keepdims=True) + 1e-5)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, exact_here, atol=3e-4)
+
+
+@given(data=st.data())
+def test_norms_written_out(data):
+    """Of samples and channels, with weight and bias, each alone and both, in training and after it."""
+    shape = data.draw(st.sampled_from([(2, 2), (3, 2), (2, 3, 4), (2, 3, 2, 2), (4, 1, 1)]))
+    x, eps = normal(data.draw, shape) + 1, data.draw(st.sampled_from([1e-5, 0.5]))
+    count = data.draw(st.integers(1, len(shape)))
+    given = [data.draw(st.booleans()) for _ in range(2)]
+
+    def wanted(mean, var, weight, bias):
+        y = (x - mean) / np.sqrt(var + eps)
+        y = y * weight if given[0] else y
+        return y + bias if given[1] else y
+
+    def those(a, b):
+        return a if given[0] else None, b if given[1] else None
+
+    axes = tuple(range(len(shape) - count, len(shape)))
+    weight, bias = normal(data.draw, (2, *shape[-count:]))
+    y = F.layer_norm(x, shape[-count:], *those(weight, bias), eps=eps)
+    right = wanted(x.mean(axes, keepdims=True), x.var(axes, keepdims=True), weight, bias)
+    np.testing.assert_allclose(y, right, rtol=1e-11, atol=1e-11)
+    channels = normal(data.draw, (4, shape[1]))
+    channels[3] **= 2
+    over, wide = (0, *range(2, len(shape))), [row.reshape(-1, *[1] * (len(shape) - 2)) for row in channels]
+    y = F.batch_norm(x, None, None, *those(*channels[:2]), training=True, eps=eps)
+    right = wanted(x.mean(over, keepdims=True), x.var(over, keepdims=True), *wide[:2])
+    np.testing.assert_allclose(y, right, rtol=1e-11, atol=1e-11)
+    y = F.batch_norm(x, tg.Tensor(channels[2]), tg.Tensor(channels[3]), *those(*channels[:2]), eps=eps)
+    np.testing.assert_allclose(y, wanted(wide[2], wide[3], *wide[:2]), rtol=1e-11, atol=1e-11)
+
+
+def test_norms_of_odd_shapes():
+    x = np.array([[1.0, 2.0, 3.0]])
+    np.testing.assert_array_equal(F.layer_norm(x, np.int64(3)), F.layer_norm(x, (3,)))
+    assert F.batch_norm(np.ones((3, 0)), tg.Tensor(np.zeros(0)), tg.Tensor(np.zeros(0))).shape == (3, 0)
 
 
 def test_equal_numbers_are_normalised_to_0():
@@ -176,6 +223,32 @@ def test_they_are_pytorchs(data):
             np.testing.assert_allclose(a.grad, other.grad.numpy(), rtol=1e-9, atol=1e-9)
 
 
+@settings(max_examples=15)
+@given(data=st.data())
+def test_compiled_they_are_the_same(data):
+    """In memory that each step uses again."""
+    for name in IMAGES:
+        function, arrays = data.draw(IMAGES[name])
+        g = np.cos(np.arange(np.size(function(*arrays))))
+        ends = []
+        for compiled in (False, True):
+            ps = [tg.Tensor(a.copy(), requires_grad=True) for a in arrays]
+            optimizer = tg.SGD(ps, lr=1e-3)
+            loss = lambda ps=ps, function=function, g=g: np.sum(np.reshape(function(*ps), -1) * g)
+            step = tg.compile_step(loss, optimizer) if compiled else None
+            values = []
+            for _ in range(3):
+                if step is None:
+                    optimizer.zero_grad()
+                    J = loss()
+                    J.backward()
+                    optimizer.step()
+                values.append(step() if step else J.item())
+            ends.append([*values, *(p.data for p in ps)])
+        for recorded, found in zip(*ends, strict=True):
+            np.testing.assert_allclose(found, recorded, rtol=1e-12, atol=1e-12)
+
+
 X, W = np.ones((2, 3, 5, 6)), np.ones((4, 3, 2, 2))
 RUNNING = tg.Tensor(np.ones(3))
 
@@ -199,13 +272,19 @@ RUNNING = tg.Tensor(np.ones(3))
         (lambda: F.conv1d(X[:, 0], W[:, 0], dilation=1.5), "conv1d: dilation must be a whole number .* not 1.5"),
         (lambda: F.max_pool2d(X[0], 2), r"max_pool2d: x must be images \(m, c, h, w\), got shape \(3, 5, 6\)"),
         (lambda: F.max_pool2d(X, 7), r"windows of \(7, 7\) do not fit into images of \(5, 6\) with padding \(0, 0\)"),
+        (lambda: F.max_pool2d(X, (2, 7)), r"windows of \(2, 7\) do not fit into images of \(5, 6\)"),
+        (lambda: F.max_pool2d(X, 0), "max_pool2d: kernel_size must be a whole number of at least 1, not 0"),
+        (lambda: F.max_pool2d(X, 2, 0), "max_pool2d: stride must be a whole number of at least 1, not 0"),
+        (lambda: F.max_pool2d(X, 3, padding=(0, 2)), r"padding \(0, 2\) is more than half of the kernel_size"),
         (lambda: F.avg_pool2d(X, 3, padding=2), r"padding \(2, 2\) is more than half of the kernel_size \(3, 3\)"),
         (lambda: F.adaptive_avg_pool2d(X[0], 2), r"adaptive_avg_pool2d: x must be images \(m, c, h, w\), got shape"),
+        (lambda: F.adaptive_avg_pool2d(X[:, :, :0], 2), r"adaptive_avg_pool2d: x must be images .* \(2, 3, 0, 6\)"),
         (lambda: F.adaptive_avg_pool2d(X, 0), "output_size must be a whole number of at least 1, not 0"),
         (lambda: F.layer_norm(X, (5, 5)), r"x of shape \(2, 3, 5, 6\) must end with the axes \(5, 5\)"),
         (lambda: F.layer_norm(X, 6, np.ones(5)), r"layer_norm: weight must have the shape \(6,\), got \(5,\)"),
         (lambda: F.batch_norm(np.ones(3), None, None), r"x must be \(m, c\) or \(m, c, ...\), got shape \(3,\)"),
         (lambda: F.batch_norm(X, None, None), "without training, running_mean and running_var are needed"),
+        (lambda: F.batch_norm(X, RUNNING, None), "without training, running_mean and running_var are needed"),
         (lambda: F.batch_norm(X, RUNNING, RUNNING, np.ones(5)), r"weight must have the shape \(3,\), .* got \(5,\)"),
         (lambda: F.batch_norm(X[:1, :, 0, 0], None, None, training=True), r"has 1 number\(s\) in each channel"),
         (lambda: F.embedding([0], np.ones(3)), r"weight must be a table \(num, dim\), got shape \(3,\)"),
