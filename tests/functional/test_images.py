@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import tinygrad_edu as tg
 from tests.images import IMAGES, hows, normal, pairs, seeds
 from tests.strategies import laid_out
 from tinygrad_edu import functional as F
+from tinygrad_edu.functional import convolution
 
 
 def by_hand(x, w, b, stride, padding, dilation, groups):
@@ -35,6 +37,8 @@ def by_hand(x, w, b, stride, padding, dilation, groups):
 def test_convolutions_written_out(data):
     kernel, how, (c, o), size = data.draw(hows())
     x = laid_out(normal(data.draw, (data.draw(st.integers(0, 3)), c, *size)), data.draw(st.sampled_from("CF")))
+    if data.draw(st.booleans()):  # in another precision, and as results lie
+        x = x.astype(np.float32).transpose(1, 2, 3, 0).copy().transpose(3, 0, 1, 2)
     w, b = normal(data.draw, (o, c // how[3], *kernel)), normal(data.draw, o)
     np.testing.assert_allclose(F.conv2d(x, w, b, *how), by_hand(x, w, b, *how), rtol=1e-12, atol=1e-12)
 
@@ -54,6 +58,23 @@ def test_large_convolutions_in_blocks(data):
     along = normal(data.draw, x.shape), normal(data.draw, w.shape)  # linear in each: exact along a direction
     slopes = [np.sum(g * by_hand(along[0], w, np.zeros(5), *how)), np.sum(g * by_hand(x, along[1], np.zeros(5), *how))]
     np.testing.assert_allclose([np.sum(a.grad * along[0]), np.sum(k.grad * along[1])], slopes, rtol=1e-8)
+
+
+@given(data=st.data())
+def test_the_size_of_blocks_does_not_matter(data):
+    kernel, how, (c, o), size = data.draw(hows())
+    x, w = normal(data.draw, (2, c, *size)), normal(data.draw, (o, c // how[3], *kernel))
+    most = data.draw(st.sampled_from([1, 50, 200]))
+    results = []
+    for small in ({"COPIED": 130_000}, {"COPIED": most}, {"ADDED": most, "MULTIPLIED": most}):
+        with mock.patch.multiple(convolution, **small):
+            a, k = tg.Tensor(x, requires_grad=True), tg.Tensor(w, requires_grad=True)
+            y = F.conv2d(a, k, None, *how)
+            y.backward(np.cos(np.arange(y.size)).reshape(y.shape))
+            results.append((y.data, a.grad, k.grad))
+    for found in results[1:]:
+        for array, right in zip(found, results[0], strict=True):
+            np.testing.assert_allclose(array, right, rtol=1e-12, atol=1e-12)
 
 
 @given(data=st.data())

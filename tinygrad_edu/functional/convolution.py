@@ -58,7 +58,7 @@ def output_size(size: Pair, kernel: Pair, how: How) -> Pair:
 
 def _blocks(rows: int, row: int, most: int) -> Iterator[Pair]:
     """The first and the last of a few rows at a time, where each takes `row` numbers."""
-    count = max(1, most // max(1, row))
+    count = max(1, most // row)
     return ((start, min(start + count, rows)) for start in range(0, rows, count))
 
 
