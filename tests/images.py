@@ -22,7 +22,8 @@ def hows(draw):
     kernel, groups = draw(pairs(1, 3)), draw(st.sampled_from([1, 1, 2]))
     how = draw(pairs(1, 3)), draw(pairs(0, 2)), draw(pairs(1, 2)), groups
     channels = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
-    size = tuple(d * (k - 1) + 1 + draw(st.integers(0, 3)) for k, d in zip(kernel, how[2], strict=True))
+    least = (max(1, d * (k - 1) + 1 - 2 * p) for k, d, p in zip(kernel, how[2], how[1], strict=True))
+    size = tuple(n + draw(st.integers(0, 3)) for n in least)
     return kernel, how, channels, size
 
 

@@ -167,7 +167,7 @@ def max_pool2d(x: Any, kernel_size: int | Pair, stride: int | Pair | None = None
     stride + 1. Windows lie side by side unless `stride` says otherwise, and reach `padding` places over the edges,
     where there is nothing. Of equal numbers in a window, the first takes the gradient, as in PyTorch.
 
-    Raises `ValueError` if x is not of that shape, or if no window fits into it.
+    Raises `ValueError` if x is not of that shape, or has no pixels, or if no window fits into it.
 
     >>> tg.max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
     array([[[[ 5.,  7.],
@@ -178,16 +178,19 @@ def max_pool2d(x: Any, kernel_size: int | Pair, stride: int | Pair | None = None
 
 
 def _windows(who: str, x: Any, kernel_size: Any, stride: Any, padding: Any) -> Windows:
-    shape = shape_of(x)
-    if len(shape) != 4:
-        raise ValueError(f"{who}: x must be images (m, c, h, w), got shape {shape}")
+    _check_images(who, shape_of(x))
     kernel, reach = pair(f"{who}: kernel_size", kernel_size, 1), pair(f"{who}: padding", padding, 0)
     windows = kernel, kernel if stride is None else pair(f"{who}: stride", stride, 1), reach
     if any(2 * p > k for p, k in zip(reach, kernel, strict=True)):
         raise ValueError(f"{who}: padding {reach} is more than half of the kernel_size {kernel}")
     if min(_size(x, windows)) < 1:
-        raise ValueError(f"{who}: windows of {kernel} do not fit into images of {shape[2:]} with padding {reach}")
+        raise ValueError(f"{who}: windows of {kernel} do not fit into images of {shape_of(x)[2:]} with padding {reach}")
     return windows
+
+
+def _check_images(who: str, shape: tuple[int, ...]) -> None:
+    if len(shape) != 4 or 0 in shape[2:]:
+        raise ValueError(f"{who}: x must be images (m, c, h, w) with pixels, got shape {shape}")
 
 
 # Sums
@@ -264,9 +267,7 @@ def adaptive_avg_pool2d(x: Any, output_size: int | Pair) -> Any:
     array([[[[7.5]]]])
     """
     x = as_floats(x)
-    shape = shape_of(x)
-    if len(shape) != 4 or 0 in shape[2:]:
-        raise ValueError(f"adaptive_avg_pool2d: x must be images (m, c, h, w), got shape {shape}")
+    _check_images("adaptive_avg_pool2d", shape_of(x))
     down, across = pair("adaptive_avg_pool2d: output_size", output_size, 1)
     return _means(_means(x, 2, down), 3, across)
 
