@@ -126,7 +126,7 @@ def _conv_x_into(out: Any, scratch: Scratch, dy: Any, w: Any, *, size: Pair, how
     rows, places = dyt.shape[1:3]
     each = places * m
     row = c * kernel[0] * kernel[1] * each
-    blocks = list(_blocks(rows, row, ADDED)) if dy.size and w.size else []
+    blocks = list(_blocks(rows, row, ADDED)) if dy.size else []
     memory = scratch(2, (blocks[0][1] * row if blocks else 0,), dx.dtype)
     for start, end in blocks:
         parts = memory[: (end - start) * row].reshape(len(kernels), -1, (end - start) * each)
@@ -151,7 +151,7 @@ def _conv_x(dy: Any, w: Any, *, size: Pair, how: How) -> Any:
 def _conv_w_into(out: Any, scratch: Scratch, x: Any, dy: Any, *, size: Pair, how: How) -> None:
     dtype, groups = out.dtype, how[3]
     out[...] = 0
-    if out.size and dy.size:
+    if dy.size:
         dyt = by_channels(dy, scratch, 2, dtype)
         results = dyt.reshape(groups, len(dyt) // groups, -1)
         xt = by_channels(x, scratch, 0, dtype, how[1])
