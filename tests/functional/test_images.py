@@ -43,6 +43,19 @@ def test_convolutions_written_out(data):
     np.testing.assert_allclose(F.conv2d(x, w, b, *how), by_hand(x, w, b, *how), rtol=1e-12, atol=1e-12)
 
 
+def test_what_is_not_said_and_other_kinds_of_numbers():
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(2, 2, 4, 5)), rng.normal(size=(4, 2, 2, 3))
+    b = np.zeros(4)
+    np.testing.assert_allclose(F.conv2d(x, w), by_hand(x, w, b, (1, 1), (0, 0), (1, 1), 1))
+    np.testing.assert_allclose(
+        F.conv1d(x[:, :, 0], w[:, :, 0]), by_hand(x[:, :, :1], w[:, :, :1], b, (1, 1), (0, 0), (1, 1), 1)[:, :, 0]
+    )
+    np.testing.assert_array_equal(F.conv2d(x, w, None, np.int64(2), [1, 0]), F.conv2d(x, w, None, (2, 2), (1, 0)))
+    for pool in (F.max_pool2d, F.avg_pool2d):
+        np.testing.assert_array_equal(pool(x, 2), pool(x, (2, 2), stride=(2, 2), padding=(0, 0)))
+
+
 @settings(max_examples=5)
 @given(data=st.data())
 def test_large_convolutions_in_blocks(data):
@@ -109,8 +122,8 @@ def test_pooling_in_other_precisions(dtype):
     x = np.arange(16).reshape(1, 1, 4, 4)
     exact, other = (tg.Tensor(x.astype(d), requires_grad=True) for d in (np.float64, dtype))
     for a in (exact, other):
-        F.max_pool2d(a, 3, 1, 1).sum().backward()
-    assert other.grad.dtype == dtype and other.grad.max() == 4
+        F.max_pool2d(a, 3, 1, 1).backward(2 * np.ones((1, 1, 4, 4), a.dtype))
+    assert other.grad.dtype == dtype and other.grad.max() == 8
     np.testing.assert_array_equal(other.grad, exact.grad)
 
 
@@ -279,6 +292,9 @@ RUNNING = tg.Tensor(np.ones(3))
     [
         (lambda: F.conv2d(X[:, 0], W), r"x must be \(m, c, h, w\) and weight \(o, c / groups, kh, kw\), .* np.newaxis"),
         (lambda: F.conv2d(X[0], W), r"a single sample has an axis, too: x\[np.newaxis\]"),
+        (lambda: F.conv2d(np.ones((6, 5, 6)), W, groups=2), r"a single sample has an axis, too: x\[np.newaxis\]"),
+        (lambda: F.conv2d(X[:1, 0], W[:, :1]), r"a single channel has an axis, too: x\[:, np.newaxis\]"),
+        (lambda: F.conv2d(X[0], W[:, 0]), r"weight \(o, c / groups, kh, kw\), got \(3, 5, 6\) and \(4, 2, 2\)$"),
         (lambda: F.conv2d(X, W[:0]), r"weight of shape \(0, 3, 2, 2\) holds no kernels"),
         (lambda: F.batch_norm(np.moveaxis(X, 1, -1), None, None, np.ones(3), training=True), "Channels come second"),
         (lambda: F.conv1d(X, W), r"conv1d: x must be \(m, c, n\) and weight \(o, c / groups, k\), got"),
@@ -287,9 +303,17 @@ RUNNING = tg.Tensor(np.ones(3))
         (lambda: F.conv2d(X, W[:, :1], groups=3), "4 kernels cannot be divided among 3 groups"),
         (lambda: F.conv2d(X, W, np.ones(3)), r"bias must have the shape \(4,\), one number for each .* got \(3,\)"),
         (lambda: F.conv2d(X, np.ones((4, 3, 7, 2)), dilation=2), r"size \(7, 2\) .* do not fit into images of size"),
+        (lambda: F.conv2d(X, np.ones((4, 3, 6, 2))),
+         r"\(6, 2\) \(dilation \(1, 1\)\) do not fit into images of size \(5, 6\) with padding \(0, 0\)"),
+        (lambda: F.conv1d(X[:, 0], np.ones((4, 5, 4)), dilation=2, padding=0),
+         r"\(4,\) \(dilation \(2,\)\) do not fit into images of size \(6,\) with padding \(0,\)"),
         (lambda: F.conv2d(X, W, stride=0), "conv2d: stride must be a whole number of at least 1, not 0"),
         (lambda: F.conv2d(X, W, padding="same"), "padding must be a whole number or a pair of them .* not 'same'"),
         (lambda: F.conv2d(X, W, padding=(1, 1, 1)), r"or a pair of them \(height, width\), not \(1, 1, 1\)"),
+        (lambda: F.conv2d(X, W, padding=[1, 1, 1]), r"or a pair of them \(height, width\), not \[1, 1, 1\]"),
+        (lambda: F.conv2d(X, W, dilation=0), "conv2d: dilation must be a whole number of at least 1, not 0"),
+        (lambda: F.conv2d(X, W, groups=0), "conv2d: groups must be a whole number of at least 1, not 0"),
+        (lambda: F.conv2d(X, W, groups=True), "conv2d: groups must be a whole number of at least 1, not True"),
         (lambda: F.conv1d(X[:, 0], W[:, 0], dilation=1.5), "conv1d: dilation must be a whole number .* not 1.5"),
         (lambda: F.max_pool2d(X[0], 2), r"max_pool2d: x must be images .* with pixels, got shape \(3, 5, 6\)"),
         (lambda: F.max_pool2d(X, 7), r"windows of \(7, 7\) do not fit into images of \(5, 6\) with padding \(0, 0\)"),
