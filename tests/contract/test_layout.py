@@ -16,7 +16,7 @@ ROOT = Path(tinygrad_edu.__file__).parent
 LEVELS = [
     {"pages", "memory"},
     {"autograd"},
-    {"rules", "random"},
+    {"rules", "random", "numpy"},
     {"functional"},
     {"nn", "data", "datasets"},
     {"compiler", "debug", "storage", "plots"},

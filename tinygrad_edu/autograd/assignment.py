@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .inplace import mark_changed
-from .operators import _holds_operand, look_up
-from .recording import interpreter, is_recording, plain
+from .operators import look_up
+from .recording import holds_operand, interpreter, is_recording, plain
 
 
 def assign(t: Any, index: Any, value: Any) -> None:
@@ -21,7 +21,7 @@ def assign(t: Any, index: Any, value: Any) -> None:
             "c = t.copy(), which is recorded; compute a new one, as np.where(mask, new, t); or assign to t.data "
             "(a new array) between steps"
         )
-    value = _joined(value)
+    value = joined(value)
     if not t._requires_grad and not (getattr(value, "requires_grad", False) and is_recording()):
         t._value = values = np.asarray(values)
         values[plain(index)] = plain(value)
@@ -40,10 +40,10 @@ def assign(t: Any, index: Any, value: Any) -> None:
         t.retain_grad()
 
 
-def _joined(value: Any) -> Any:
-    """Lists of tensors as one tensor."""
-    if isinstance(value, list | tuple) and _holds_operand(value):
-        return np.stack([_joined(v) for v in value])
+def joined(value: Any) -> Any:
+    """Lists of tensors, and of lists of them, as one tensor."""
+    if isinstance(value, list | tuple) and holds_operand(value):
+        return np.stack([joined(v) for v in value])
     return value
 
 

@@ -42,7 +42,8 @@ def _dropped_by_array(shape: tuple[int, ...]) -> str:
         return f"{who} makes a plain array of a Tensor of shape {shape}, which would drop its gradient. {_INSTEAD}"
     return (
         f"making a plain array of a Tensor that requires grad (shape {shape}) would drop its gradient. To join tensors "
-        "use np.stack, np.concatenate or np.column_stack; for the values .numpy() or .detach()"
+        "use np.stack, np.concatenate or np.column_stack, or take NumPy with `import tinygrad_edu.numpy as np`, whose "
+        "np.array joins them and whose np.zeros can be filled; for the values .numpy() or .detach()"
     )
 
 

@@ -45,8 +45,8 @@ def numerical_gradient(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-4)
 
     An input is an array of floats, or a leaf tensor that requires grad; `fun` is called with tensors, and those are
     the caller's own where it passed tensors, so `fun` may also reach them in another way (a model's parameters).
-    Everything else is passed on as it is and gets no array. The step is `eps · max(1, |x|)`. Raises `ValueError` if
-    `fun` gives more than one number.
+    Everything else is passed on as it is and gets no array; if that is all, tensors of floats count. The step is
+    `eps · max(1, |x|)`. Raises `ValueError` if `fun` gives more than one number.
 
     >>> (g,) = tg.numerical_gradient(lambda x: np.sum(x**2), np.array([1.0, 2.0]))
     >>> g.round(6)
@@ -163,17 +163,16 @@ def _float64_leaves(inputs: tuple[Any, ...]) -> Iterator[tuple[list[Any], list[T
     arguments: list[Any] = []
     leaves: list[Tensor] = []
     restore: list[tuple[Tensor, Any, Any]] = []
+    constants = not any(_is_variable(value, constants=False) for value in inputs)
     for value in inputs:
+        if not _is_variable(value, constants):
+            arguments.append(value)
+            continue
         if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
             restore.append((value, value._value, value._grad))
             leaves.append(value)
-        elif isinstance(value, float) or (isinstance(value, Tensor) and value.requires_grad):
-            leaves.append(Tensor(value.data if isinstance(value, Tensor) else value, True))
-        elif isinstance(value, np.ndarray | list) and np.asarray(value).dtype.kind == "f":
-            leaves.append(Tensor(np.asarray(value), True))
         else:
-            arguments.append(value)
-            continue
+            leaves.append(Tensor(value.data if isinstance(value, Tensor) else value, True))
         arguments.append(leaves[-1])
     if not leaves:
         raise TypeError("nothing to differentiate: no input is an array of floats or a tensor that requires grad")
@@ -185,6 +184,13 @@ def _float64_leaves(inputs: tuple[Any, ...]) -> Iterator[tuple[list[Any], list[T
     finally:
         for leaf, data, grad in restore:
             leaf._value, leaf._grad = data, grad
+
+
+def _is_variable(value: Any, constants: bool) -> bool:
+    """Whether to differentiate by an input; `constants` says whether also by tensors that do not require grad."""
+    if isinstance(value, Tensor):
+        return value.requires_grad or (constants and value.dtype.kind == "f")
+    return isinstance(value, float) or (isinstance(value, np.ndarray | list) and np.asarray(value).dtype.kind == "f")
 
 
 class _Evaluating(Around):

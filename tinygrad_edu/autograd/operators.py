@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 
 from .primitives import FUNCTIONS, NAMED, Primitive, primitive_of
 from .record import Operand
-from .recording import interpreter, is_recording, plain
+from .recording import holds_operand, interpreter, is_constant, is_recording, plain
 
 Axis = int | tuple[int, ...] | None
 
@@ -37,13 +37,17 @@ REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.minimum: np.min,
 }
 ACCUMULATIONS: dict[Any, Callable[..., Any]] = {np.add: np.cumsum, np.multiply: np.cumprod}
+WRITERS = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}  # change an array in place
 
 
-def look_up(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What to call in place of a NumPy function when a tensor is among its arguments."""
+def look_up(function: Callable[..., Any], *given: Any) -> Callable[..., Any]:
+    """What to call in place of a NumPy function when a tensor is among its arguments. If these are `given` and no
+    gradient flows through them, a function without a rule is called with their values."""
     try:
         return FUNCTIONS[function]
     except KeyError:
+        if is_constant(given) and function not in WRITERS:
+            return on_values(function)
         name = function.__name__
         module = "numpy" if getattr(np, name, None) is function else getattr(function, "__module__", None)
         name = f"{module}.{name}" if module else name
@@ -51,13 +55,6 @@ def look_up(function: Callable[..., Any]) -> Callable[..., Any]:
             f"{name} got a Tensor and has no derivative rule; its result would be cut off from the gradient. Give it "
             f"one with tinygrad_edu.rule({name}, ...), or pass t.detach().numpy() if no gradient is wanted"
         ) from None
-
-
-def _holds_operand(value: Any) -> bool:
-    return isinstance(value, Operand) or (isinstance(value, _SEQUENCES) and any(map(_holds_operand, value)))
-
-
-_SEQUENCES = list, tuple
 
 
 def option(value: Any) -> Any:
@@ -82,7 +79,7 @@ def on_values(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
-        if not any(map(_holds_operand, (*args, *options.values()))):
+        if not any(map(holds_operand, (*args, *options.values()))):
             return function(*args, **options)
         return interpreter().constant(function, args, options)
 
@@ -123,13 +120,15 @@ class ArrayOperand(Operand):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         out = options.pop("out", None)
+        if out is not None and is_constant(inputs) and not holds_operand(out):
+            return getattr(ufunc, method)(*map(plain, inputs), out=out, **options)
         if out is not None:
             raise TypeError(
                 f"{ufunc.__name__} cannot write a Tensor's result into an array (out=, or `array += tensor`): the "
                 "gradient could not flow through it. Write a = a + t instead of a += t"
             )
         if method == "__call__":
-            return look_up(ufunc)(*inputs, **options)
+            return look_up(ufunc, *inputs)(*inputs, **options)
         if method == "reduce" and ufunc in REDUCTIONS:
             return look_up(REDUCTIONS[ufunc])(*inputs, **({"axis": 0} | options))
         if method == "accumulate" and ufunc in ACCUMULATIONS and np.ndim(inputs[0]):
@@ -145,7 +144,7 @@ class ArrayOperand(Operand):
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
-        return look_up(function)(*args, **options)
+        return look_up(function, *args, *options.values())(*args, **options)
 
     # Arithmetic
 

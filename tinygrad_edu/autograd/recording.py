@@ -85,9 +85,10 @@ class Interpreter:
         transform, its derivative would be lost without a word, too."""
         if differentiated and not differentiated.isdisjoint(_behind(t)):
             raise DerivativeLost(
-                f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: np.stack, or a "
-                "tensor to write into, in place of filling an array, NumPy's functions in place of math's, np.where in "
-                "place of a branch; or take .detach() if no derivative is wanted"
+                f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: np.stack, or "
+                "np.array and np.zeros of `import tinygrad_edu.numpy as np`, in place of filling an array, NumPy's "
+                "functions in place of math's, np.where in place of a branch; or take .detach() if no derivative is "
+                "wanted"
             )
         return self.values(t, what)
 
@@ -257,6 +258,25 @@ def is_recording() -> bool:
 def gradient_check() -> Callable[[], Any] | None:
     """Makes the checker of a backward pass, inside `detect_anomaly()`."""
     return interpreter().check
+
+
+def holds_operand(value: Any) -> bool:
+    """Whether it is a tensor, or a list or tuple in which there is one, however deep."""
+    return isinstance(value, Operand) or (isinstance(value, _SEQUENCES) and any(map(holds_operand, value)))
+
+
+def is_constant(given: tuple[Any, ...]) -> bool:
+    """Whether what a function is given has values, and no gradient flows through it."""
+    return bool(given) and interpreter().lines is None and not _wants_gradient(given)
+
+
+def _wants_gradient(value: Any) -> bool:
+    if isinstance(value, Operand):
+        return value.requires_grad
+    return isinstance(value, _SEQUENCES) and any(map(_wants_gradient, value))
+
+
+_SEQUENCES = list, tuple
 
 
 def plain(value: Any) -> Any:

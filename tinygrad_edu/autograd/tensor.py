@@ -259,6 +259,9 @@ class Tensor(ArrayOperand, Hookable):
     def __int__(self) -> int:
         return int(self._item("int() asks for the value of a tensor"))
 
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self._item("round() asks for the value of a tensor")) if digits is None else self.round(digits)
+
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous; use np.any(t) or np.all(t)")

@@ -1,0 +1,532 @@
+"""`import tinygrad_edu.numpy as np`: NumPy code as people write it is differentiated."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import itertools
+import math
+import subprocess
+from dataclasses import dataclass
+
+import numpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tests.rules.test_numpy as calls
+import tinygrad_edu as tg
+import tinygrad_edu.numpy as np
+from tests.rules.test_numpy import outputs
+from tinygrad_edu.autograd.primitives import FUNCTIONS
+
+
+def close(found, wanted):
+    assert not isinstance(found, tg.Tensor)  # arrays in, arrays out
+    numpy.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10)
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def data(m=7, n=3, k=4):
+    rng = numpy.random.default_rng(0)
+    return rng.normal(size=(m, n)), rng.integers(k, size=m), rng
+
+
+# Cost functions of courses, with the gradients that their exercises ask for
+
+
+def cost_sample_by_sample(theta, X, y):
+    """Logistic regression, as in the second exercise of the machine-learning course."""
+    costs = np.zeros(len(y))
+    for i in range(len(y)):
+        h = sigmoid(np.dot(X[i], theta))
+        costs[i] = -y[i] * np.log(h) - (1 - y[i]) * np.log(1 - h)
+    return np.mean(costs)
+
+
+def test_a_loop_over_samples():
+    X, labels, rng = data()
+    X, y, theta = np.c_[np.ones(len(X)), X], labels % 2, rng.normal(size=4)
+    h = sigmoid(X.numpy() @ theta)
+    close(tg.grad(cost_sample_by_sample)(theta, X, y), X.numpy().T @ (h - y) / len(y))
+    close(tg.hessian(cost_sample_by_sample)(theta, X, y), X.numpy().T * (h * (1 - h)) @ X.numpy() / len(y))
+    w = tg.Tensor(theta, requires_grad=True)
+    cost_sample_by_sample(w, X, y).backward()
+    close(w.grad, X.numpy().T @ (h - y) / len(y))
+
+
+def network(unrolled, X, y, hidden, k, weight):
+    """The network of the fourth exercise: parameters in one vector, labels made rows of 0 and 1 one by one."""
+    m, n = X.shape
+    theta1 = np.reshape(unrolled[: hidden * (n + 1)], (hidden, n + 1))
+    theta2 = unrolled[hidden * (n + 1) :].reshape(k, hidden + 1)
+    Y = np.zeros((m, k))
+    for i in range(m):
+        Y[i, y[i]] = 1
+    a1 = np.c_[np.ones(m), X]
+    a2 = np.hstack([np.ones((m, 1)), sigmoid(a1 @ theta1.T)])
+    h = sigmoid(a2.dot(theta2.T))
+    J = 0
+    for i in range(m):
+        for j in range(k):
+            J += -Y[i, j] * np.log(h[i, j]) - (1 - Y[i, j]) * np.log(1 - h[i, j])
+    return J / m + weight / (2 * m) * (np.sum(theta1[:, 1:] ** 2) + np.sum(theta2[:, 1:] ** 2))
+
+
+def backpropagated(theta1, theta2, X, y, weight):
+    m, k = len(X), len(theta2)
+    a1 = numpy.c_[numpy.ones(m), X]
+    z2 = a1 @ theta1.T
+    a2 = numpy.c_[numpy.ones(m), 1 / (1 + numpy.exp(-z2))]
+    d3 = 1 / (1 + numpy.exp(-a2 @ theta2.T)) - numpy.eye(k)[y]
+    d2 = (d3 @ theta2)[:, 1:] * (a2 * (1 - a2))[:, 1:]
+    grad1, grad2 = d2.T @ a1 / m, d3.T @ a2 / m
+    grad1[:, 1:] += weight / m * theta1[:, 1:]
+    grad2[:, 1:] += weight / m * theta2[:, 1:]
+    return numpy.r_[grad1.ravel(), grad2.ravel()]
+
+
+def test_a_network_whose_parameters_are_unrolled():
+    X, y, rng = data()
+    theta1, theta2 = rng.normal(size=(5, 4)), rng.normal(size=(4, 6))
+    unrolled = np.r_[theta1.ravel(), theta2.ravel()]
+    assert type(unrolled) is numpy.ndarray
+    wanted = backpropagated(theta1, theta2, X, y, 0.7)
+    close(tg.grad(network)(unrolled, X, y, 5, 4, 0.7), wanted)
+    joined = lambda a, b: network(np.r_[a.ravel(), b.ravel()], X, y, 5, 4, 0.7)
+    parts = tg.grad(joined, argnums=(0, 1))(theta1, theta2)
+    close(np.concatenate([part.ravel() for part in parts]), wanted)
+
+
+def test_equations_in_a_list():
+    f = lambda x: np.array([x[0] ** 2 + x[1], np.sin(x[0] * x[1]), 3.0])
+    x = numpy.array([0.5, -1.5])
+    c = numpy.cos(x[0] * x[1])
+    close(tg.jacobian(f)(x), [[2 * x[0], 1], [c * x[1], c * x[0]], [0, 0]])
+    s = numpy.sin(x[0] * x[1])
+    mixed = c - x[0] * x[1] * s
+    close(tg.jacobian(tg.jacobian(f))(x)[1], [[-(x[1] ** 2) * s, mixed], [mixed, -(x[0] ** 2) * s]])
+
+
+def test_a_matrix_that_is_filled():
+    def rotated(angle, x):
+        R = np.eye(3)
+        R[0, 0] = R[1, 1] = np.cos(angle)
+        R[:2, :2] += np.array([[0.0, -np.sin(angle)], [np.sin(angle), 0.0]])
+        return R @ x
+
+    x = numpy.array([1.0, 2.0, 3.0])
+    close(tg.jacobian(rotated)(0.3, x), [-numpy.sin(0.3) - 2 * numpy.cos(0.3), numpy.cos(0.3) - 2 * numpy.sin(0.3), 0])
+
+
+def test_steps_through_time():
+    def end(rate, start=2.0, steps=30, h=0.1):
+        path = np.empty((steps + 1, 2))
+        path[0] = start, 0.0
+        for k in range(steps):
+            path[k + 1] = path[k] + h * np.array([-rate * path[k, 0], rate * path[k, 0]])
+        return path[-1]
+
+    close(tg.jacobian(end)(0.5), numpy.array([-1.0, 1.0]) * 2 * 30 * 0.1 * (1 - 0.05) ** 29)
+
+
+def test_a_convolution_in_four_loops():
+    def conv(w, image):
+        out = np.zeros((3, 3), dtype=image.dtype)
+        for i in range(3):
+            for j in range(3):
+                out[i, j] = np.sum(image[i : i + 2, j : j + 2] * w)
+        return np.sum(np.maximum(out, 0.0) ** 2)
+
+    rng = numpy.random.default_rng(1)
+    image, w = rng.normal(size=(4, 4)), rng.normal(size=(2, 2))
+    windows = numpy.lib.stride_tricks.sliding_window_view(image, (2, 2))
+    out = numpy.maximum(numpy.einsum("ijkl,kl->ij", windows, w), 0)
+    close(tg.grad(conv)(w, image), 2 * numpy.einsum("ij,ijkl->kl", out, windows))
+    assert tg.grad(conv)(w.astype(numpy.float32), image.astype(numpy.float32)).dtype == numpy.float32
+
+
+# What makes arrays
+
+MAKING = [
+    lambda np: np.zeros(3),
+    lambda np: np.zeros((2, 3), dtype=numpy.float32),
+    lambda np: np.zeros([2, 0], order="F"),
+    lambda np: np.zeros(shape=2, dtype=int),
+    lambda np: np.ones((2, 2), bool),
+    lambda np: np.ones(()),
+    lambda np: np.zeros_like(numpy.ones((2, 3)), dtype="f4", shape=(3,)),
+    lambda np: np.ones_like([1.0, 2.0]),
+    lambda np: np.ones_like([1, 2]),
+    lambda np: np.full((2, 2), 1.5),
+    lambda np: np.full(3, 7),
+    lambda np: np.full((2, 2), [1.0, 2.0], numpy.float32),
+    lambda np: np.full_like(numpy.ones((2, 2), "f4"), 1.5),
+    lambda np: np.full_like([1, 2], 1.5),
+    lambda np: np.eye(3),
+    lambda np: np.eye(3, 4, k=1, dtype=int),
+    lambda np: np.identity(2),
+    lambda np: np.arange(4),
+    lambda np: np.arange(1.5, 4, 0.25),
+    lambda np: np.arange(4, dtype=float),
+    lambda np: np.arange(0, 4, dtype="f4"),
+    lambda np: np.linspace(0, 1, 5),
+    lambda np: np.linspace([0, 1], 2.0, num=4, endpoint=False, axis=1),
+    lambda np: np.linspace(0, 1, 3, retstep=True)[0],
+    lambda np: np.linspace(0, 6, 4, dtype=int),
+    lambda np: np.array([[1.0, 2.0], [3.0, 4.0]]),
+    lambda np: np.array([1, 2], dtype=float, ndmin=3),
+    lambda np: np.asarray([1.0], dtype="f4"),
+    lambda np: np.r_[1.0, 0:3, [2, 3]],
+    lambda np: np.r_["0,2", [1, 2], [3, 4]],
+    lambda np: np.r_[0:1:5j],
+    lambda np: np.c_[numpy.ones(2), [3, 4]],
+]
+FILLED = "zeros", "ones", "full", "eye", "identity", "arange", "linspace"
+
+
+@pytest.mark.parametrize("make", MAKING, ids=range(len(MAKING)))
+def test_values_are_numpy_s(make):
+    wanted, found = make(numpy), make(np)
+    assert isinstance(found, tg.Tensor) == (wanted.dtype.kind == "f" and make.__code__.co_names[0].startswith(FILLED))
+    values = found.numpy() if isinstance(found, tg.Tensor) else found
+    assert values.dtype == wanted.dtype and values.shape == wanted.shape and numpy.array_equal(values, wanted)
+
+
+def test_of_tensors_they_give_numpy_s_values_too():
+    t = tg.Tensor([1.0, 2.0], requires_grad=True)
+    assert not np.zeros_like(t).requires_grad and np.ones_like(t).tolist() == [1, 1]
+    assert np.empty_like([t, t]).shape == (2, 2) and np.empty(2, "f4").dtype == numpy.float32
+    assert np.full_like(numpy.ones(2), t).requires_grad and np.full_like([1.0, 2.0], t[0]).tolist() == [1, 1]
+    assert np.full((3, 2), t).tolist() == [[1, 2]] * 3 and np.full((2, 2), [t[0], 3.0]).requires_grad
+    assert np.full(2, t[0], numpy.float32).dtype == numpy.float32
+    filled = np.full(3, t[0])
+    filled[1] = t[1]
+    filled.sum().backward()
+    assert t.grad.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("numbers", [(0.0, 1.0, 5), (2.0, -1.0, 4), (0.5, 0.5, 3), (1.0, 3.0, 1), (1.0, 3.0, 0)])
+def test_of_numbers_between_tensors(numbers):
+    start, stop, n = numbers
+    for options in ({}, {"endpoint": False}, {"dtype": numpy.float32}):
+        found = np.linspace(tg.Tensor(start), stop, n, **options)
+        wanted = numpy.linspace(start, stop, n, **options)
+        assert found.dtype == wanted.dtype and numpy.array_equal(found.numpy(), wanted)
+    assert tg.gradcheck(lambda a, b: np.linspace(a, b, 4, axis=1), numpy.ones(2), numpy.array([2.0, 3.0]), order=2)
+    assert tg.gradcheck(lambda a: np.linspace(a, 3.0, 4, endpoint=False, retstep=True)[1], 1.0)
+    wanted = numpy.arange(start, stop + 3, 0.3)
+    assert np.allclose(np.arange(tg.Tensor(start), stop + 3, 0.3), wanted, rtol=1e-15)
+    assert tg.jacobian(lambda a: np.arange(a, 3.5, 1.0))(1.0).tolist() == [1, 1, 1]
+    assert np.arange(tg.Tensor(3.0)).tolist() == [0, 1, 2]
+
+
+# Joining
+
+
+@dataclass
+class Leaf:
+    kind: str
+    shape: tuple[int, ...]
+
+
+@st.composite
+def nested(draw, shape):
+    """Lists in lists of numbers, arrays and tensors, which together have this shape."""
+    kind = draw(st.sampled_from(["list", "tuple", "array", "tensor"] if shape else ["number", "tensor"]))
+    if kind in ("array", "tensor", "number"):
+        return Leaf(kind, shape)
+    parts = [draw(nested(shape[1:])) for _ in range(shape[0])]
+    return tuple(parts) if kind == "tuple" else parts
+
+
+def read(value, tensors, make, count):
+    """The lists with numbers in them that all differ, and the tensors made by `make`, which are noted."""
+    if isinstance(value, list | tuple):
+        return type(value)(read(v, tensors, make, count) for v in value)
+    if not isinstance(value, Leaf):
+        return value
+    numbers = numpy.array([next(count) for _ in range(math.prod(value.shape))]).reshape(value.shape)
+    if value.kind == "tensor":
+        tensors.append(make(numbers))
+        return tensors[-1]
+    return numbers if value.kind == "array" else float(numbers)
+
+
+def agree(function, structure):
+    """The value is NumPy's, and each element's gradient is what went to its place."""
+    distinct = lambda: itertools.count(10.5)
+    wanted = function(numpy, read(structure, [], lambda x: x, distinct()))
+    tensors = []
+    found = function(np, read(structure, tensors, lambda x: tg.Tensor(x, requires_grad=True), distinct()))
+    assert isinstance(found, tg.Tensor) == bool(tensors)
+    values = found.numpy() if tensors else found
+    assert values.shape == wanted.shape and values.dtype == wanted.dtype and numpy.array_equal(values, wanted)
+    if tensors:
+        weights = numpy.cos(numpy.arange(found.size)).reshape(found.shape)
+        (found * weights).sum().backward()
+        for t in tensors:
+            for x, g in zip(numpy.ravel(t.data), numpy.ravel(t.grad), strict=True):
+                assert g == weights[found.numpy() == x]
+
+
+@settings(max_examples=60)
+@given(st.sampled_from([(2,), (3, 2), (2, 1, 2), (1, 3)]).flatmap(nested))
+def test_nested_lists(structure):
+    agree(lambda np, x: np.array(x), structure)
+    agree(lambda np, x: np.asarray(x), structure)
+    agree(lambda np, x: np.array(x, ndmin=4), structure)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_r_and_c(data):
+    vectors = st.sampled_from([(), (2,), (3,)]).flatmap(nested)
+    items = tuple(data.draw(st.lists(vectors, min_size=1, max_size=4)))
+    agree(lambda np, x: np.r_[x], items)
+    agree(lambda np, x: np.r_[(*x, slice(0, 3))], items)
+    columns = tuple(data.draw(st.lists(st.sampled_from([(2,), (2, 3)]).flatmap(nested), min_size=1, max_size=4)))
+    agree(lambda np, x: np.c_[x], columns)
+    agree(lambda np, x: np.r_[x], tuple(data.draw(st.lists(nested((2, 3)), min_size=1, max_size=3))))
+
+
+def test_dtypes_of_what_is_joined():
+    t = tg.Tensor(numpy.ones(2, numpy.float32), requires_grad=True)
+    assert np.r_[t, 1.0].dtype == np.c_[t, [1, 2]].astype(numpy.float32).dtype == numpy.float32
+    assert np.r_[t, numpy.ones(1)].dtype == numpy.float64
+    assert np.array([t, t]).dtype == np.array(t).dtype == numpy.float32
+    assert np.array([t, t], dtype=float).dtype == np.asarray(t, float).dtype == numpy.float64
+    assert np.asarray(t) is t and np.asanyarray(t) is t and np.array(t) is not t
+    assert len(np.r_) == len(np.c_) == 0
+
+
+# All the functions of NumPy
+
+
+@pytest.mark.parametrize("k", range(len(calls.CALLS)))
+def test_functions_give_what_numpy_s_give(k, monkeypatch):
+    """The calls of `test_numpy.py`, with the namespace in place of NumPy."""
+    _, call, shapes = calls.CALLS[k]
+    rng = numpy.random.default_rng(k)
+    arrays = [rng.normal(size=shape) for shape in shapes]
+    wanted = outputs(call(*arrays))
+    leaves = lambda: [tg.Tensor(x, requires_grad=True) for x in arrays]
+    flowing = lambda ys: sum(y.sum() for y in ys if isinstance(y, tg.Tensor) and y.requires_grad)
+    usual = leaves()
+    flowing(outputs(call(*usual))).backward()
+    monkeypatch.setattr(calls, "np", np)
+    monkeypatch.setattr(calls, "L", np.linalg)
+    tensors = leaves()
+    found = outputs(call(*tensors))
+    flowing(found).backward()
+    for a, b in zip(wanted, found, strict=True):
+        b = b.numpy() if isinstance(b, tg.Tensor) else b
+        assert numpy.array_equal(a, b) or numpy.allclose(a, b, rtol=1e-14, atol=1e-300)
+    for a, b in zip(usual, tensors, strict=True):
+        assert numpy.array_equal(a.grad, b.grad)
+
+
+# Of these functions, the first argument says something else, or they take several arrays, or give text or files.
+NOT_OF_ONE = {"choose", "compress", "einsum", "extract", "searchsorted", "select", "where", "resize", "iscomplexobj"}
+NOT_OF_ONE |= {"empty_like"}  # of any values
+
+
+def of_one_array():
+    """The names of functions in the table that can be called with one array."""
+    for name in sorted(set(dir(numpy)) - NOT_OF_ONE):
+        function = getattr(numpy, name)
+        if callable(function) and function in FUNCTIONS and not isinstance(function, numpy.ufunc):
+            try:
+                wanted = function([[1.5, 2.5], [0.5, 4.0]])
+            except (TypeError, ValueError):
+                continue
+            yield name, wanted
+
+
+def test_lists_of_tensors_are_arrays():
+    x = tg.Tensor([1.5, 2.5, 0.5, 4.0], requires_grad=True)
+    found = dict(of_one_array())
+    assert len(found) > 60 and {"sum", "mean", "max", "std", "prod", "cumsum", "sort", "transpose"} <= found.keys()
+    for name, wanted in found.items():
+        result = getattr(np, name)([[x[0], 2.5], [x[2], x[3]]])
+        for a, b in zip(outputs(wanted), outputs(result), strict=True):
+            b = b.numpy() if isinstance(b, tg.Tensor) else b
+            assert numpy.array_equal(a, b), name
+    assert np.mean([x[0] * 2, x[1]]).requires_grad and np.sum((x, x), axis=0).shape == (4,)
+    assert np.dot([x[0], x[1]], [x[2], 2.0]).item() == 5.75
+    assert np.concatenate([[x[0], 1.0], numpy.ones(2)]).tolist() == [1.5, 1, 1, 1]
+    assert np.vstack([[x[0], x[1]], [1.0, 2.0]]).shape == (2, 2)
+    assert np.stack([[x[0]], [2.0]], axis=1).tolist() == [[1.5, 2.0]]
+
+
+# Whoever differentiates
+
+
+def filled(x):
+    out = np.zeros(3)
+    for i in range(3):
+        out[i] = np.sum(np.array([x[i] ** 3, x[i - 1]]))
+    return np.sum(np.r_[out, x[0]] ** 2)
+
+
+def test_all_transforms():
+    x = numpy.array([0.3, -0.8, 1.1])
+    slope = tg.grad(filled)(x)
+    value, again = tg.value_and_grad(filled)(x)
+    assert type(value) is numpy.float64 and type(slope) is numpy.ndarray
+    assert type(tg.grad(lambda x: np.sum(x) * np.ones(3)[0], has_aux=False)(x)) is numpy.ndarray
+    close(again, slope)
+    assert tg.gradcheck(filled, x, order=2)
+    v = numpy.array([1.0, 2.0, 3.0])
+    close(tg.hvp(filled, x, v), tg.hessian(filled)(x) @ v)
+    close(tg.jvp(filled, (x,), (v,))[1], slope @ v)
+    aux = tg.grad(lambda x: (np.sum(x), np.zeros(2)), has_aux=True)(x)[1]
+    assert type(aux) is numpy.ndarray
+    assert type(tg.value_and_grad(lambda x: np.ones(()))(x)[0]) is not tg.Tensor
+    net = tg.Dense(3, 1, rng=0)
+    model = lambda x: np.mean(np.array([net(x)[0, 0], net(2 * x)[0, 0]]))
+    close(tg.grad(model, parameters=net)(x[None])[0], 1.5 * x[:, None])
+
+
+def test_under_no_grad_values_are_filled_in():
+    x = tg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    with tg.no_grad():
+        assert not filled(x).requires_grad
+    assert filled(x.detach()).item() == filled(x).item()
+
+
+def test_derivations_and_compiled_steps():
+    X, _, rng = data()
+    w = rng.normal(size=4)
+    y = rng.normal(size=len(X))
+
+    def cost(w, X, y):
+        z = np.c_[np.ones(len(X)), X] @ w
+        parts = np.array([np.mean((z - y) ** 2), np.sum(np.full(2, w[0]))])
+        return np.sum([parts[0], parts[1] * np.linspace(0.0, 1.0, 3)[1]])
+
+    derived = tg.derive(cost, w, X, y)
+    value, gradients = derived(w, X, y)
+    wanted, slope = tg.value_and_grad(cost)(w, X, y)
+    close(value, wanted)
+    close(gradients[0], slope)
+    close(derived(w, X[:3], y[:3])[1][0], tg.grad(cost)(w, X[:3], y[:3]))
+    written = {}
+    exec(derived.source, written)
+    close(written["value_and_gradients"](w, X, y)[1][0], slope)
+    p = tg.Tensor(w.copy(), requires_grad=True)
+    q = tg.Tensor(w.copy(), requires_grad=True)
+    step = tg.compile_step(lambda X, y: cost(p, X, y), tg.SGD([p], lr=0.1))
+    optimizer = tg.SGD([q], lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        cost(q, X, y).backward()
+        optimizer.step()
+        step(X, y)
+    close(p.data, q.data)
+
+
+def test_assignment_in_a_derivation_is_refused():
+    with pytest.raises(TypeError, match=r"a tensor is assigned into at .*test_namespace.*Join parts by np\.stack"):
+        tg.derive(filled, numpy.ones(3))
+    derived = tg.derive(lambda x: np.sum(np.stack([x[0], x[1] ** 2])), numpy.ones(2))
+    assert derived(numpy.array([1.0, 3.0]))[1][0].tolist() == [1, 6]
+
+
+# Tensors without a gradient are arrays
+
+
+def test_constants_go_where_arrays_go():
+    t = np.linspace(0.0, 1.0, 5)
+    assert isinstance(t, tg.Tensor)
+    assert type(numpy.histogram(t, 2)[0]) is numpy.ndarray
+    assert numpy.array_equal(numpy.fft.fft(t), numpy.fft.fft(t.numpy()))
+    assert numpy.nextafter(t, 2.0)[-1] > 1 and numpy.polyfit(t, t, 1).round(9).tolist() == [1, 0]
+    a = numpy.ones(5)
+    a += t
+    a[:2] = t[3:]
+    assert a.tolist() == [0.75, 1, 1.5, 1.75, 2]
+    assert list(map(float, t[1:3])) == [0.25, 0.5] and f"{t[1]:.1f}" == "0.2"
+    assert round(t[1]) == 0 and type(round(t[1])) is int and round(t, 1).tolist() == [0, 0.2, 0.5, 0.8, 1]
+    assert tg.gradcheck(lambda x: np.sum(x**2), np.ones(2)) and tg.gradcheck(lambda x, c: x * c, numpy.ones(2), t[:2])
+    assert [g.tolist() for g in tg.numerical_gradient(lambda x, c: np.sum(x * c), 2.0, t[1])] == [pytest.approx(0.25)]
+    leaf = tg.Tensor(numpy.ones(5), requires_grad=True)
+    for lost in (lambda: numpy.fft.fft(leaf), lambda: numpy.append(t, leaf).__array__(), lambda: numpy.fft.fft([leaf])):
+        with pytest.raises(TypeError, match="gradient"):
+            lost()
+    with pytest.raises(TypeError, match=r"a = a \+ t"):
+        a += leaf
+    for write in (lambda: numpy.copyto(t, 1.0), lambda: numpy.fill_diagonal(np.eye(2), 3.0)):
+        with pytest.raises(TypeError, match="has no derivative rule"):
+            write()
+    with pytest.raises(TypeError, match="cannot write a Tensor's result"):
+        numpy.exp(a, out=t)
+
+
+def test_constants_inside_a_derivation_are_refused():
+    with pytest.raises(TypeError, match=r"numpy\.nextafter got a Tensor and has no derivative rule"):
+        tg.derive(lambda x: np.sum(numpy.nextafter(np.zeros(3), 1.0) * x), numpy.ones(3))
+
+
+# As a module
+
+
+def test_the_rest_is_numpy_s():
+    import tinygrad_edu.numpy.linalg as la
+    import tinygrad_edu.numpy.random as npr
+    from tinygrad_edu.numpy.linalg import inv
+
+    assert npr is numpy.random and la is np.linalg is numpy.linalg and inv is numpy.linalg.inv
+    for name in ("pi", "exp", "ndarray", "float64", "newaxis", "maximum", "newaxis", "s_", "interp", "__version__"):
+        assert getattr(np, name) is getattr(numpy, name)
+    assert set(dir(np)) >= set(numpy.__all__) and np.sum.__doc__ == numpy.sum.__doc__
+    assert inspect.signature(np.mean) == inspect.signature(numpy.mean)
+    everything = {}
+    exec("from tinygrad_edu.numpy import *", everything)
+    assert isinstance(everything["zeros"](2), tg.Tensor) and everything["log"] is numpy.log
+    with pytest.raises(AttributeError, match="nothing_of_this_name"):
+        _ = np.nothing_of_this_name
+    with pytest.raises(AttributeError, match="__path__"):
+        _ = np.__path__
+    with pytest.raises(ModuleNotFoundError):
+        import tinygrad_edu.numpy.polynomial  # noqa: F401
+
+
+def test_the_package_does_not_import_it(python):
+    code = "import sys, tinygrad_edu; assert 'tinygrad_edu.numpy' not in sys.modules"
+    subprocess.run([python, "-c", code], check=True)
+
+
+def test_examples():
+    own = [getattr(np, n) for n in ("array", "asarray", "full", "full_like", "arange", "linspace")]
+    for function in own:
+        said = []
+        tests = doctest.DocTestFinder(recurse=False).find(function, globs={"tg": tg})
+        assert sum(len(test.examples) for test in tests) > 1
+        for test in tests:
+            assert not doctest.DocTestRunner(verbose=False).run(test, out=said.append).failed, "".join(said)
+
+
+def test_mistakes():
+    t = tg.Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match=r"all tensors must have the same shape, got \[\(\), \(2,\)\]"):
+        np.array([t, t[0]])
+    with pytest.raises(TypeError, match=r"r_: '0,2' is not for tensors; use np\.concatenate or np\.stack"):
+        _ = np.r_["0,2", t, t]
+    with pytest.raises(TypeError, match=r"would drop the gradient"):
+        np.array([t, t], dtype=int)
+    with pytest.raises(TypeError, match=r"np\.array joins them and whose np\.zeros can be filled"):
+        numpy.array([t, t])
+
+    def fills(x):
+        out = numpy.zeros(2)
+        out[0] = x[0]
+        return numpy.sum(out)
+
+    with pytest.raises(TypeError, match=r"np\.array and np\.zeros of `import tinygrad_edu\.numpy as np`"):
+        tg.grad(fills)(numpy.ones(2))
+    with pytest.raises(TypeError, match=r"a plain array is made of a tensor at .*must not depend on them"):
+        tg.derive(lambda x: np.sum(np.arange(0.0, x[0])), numpy.ones(1))

@@ -1,0 +1,220 @@
+"""NumPy for tensors: with `import tinygrad_edu.numpy as np`, NumPy code and code for the `autograd` package run as they
+are.
+
+NumPy's functions take tensors by themselves. Here is what they cannot do, because nothing that they are given is a
+tensor, or because a list hides it:
+
+- `array`, `asarray`, `r_` and `c_` join tensors, and `sum`, `mean`, `concatenate` and their like take lists of them.
+- `zeros`, `ones`, `full`, `empty`, `eye`, `linspace` and their like give tensors, which a loop may fill: `t[i] = v` is
+  recorded. (Integers and truth values have no gradient, and are plain arrays.)
+
+Everything else is NumPy's own. It is not imported with the package.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+
+from .autograd.assignment import joined
+from .autograd.operators import look_up
+from .autograd.primitives import FUNCTIONS
+from .autograd.record import Operand
+from .autograd.recording import holds_operand, interpreter, plain
+from .autograd.tensor import Tensor
+
+_np: Any = numpy
+
+for _name in ("fft", "linalg", "random"):  # for `import tinygrad_edu.numpy.random as npr`, as `os` has it for `os.path`
+    sys.modules[f"{__name__}.{_name}"] = getattr(_np, _name)
+
+__all__ = [*_np.__all__]
+_OF_LISTS = {_np.concatenate, _np.stack, _np.hstack, _np.vstack, _np.dstack, _np.column_stack}
+_OF_NESTED_LISTS = {_np.block, _np.choose, _np.select}  # in which NumPy finds the tensors
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__") and name not in __all__:  # what a module is asked for, such as its __path__
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(_np, name)
+    if callable(found) and found in FUNCTIONS and not isinstance(found, _np.ufunc) and found not in _OF_NESTED_LISTS:
+        found = globals()[name] = _taking_lists(found)
+    return found
+
+
+def __dir__() -> list[str]:
+    return dir(_np)
+
+
+def _taking_lists(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of NumPy's with lists of tensors joined before it sees them."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        for arg in args:
+            if isinstance(arg, list | tuple) and holds_operand(arg):
+                args = ([*map(joined, args[0])], *args[1:]) if function in _OF_LISTS else tuple(map(joined, args))
+                break
+        return function(*args, **options)
+
+    return call
+
+
+def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0, **options: Any) -> Any:
+    """`numpy.array`; of tensors in lists, nested as one likes, one tensor through which the gradient flows. Raises
+    `ValueError` for rows of different lengths.
+
+    >>> import tinygrad_edu.numpy as np
+    >>> tg.jacobian(lambda x: np.array([x[0] * x[1], 2.0]))(np.array([3.0, 4.0]))
+    array([[4., 3.],
+           [0., 0.]])
+    """
+    t = joined(object)
+    if not isinstance(t, Operand):
+        return _np.array(object, dtype, copy=copy, ndmin=ndmin, **options)
+    t = asarray(t, dtype)
+    t = t.copy() if copy and t is object else t
+    return _np.reshape(t, (1,) * (ndmin - len(t.shape)) + t.shape) if ndmin > len(t.shape) else t
+
+
+def asarray(a: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
+    """`numpy.asarray`; a tensor is what it is, and of tensors in lists it makes one.
+
+    >>> import tinygrad_edu.numpy as np
+    >>> np.asarray([tg.Tensor(1.0), 2.0])
+    Tensor([1., 2.])
+    """
+    t = joined(a)
+    if not isinstance(t, Tensor):
+        return _np.asarray(a, dtype, *args, **options)
+    return t if dtype is None or t.dtype == dtype else t.astype(dtype)
+
+
+asanyarray = asarray
+
+
+class _Joiner:
+    """`np.r_` and `np.c_`."""
+
+    def __init__(self, name: str, axis: int, ndim: int) -> None:
+        self._name, self._axis, self._ndim = name, axis, ndim
+
+    def __getitem__(self, items: Any) -> Any:
+        items = tuple(map(joined, items)) if isinstance(items, tuple) else (joined(items),)
+        if not any(map(holds_operand, items)):
+            return getattr(_np, self._name)[items]
+        if isinstance(items[0], str):
+            raise TypeError(f"{self._name}: {items[0]!r} is not for tensors; use np.concatenate or np.stack")
+        parts = [
+            _np.r_[x] if isinstance(x, slice) else _np.asarray(x) if isinstance(x, list | tuple) else x for x in items
+        ]
+        dtype = _np.result_type(*(getattr(x, "dtype", x) for x in parts))
+        return _np.concatenate([self._part(x, dtype) for x in parts], self._axis)
+
+    def _part(self, x: Any, dtype: Any) -> Any:
+        x = x if isinstance(x, Operand) else _np.asarray(x, dtype)
+        missing = self._ndim - len(x.shape)
+        return _np.reshape(x, x.shape + (1,) * missing) if missing > 0 else x
+
+    def __len__(self) -> int:
+        return 0
+
+
+r_, c_ = _Joiner("r_", 0, 1), _Joiner("c_", -1, 2)
+
+
+# What makes arrays
+
+
+def _creating(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of NumPy's that makes an array; one of floats becomes a tensor, or in a derivation a line."""
+
+    @functools.wraps(function)
+    def create(*args: Any, **options: Any) -> Any:
+        args = tuple(map(joined, args))
+        values = function(*args, **options)
+        if isinstance(values, Operand) or values.dtype.kind != "f":
+            return values
+        if interpreter().lines is not None:
+            return interpreter().constant(function, args, options)
+        return Tensor(values)
+
+    return create
+
+
+zeros, ones, eye, identity = map(_creating, (_np.zeros, _np.ones, _np.eye, _np.identity))
+zeros_like, ones_like = map(_creating, (_np.zeros_like, _np.ones_like))
+empty, empty_like = zeros, zeros_like  # of numbers that are the same each time
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
+    """`numpy.full`, a tensor; the gradient of a `fill_value` that is a tensor is that of all its copies together.
+
+    >>> import tinygrad_edu.numpy as np
+    >>> tg.grad(lambda x: np.sum(np.full((2, 3), x)))(1.0)
+    np.float64(6.0)
+    """
+    fill = joined(fill_value)
+    if isinstance(fill, Operand):
+        return look_up(_np.full_like)(fill, fill, dtype, shape=shape)
+    return _full(shape, fill_value, dtype, *args, **options)
+
+
+def full_like(a: Any, fill_value: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
+    """`numpy.full_like`, as `full`, in the shape and dtype of `a`.
+
+    >>> import tinygrad_edu.numpy as np
+    >>> np.full_like(np.ones(2), tg.Tensor(3.0))
+    Tensor([3., 3.])
+    """
+    a, fill = joined(a), joined(fill_value)
+    if isinstance(fill, Operand):
+        return look_up(_np.full_like)(a if hasattr(a, "dtype") else _np.asarray(a), fill, dtype, *args, **options)
+    return _full_like(a, fill_value, dtype, *args, **options)
+
+
+def arange(*args: Any, dtype: Any = None, **options: Any) -> Any:
+    """`numpy.arange`, a tensor if it is one of floats. How many there are has no derivative; where the first one is and
+    how far they are apart has.
+
+    >>> import tinygrad_edu.numpy as np
+    >>> tg.jacobian(lambda step: np.arange(0.0, 6.0, step))(2.0)
+    array([0., 1., 2.])
+    """
+    if not any(map(holds_operand, args)):
+        return _arange(*args, dtype=dtype, **options)
+    start, stop, step = (0, *args, 1) if len(args) == 1 else (*args, 1)[:3]
+    values = [_np.asarray(plain(x)) for x in (start, stop, step)]  # raises for a symbol, which has no values
+    numbers = _np.arange(*values, dtype=dtype, **options)
+    return _np.arange(numbers.size).astype(numbers.dtype) * ((start + step) - start) + start
+
+
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+) -> Any:
+    """`numpy.linspace`, a tensor, through which the gradient flows to both ends.
+
+    >>> import tinygrad_edu.numpy as np
+    >>> tg.jacobian(lambda stop: np.linspace(0.0, stop, 3))(1.0)
+    array([0. , 0.5, 1. ])
+    """
+    start, stop = joined(start), joined(stop)
+    if not isinstance(start, Operand) and not isinstance(stop, Operand):
+        found = _linspace(start, stop, num, endpoint, dtype=dtype, axis=axis)
+        return (found, _np.linspace(start, stop, num, endpoint, True)[1]) if retstep else found
+    parts = num - 1 if endpoint else num
+    k = _np.arange(num).reshape(-1, *(1,) * max(_np.ndim(start), _np.ndim(stop)))
+    step = (stop - start) / parts if parts > 0 else _np.nan
+    found = (k * step if parts > 0 else k * (stop - start)) + start
+    if endpoint and num > 1:
+        found = _np.where(k == parts, stop, found)
+    found = _np.moveaxis(found, 0, axis)
+    found = found if dtype is None else found.astype(dtype)
+    return (found, step) if retstep else found
+
+
+_full, _full_like, _arange, _linspace = map(_creating, (_np.full, _np.full_like, _np.arange, _np.linspace))
