@@ -263,6 +263,42 @@ def joins(draw):
 
 
 @st.composite
+def moves(draw, function):
+    """Calls of functions that move blocks along axes."""
+    x = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3)))
+    axis = draw(st.one_of(st.none(), st.integers(-x.ndim, x.ndim - 1)))
+    n = x.size if axis is None else x.shape[axis]
+    if function is np.flip:
+        return lambda a: np.flip(a, axis), [x]
+    if function is np.roll:
+        shift = draw(st.integers(-4, 4))
+        return lambda a: np.roll(a, shift, axis), [x]
+    repeats = draw(st.one_of(st.integers(0, 6), st.lists(st.integers(0, 6), min_size=n, max_size=n)))
+    return lambda a: np.repeat(a, repeats, axis), [x]
+
+
+@st.composite
+def diagonals(draw, function):
+    """Calls that take or make a diagonal, or a triangle."""
+    offset = draw(st.integers(-2, 2))
+    if function is np.diag:
+        return lambda a: np.diag(a, offset), [draw(arrays(hnp.array_shapes(min_dims=1, max_dims=1, max_side=3)))]
+    x = draw(arrays(hnp.array_shapes(min_dims=2, max_dims=3, min_side=0, max_side=3)))
+    if function is np.diagonal:
+        axes = draw(st.permutations(range(-x.ndim, 0)))[:2]
+        return lambda a: np.diagonal(a, offset, *axes), [x]
+    return lambda a: function(a, offset), [x]
+
+
+@st.composite
+def pads(draw):
+    x = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=3)))
+    mode = draw(st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap"]))
+    widths = [draw(st.tuples(*2 * [st.integers(0, 4)])) for _ in x.shape]
+    return lambda a: np.pad(a, widths, mode), [x]
+
+
+@st.composite
 def matmuls(draw, function=operator.matmul):
     signature = draw(
         hnp.mutually_broadcastable_shapes(signature=np.matmul.signature, max_dims=2, min_side=0, max_side=3)
@@ -531,6 +567,14 @@ CALLS = {
     "sort": along(np.sort),
     "partition": along(lambda a, axis: np.partition(a, 0, axis)),
     "slopes": slopes(),
+    "flip": moves(np.flip),
+    "roll": moves(np.roll),
+    "repeat": moves(np.repeat),
+    "tril": diagonals(np.tril),
+    "triu": diagonals(np.triu),
+    "diagonal": diagonals(np.diagonal),
+    "on_diagonal": diagonals(np.diag),
+    "pad": pads(),
     "trace": traces(),
     "unique": arrays(full_shapes).map(lambda x: (lambda a: np.unique(np.concatenate((a, a))), [x])),
     "cumsum": along(np.cumsum),

@@ -26,7 +26,16 @@ STEPS = {
 }  # their derivative is 0
 # Their rules are exercised at second order, by "getitem", "det" and "sinc", and by the tests of transforms.
 USED_BY_RULES = {"sum_rows", "where_positive", "scatter", "cofactors", "cofactors_slope", "sinc_derivative", "variable"}
-USED_BY_RULES |= {"ratio", "slope_of_abs", "order_statistic", "norm_of_nothing", "elu_slope"}
+USED_BY_RULES |= {
+    "ratio",
+    "slope_of_abs",
+    "order_statistic",
+    "norm_of_nothing",
+    "elu_slope",
+    "sums_of_runs",
+    "folded",
+    "slopes_back",
+}
 # Their gradient does not depend on this argument, or the rule is exercised together with another's.
 SIGNLESS = {("astype", 0), ("copysign", 1), *((name, 0) for name in STEPS), ("floor_divide", 1), ("heaviside", 1)}
 

@@ -5,13 +5,24 @@ and `x` (or `a` and `b`, or the function's own names) the arguments as they were
 keeps. Importing the package fills the table; the files are meant to be read.
 
 Read in this order: `elementwise.py` (arithmetic, exponentials, kinks), `shape.py` (reshape, join, index),
-`reductions.py` (sum, mean, max), `products.py` (matrix products, einsum), `movement.py` (functions that only move or
-repeat elements), `statistics.py` (means, quantiles, differences), `linalg.py` (inverses, decompositions), `chains.py`
-(products of many matrices), `norms.py`.
+`reductions.py` (sum, mean, max), `products.py` (matrix products, einsum), `blocks.py` (roll, pad, repeat),
+`movement.py` (other functions that only move or repeat elements; sorting), `statistics.py` (means, quantiles,
+differences), `linalg.py` (inverses, decompositions), `chains.py` (products of many matrices), `norms.py`.
 
 May import `autograd`.
 """
 
-from . import chains, elementwise, linalg, movement, norms, products, reductions, shape, statistics
+from . import blocks, chains, elementwise, linalg, movement, norms, products, reductions, shape, statistics
 
-__all__ = ["chains", "elementwise", "linalg", "movement", "norms", "products", "reductions", "shape", "statistics"]
+__all__ = [
+    "blocks",
+    "chains",
+    "elementwise",
+    "linalg",
+    "movement",
+    "norms",
+    "products",
+    "reductions",
+    "shape",
+    "statistics",
+]

@@ -2,6 +2,7 @@
 
 One mechanism serves all of them: NumPy itself is called on the numbers of the elements instead of their values, which
 tells where each element goes. The result is that selection of the elements, so its derivative is that of indexing.
+(What moves whole blocks is in `blocks.py`.)
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..autograd.operators import on_values, option, refuse
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
@@ -62,31 +64,29 @@ def _joined(sources: list[Any]) -> Any:
 
 
 _function: Any
-for _function in (np.repeat, np.resize, np.roll, np.take, np.compress, np.diagonal):
+for _function in (np.resize, np.compress):
     FUNCTIONS[_function] = _moving(_function, "a")
-for _function in (np.rot90, np.tril, np.triu):
-    FUNCTIONS[_function] = _moving(_function, "m")
 for _function in (np.extract, np.delete, np.take_along_axis):
     FUNCTIONS[_function] = _moving(_function, "arr")
-for _function in (np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit):
-    FUNCTIONS[_function] = _moving(_function, "ary")
-for _function in (np.diag, np.diagflat):
-    FUNCTIONS[_function] = _moving(_function, "v")
-FUNCTIONS[np.tile] = _moving(np.tile, "A")
 FUNCTIONS[np.choose] = _moving(np.choose, "choices")
 FUNCTIONS[np.block] = _moving(np.block, "arrays")
 _select = _moving(np.select, "choicelist", "default")
 FUNCTIONS[np.select] = lambda condlist, choicelist, default=0: _select(condlist, choicelist, default)
 
 
-@implements(np.flip)
-def flip(m: Any, axis: Any = None) -> Any:
-    axes = range(m.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, m.ndim)
-    return m[tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(m.ndim))]
+_take = _moving(np.take, "a")
 
 
-FUNCTIONS[np.flipud] = lambda m: flip(m, 0)
-FUNCTIONS[np.fliplr] = lambda m: flip(m, 1)
+@implements(np.take)
+def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: Any = "raise") -> Any:
+    refuse(np.take, {"out": out}, "out")
+    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
+    indices = option(indices)
+    if isinstance(indices, Operand) or a.size == 0:
+        return _take(a, indices, axis, mode=mode)
+    axis = normalize_axis_index(axis, a.ndim)
+    indices = np.take(np.arange(a.shape[axis]), indices, mode=mode)  # says what is wrong
+    return getitem(a, (slice(None),) * axis + (indices,) if axis else indices)
 
 
 @implements(np.unique)
@@ -126,22 +126,6 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
 _insert = _moving(np.insert, "arr", "values")
 
 
-@implements(np.pad)
-def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
-    moving = ("constant", "edge", "reflect", "symmetric", "wrap", "empty")
-    if mode not in moving or options.get("reflect_type", "even") != "even":
-        raise TypeError(f"pad: on tensors the mode must be one of {', '.join(moving)}, without reflect_type='odd'")
-    values = option(options.pop("constant_values", 0))
-    moved = _pad(array, pad_width, "constant" if mode == "empty" else mode, **options)
-    if np.any(values):
-        edges = np.pad(np.zeros(array.shape, array.dtype), pad_width, constant_values=values)
-        moved = np.where(np.pad(np.ones(array.shape, bool), pad_width), moved, edges)
-    return moved
-
-
-_pad = _moving(np.pad, "array")
-
-
 @implements(np.meshgrid)
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> Any:
     grid = np.meshgrid(*(np.arange(np.size(x)) for x in xi), copy=copy, sparse=sparse, indexing=indexing)
@@ -154,8 +138,17 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = 
 @on_values
 def _places(x: Any, y: Any, axis: int) -> Any:
     """Where in `y`, which has the elements of `x` in another order, each of them is."""
-    rank = np.argsort(np.argsort(x, axis, kind="stable"), axis)
-    return np.take_along_axis(np.argsort(y, axis, kind="stable"), rank, axis)
+    return np.take_along_axis(np.argsort(y, axis, kind="stable"), _ranks(x, axis), axis)
+
+
+@on_values
+def _ranks(x: Any, axis: int) -> Any:
+    """Which place each element takes when they are sorted; equal ones keep their order."""
+    order = np.argsort(x, axis, kind="stable")
+    ranks = np.empty_like(order)
+    places = np.reshape(np.arange(np.shape(x)[axis]), [-1 if k == axis % np.ndim(x) else 1 for k in range(np.ndim(x))])
+    np.put_along_axis(ranks, order, places, axis)
+    return ranks
 
 
 @primitive(selects=True)
@@ -168,7 +161,7 @@ def _partition(x: Any, *, kth: Any, axis: int, kind: Any, order: Any) -> Any:
     return np.partition(x, kth, axis, kind, order)
 
 
-rule(_sort, lambda g, y, x, *, axis, kind, order, stable: np.take_along_axis(g, _places(x, y, axis), axis))
+rule(_sort, lambda g, x, *, axis, kind, order, stable: np.take_along_axis(g, _ranks(x, axis), axis))
 rule(_partition, lambda g, y, x, *, kth, axis, kind, order: np.take_along_axis(g, _places(x, y, axis), axis))
 
 

@@ -138,6 +138,9 @@ def _add_at(array: Any, g: Any, *, index: Any) -> None:
     """Adds to `array` in place what `_scatter` would give, so that a loop over samples takes linear time."""
     if _is_basic(index):
         array[index] += g
+    elif isinstance(index, tuple) and isinstance(index[-1], np.ndarray) and all(map(_is_all, index[:-1])):
+        k, n = len(index) - 1, index[-1].ndim  # along a later axis
+        _add_at(np.moveaxis(array, k, 0), np.moveaxis(g, range(k, k + n), range(n)), index=index[-1])
     elif isinstance(index, np.ndarray) and index.size > 200 and array.ndim > 1:
         _add_rows(array, np.reshape(g, (index.size, *array.shape[1:])), index.ravel().astype(np.intp) % len(array))
     elif isinstance(index, np.ndarray) and array.ndim == 2 and g.size > 400 and array.flags.c_contiguous:
@@ -161,6 +164,10 @@ def _add_rows(array: Any, g: Any, index: Any) -> None:
     for k in range(int(rank.max()) + 1):
         rows = order[rank == k]
         array[index[rows]] += g[rows]
+
+
+def _is_all(index: Any) -> bool:
+    return isinstance(index, slice) and index == slice(None)
 
 
 def _is_basic(index: Any) -> bool:

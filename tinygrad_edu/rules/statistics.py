@@ -13,6 +13,7 @@ from ..autograd.primitives import implements, primitive, rule
 from ..autograd.record import Operand
 from ..autograd.recording import plain
 from .reductions import products_of_others, restored
+from .shape import _scatter
 
 _GIVEN = np._NoValue
 
@@ -92,20 +93,20 @@ for _extremum in (np.nanmax, np.nanmin):
 # Order statistics: weighted sums of two neighbours in sorted order, at a place that depends on their number only
 
 
-def _weights(a: Any, q: Any, axes: tuple[int, ...], method: Any) -> Any:
-    """How much each element has of each quantile: the axes `axes`, flattened, are last but one, and `q`, flattened, is
-    last. A row that holds NaN has quantiles that are NaN, and so are its weights."""
-    rest = [k for k in range(a.ndim) if k not in axes]
-    together = math.prod(a.shape[k] for k in axes)
-    rows = np.reshape(np.transpose(a, [*rest, *axes]), (*(a.shape[k] for k in rest), together))
-    # The quantile of 0, 1, 2, … is the place itself.
-    place = np.quantile(np.arange(rows.shape[-1], dtype=np.float64), np.ravel(q), method=method)
-    below = np.floor(place).astype(int)
-    part = place - below
-    rank = np.argsort(np.argsort(rows, axis=-1, kind="stable"), axis=-1)[..., None]
-    weights = (1 - part) * (rank == below) + part * (rank == below + 1)
-    broken = np.any(np.isnan(rows), axis=-1, keepdims=True)[..., None]
-    return np.where(broken, np.nan, weights)
+@on_values
+def _places_of_ranks(rows: Any, ranks: Any) -> Any:
+    """Where in each row the elements are that come at these places in sorted order. Of equal ones the first comes
+    first."""
+    found = np.empty((*rows.shape[:-1], len(ranks)), np.intp)
+    values = np.partition(rows, np.unique(ranks), -1)
+    for k, rank in enumerate(ranks):
+        value = values[..., rank, None]
+        before = rank - np.sum(rows < value, -1)  # of the equal ones
+        is_equal = rows == value
+        if np.any(before):
+            is_equal &= np.cumsum(is_equal, -1) == before[..., None] + 1
+        found[..., k] = np.argmax(is_equal, -1)
+    return found
 
 
 @primitive
@@ -117,12 +118,24 @@ def _order_statistic(a: Any, *, q: Any, axes: tuple[int, ...], method: Any, perc
 
 
 def _spread_out(g: Any, a: Any, q: Any, axes: tuple[int, ...], method: Any) -> Any:
-    """The gradient of each quantile, handed to the elements that it is made of."""
-    weights = _weights(a, q, axes, method)
+    """The gradient of each quantile, handed to the elements that it is made of; NaN to all of a row with a NaN."""
+    rest = [k for k in range(a.ndim) if k not in axes]
+    together = math.prod(a.shape[k] for k in axes)
+    rows = np.reshape(np.transpose(a, [*rest, *axes]), (math.prod(a.shape[k] for k in rest), together))
+    # The quantile of 0, 1, 2, … is the place itself.
+    place = np.quantile(np.arange(together, dtype=np.float64), np.ravel(q), method=method)
+    below = np.floor(place).astype(int)
+    part = place - below
+    above = np.minimum(below + 1, together - 1)
+    found = _places_of_ranks(rows, np.concatenate((below, above)))
     g = np.moveaxis(g, range(q.ndim), range(-q.ndim, 0)) if q.ndim else g
-    rows = np.sum(weights * np.reshape(g, (*weights.shape[:-2], 1, q.size)), axis=-1)
-    order = [k for k in range(a.ndim) if k not in axes] + list(axes)
-    return np.transpose(np.reshape(rows, [a.shape[k] for k in order]), np.argsort(order).tolist())
+    g = np.reshape(g, (len(rows), q.size))
+    shares = np.concatenate((g * (1 - part).astype(g.dtype), g * part.astype(g.dtype)), axis=1)
+    spread = _scatter(shares, index=(np.arange(len(rows))[:, None], found), shape=rows.shape)
+    broken = np.any(np.isnan(rows), axis=-1, keepdims=True)
+    spread = np.where(broken, np.nan, spread)
+    order = [*rest, *axes]
+    return np.transpose(np.reshape(spread, [a.shape[k] for k in order]), np.argsort(order).tolist())
 
 
 rule(
@@ -238,26 +251,40 @@ def _slopes(f: Any, *, axis: int, spacing: Any, edge_order: Any) -> Any:
     return np.gradient(f, spacing, axis=axis, edge_order=edge_order)
 
 
-def _handed_back(g: Any, axis: int, spacing: Any, edge_order: Any) -> Any:
-    """The gradients of finite differences along an axis, handed to the numbers that they are made of. Each difference
-    is a weighted sum of up to five neighbours; the weights are found by giving NumPy combs of ones, so far apart that
-    no two ones fall into the same sum."""
-    n, width = g.shape[axis], 5
-    here = np.arange(n)
-    shape = [1] * g.ndim
-    shape[axis] = n
-    total: Any = 0
-    for offset in range(-2, 3):  # from a number to the difference
-        there = here + offset
-        weights = np.zeros(n, g.dtype)
-        for phase in range(width):
-            hits = (here % width == phase) & (there >= 0) & (there < n)
-            comb = (here % width == phase).astype(g.dtype)
-            weights[hits] = np.gradient(comb, spacing, edge_order=edge_order)[there[hits]]
-        parts = g[_along(axis, g.ndim, np.clip(there, 0, n - 1))]  # of those out of range, the weight is 0
-        weights = np.reshape(weights, shape)
-        total = total + weights * np.where(weights == 0, 0, parts)  # 0 · NaN is NaN
-    return total
+@primitive
+def _slopes_back(x: Any, *, axis: int, spacing: Any, edge_order: int) -> Any:
+    """The gradients of finite differences, handed to the numbers that they are made of."""
+    rows = np.moveaxis(x, axis, 0)
+    total, inner = np.zeros_like(rows), rows[1:-1]
+    steps: Any = np.diff(spacing) if np.ndim(spacing) else np.full(max(1, len(rows) - 1), spacing, float)
+    if np.all(steps == steps[0]):
+        parts = inner * x.dtype.type(0.5 / steps[0])
+        total[:-2] -= parts
+        total[2:] += parts
+    else:
+        h, k = steps[:-1], steps[1:]
+        for place, weights in enumerate((-k / (h * (h + k)), (k - h) / (h * k), h / (k * (h + k)))):
+            weights = np.reshape(weights, (-1, *(1,) * (x.ndim - 1))).astype(x.dtype)
+            parts = weights * inner if np.all(weights) else np.where(weights == 0, 0, weights * inner)  # 0 · NaN is NaN
+            total[place : place + len(inner)] += parts
+    for k, weight in enumerate(_weights_at_end(steps[0], steps[:2][-1], edge_order)):
+        total[k] += rows[0] * x.dtype.type(weight)
+    for k, weight in enumerate(_weights_at_end(-steps[-1], -steps[-2:][0], edge_order)):
+        total[-1 - k] += rows[-1] * x.dtype.type(weight)
+    return np.moveaxis(total, 0, axis)
 
 
-rule(_slopes, lambda g, *, axis, spacing, edge_order: _handed_back(g, axis, spacing, edge_order))
+def _weights_at_end(h: Any, k: Any, edge_order: int) -> tuple[Any, ...]:
+    """How much the first numbers, h and k apart, count in the first difference."""
+    return (-1 / h, 1 / h) if edge_order == 1 else (-(2 * h + k) / (h * (h + k)), (h + k) / (h * k), -h / (k * (h + k)))
+
+
+rule(
+    _slopes,
+    lambda g, *, axis, spacing, edge_order: _slopes_back(g, axis=axis, spacing=spacing, edge_order=edge_order),
+    new=True,
+)
+rule(
+    _slopes_back,
+    lambda g, *, axis, spacing, edge_order: _slopes(g, axis=axis, spacing=spacing, edge_order=edge_order),
+)
