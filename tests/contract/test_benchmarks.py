@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmarks import growth
+from tests.benchmarks import growth, moving
 from tests.benchmarks.sequences import SEQUENCE_PEERS, SEQUENCES
 from tests.benchmarks.workloads import WORKLOADS, by_hand, by_hand_preallocated, compiled, recorded
 
@@ -46,6 +46,11 @@ def test_the_command(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "ratio of minima" in done.stdout and "compiled" in done.stdout and "chain" in done.stdout
     assert "left out" not in done.stdout and (tmp_path / "b.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("name", ["roll", "diagonal", "einsum, attention"])
+def test_moving_is_timed(name):
+    assert all(time > 0 for time in moving.measure(name, 1))
 
 
 @pytest.mark.slow

@@ -5,18 +5,19 @@ and `x` (or `a` and `b`, or the function's own names) the arguments as they were
 keeps. Importing the package fills the table; the files are meant to be read.
 
 Read in this order: `elementwise.py` (arithmetic, exponentials, kinks), `shape.py` (reshape, join, index),
-`reductions.py` (sum, mean, max), `products.py` (matrix products, einsum), `blocks.py` (roll, pad, repeat),
+`reductions.py` (sum, mean, max), `products.py` (matrix products), `einsum.py`, `blocks.py` (roll, pad, repeat),
 `movement.py` (other functions that only move or repeat elements; sorting), `statistics.py` (means, quantiles,
 differences), `linalg.py` (inverses, decompositions), `chains.py` (products of many matrices), `norms.py`.
 
 May import `autograd`.
 """
 
-from . import blocks, chains, elementwise, linalg, movement, norms, products, reductions, shape, statistics
+from . import blocks, chains, einsum, elementwise, linalg, movement, norms, products, reductions, shape, statistics
 
 __all__ = [
     "blocks",
     "chains",
+    "einsum",
     "elementwise",
     "linalg",
     "movement",

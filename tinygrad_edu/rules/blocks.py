@@ -67,8 +67,8 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
 
 @implements(np.roll)
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
-    shift, axis = np.asarray(option(shift)), option(axis)
-    return _roll(a, shift=tuple(shift.ravel().tolist()), axis=axis if axis is None or shift.ndim else (axis,))
+    shift = tuple(np.ravel(option(shift)).tolist())
+    return _roll(a, shift=shift, axis=tuple(axis) if isinstance(axis, list) else axis)
 
 
 # Repeated elements

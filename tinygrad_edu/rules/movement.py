@@ -138,17 +138,25 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = 
 @on_values
 def _places(x: Any, y: Any, axis: int) -> Any:
     """Where in `y`, which has the elements of `x` in another order, each of them is."""
-    return np.take_along_axis(np.argsort(y, axis, kind="stable"), _ranks(x, axis), axis)
+    return np.take_along_axis(_order(y, axis), _ranks(x, axis), axis)
 
 
 @on_values
 def _ranks(x: Any, axis: int) -> Any:
     """Which place each element takes when they are sorted; equal ones keep their order."""
-    order = np.argsort(x, axis, kind="stable")
+    order = _order(x, axis)
     ranks = np.empty_like(order)
-    places = np.reshape(np.arange(np.shape(x)[axis]), [-1 if k == axis % np.ndim(x) else 1 for k in range(np.ndim(x))])
-    np.put_along_axis(ranks, order, places, axis)
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    np.put_along_axis(ranks, order, np.reshape(np.arange(x.shape[axis]), shape), axis)
     return ranks
+
+
+def _order(x: Any, axis: int) -> Any:
+    """A stable order, which takes longer to find, and does only where there are equal elements."""
+    order = np.argsort(x, axis)
+    y = np.moveaxis(np.take_along_axis(x, order, axis), axis, 0)
+    return np.argsort(x, axis, kind="stable") if np.any((y[1:] == y[:-1]) | np.isnan(y[1:])) else order
 
 
 @primitive(selects=True)

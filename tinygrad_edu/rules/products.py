@@ -1,10 +1,8 @@
-"""Products of vectors, matrices and tensors."""
+"""Products of vectors, matrices and tensors; Einstein's summation is in `einsum.py`."""
 
 from __future__ import annotations
 
 import operator
-import string
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -239,79 +237,6 @@ rule(
     np.trace,
     lambda g, x_shape, *, offset=0, axis1=0, axis2=1: _on_diagonal(g, x_shape, offset, axis1, axis2),
 )
-
-# Einstein's summation
-
-
-LETTERS = string.ascii_uppercase + string.ascii_lowercase  # in NumPy's order of numbered axes
-
-
-@primitive
-def _einsum(*operands: Any, subscripts: tuple[str, ...], output: str, optimize: Any) -> Any:
-    return np.einsum(f"{','.join(subscripts)}->{output}", *operands, optimize=optimize)
-
-
-def _einsum_rule(i: int) -> Callable[..., Any]:
-    """The gradient of operand i: again an einsum, of the arriving gradient and the other operands. The axes of letters
-    that only operand i has were summed away; along those the gradient is constant, and comes back at size 1. Of axes
-    with the same letter, only the diagonal was read."""
-
-    def vjp(g: Any, *operands: Any, subscripts: tuple[str, ...], output: str, optimize: Any) -> Any:
-        others = [k for k in range(len(operands)) if k != i]
-        terms = (output, *(subscripts[k] for k in others))
-        known = "".join(c for c in subscripts[i] if any(c in term for term in terms))
-        known = "".join(dict.fromkeys(known))
-        gradient = _einsum(
-            g, *(operands[k] for k in others), subscripts=terms, output=known, optimize=len(operands) > 2
-        )
-        seen = subscripts[i]
-        gradient = np.expand_dims(gradient, [k for k, c in enumerate(seen) if c not in known or c in seen[:k]])
-        numbers = np.indices(operands[i].shape, sparse=True) if len(set(seen)) < len(seen) else ()
-        for k, c in enumerate(seen[: len(numbers)]):
-            if c in seen[:k]:
-                gradient = np.where(numbers[k] == numbers[seen.index(c)], gradient, 0)
-        return gradient
-
-    return vjp
-
-
-rule(_einsum, each=_einsum_rule)
-
-
-@implements(np.einsum)
-def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: Any) -> Any:
-    refuse(np.einsum, {"out": out, **options}, "out", *options)
-    text, arrays = _einsum_arguments(operands)
-    inputs, arrow, output = text.replace(" ", "").partition("->")
-    subscripts = inputs.split(",")
-    if len(subscripts) != len(arrays):
-        raise ValueError(f"einsum: {len(subscripts)} subscripts for {len(arrays)} operands")
-    free = [c for c in LETTERS if c not in text]
-    dots = max((np.ndim(a) - len(s) + 3 for a, s in zip(arrays, subscripts, strict=True) if "..." in s), default=0)
-    ellipsis = "".join(free[:dots])
-    for k, (a, s) in enumerate(zip(arrays, subscripts, strict=True)):
-        covered = np.ndim(a) - len(s) + 3  # how many axes the dots of this operand stand for
-        subscripts[k] = s.replace("...", ellipsis[dots - covered :] if "..." in s else "")
-        if len(subscripts[k]) != np.ndim(a):
-            raise ValueError(f"einsum: subscripts {s!r} for an operand of shape {np.shape(a)}")
-    letters = "".join(subscripts)
-    single = sorted(c for c in set(letters) if letters.count(c) == 1 and c not in ellipsis)
-    if arrow and dots and "..." not in output:
-        raise ValueError("einsum: the operands have an ellipsis (...), so the output needs one, too")
-    output = output.replace("...", ellipsis) if arrow else ellipsis + "".join(single)
-    return _einsum(*arrays, subscripts=tuple(subscripts), output=output, optimize=optimize)
-
-
-def _einsum_arguments(operands: tuple[Any, ...]) -> tuple[str, list[Any]]:
-    """Subscripts as text; NumPy also takes them as lists of numbers after each operand."""
-    if isinstance(operands[0], str):
-        return operands[0], list(operands[1:])
-    lists = [list(x) for x in operands[1::2]] + ([list(operands[-1])] if len(operands) % 2 else [])
-    words = ["".join("..." if n is Ellipsis else LETTERS[n] for n in x) for x in lists]
-    count = len(operands) // 2
-    text = ",".join(words[:count]) + ("->" + words[count] if len(words) > count else "")
-    return text, list(operands[: 2 * count : 2])
-
 
 # Convolution
 

@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autograd.operators import constant, refuse
 from ..autograd.primitives import FUNCTIONS, primitive, rule
-from ..autograd.recording import plain
+from ..autograd.recording import interpreter, plain
 from .elementwise import ratio
 
 
@@ -162,7 +162,23 @@ def _later_products(g: Any, x: Any) -> Any:
     return total
 
 
-rule(_cumprod, lambda g, y, x: _shifted(y, 1, 1) * _later_products(g, x))
+def _can_be_divided_by(y: Any) -> bool:
+    """Whether running products have neither become 0, nor so small or large that they say nothing of their factors."""
+    if interpreter().lines is not None or y.dtype == np.float16:
+        return False
+    size, tiny = np.abs(plain(y)), float(np.finfo(y.dtype).tiny)
+    return bool(np.min(size, initial=1) >= tiny and np.max(size, initial=1) < 1e-10 / tiny)
+
+
+rule(
+    _cumprod,
+    lambda g, y, x: (
+        np.flip(np.cumsum(np.flip(g * y, -1), -1), -1) / x
+        if _can_be_divided_by(y)
+        else _shifted(y, 1, 1) * _later_products(g, x)
+    ),
+    new=True,
+)
 
 
 def _running(function: Callable[..., Any], run: Callable[[Any, int], Any]) -> Callable[..., Any]:

@@ -1,0 +1,256 @@
+"""Ways that large arrays take: the results are those of the ways that small ones take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_edu as tg
+from tests.strategies import LAYOUTS, laid_out, seeds
+from tinygrad_edu.rules import einsum as einsums
+from tinygrad_edu.rules import reductions
+
+
+def gradients(call, arrays, weights):
+    leaves = [tg.Tensor(x, requires_grad=True) for x in arrays]
+    y = call(*leaves)
+    y.backward(weights)
+    return y.numpy(), [leaf.grad for leaf in leaves]
+
+
+# Einstein's summation as a product of matrices
+
+PRODUCTS = [
+    "ij,jk->ik",
+    "bqd,bkd->bqk",
+    "ij,kj",
+    "abij,cjai->bc",
+    "ija,ai->aj",
+    "bij,jk->ikb",
+    "ijk,kl->lij",
+    "ij,j->i",
+]
+OTHERS = ["ij,ij->", "ij,jk->i", "ij,ij->ij", "iij,jk->ik", "i,j->ij", "bi,bi->b"]
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(PRODUCTS), st.sampled_from(LAYOUTS), st.sampled_from([np.float64, np.float32]), seeds)
+def test_a_large_einsum_is_a_product(text, layout, dtype, seed):
+    rng = np.random.default_rng(seed)
+    words = text.partition("->")[0].split(",")
+    letters = sorted({c for c in text if c.isalpha()})
+    sizes = {c: int(rng.integers(12, 15) if len(letters) > 4 else rng.integers(33, 38)) for c in letters}
+    if text == "ij,j->i":
+        sizes = {"i": 150, "j": 200}
+    arrays = [laid_out(rng.normal(size=[sizes[c] for c in w]), layout).astype(dtype, order="K") for w in words]
+    if text == "ij,kj":
+        text += "->ik"
+    output = text.partition("->")[2]
+    assert einsums._is_product(*arrays, *words, output)
+    weights = rng.normal(size=[sizes[c] for c in output]).astype(dtype)
+    y, found = gradients(lambda *a: np.einsum(text, *a), arrays, weights)
+    close = {"rtol": 1e-10, "atol": 1e-10} if dtype == np.float64 else {"rtol": 1e-3, "atol": 1e-3}
+    np.testing.assert_allclose(y, np.einsum(text, *arrays), **close)
+    assert y.dtype == dtype
+    a, b = words
+    np.testing.assert_allclose(found[0], np.einsum(f"{output},{b}->{a}", weights, arrays[1]), **close)
+    np.testing.assert_allclose(found[1], np.einsum(f"{output},{a}->{b}", weights, arrays[0]), **close)
+
+
+def test_other_sums_stay_numpy_s():
+    for text in OTHERS:
+        words, _, output = text.partition("->")
+        arrays = [np.ones([40] * len(w)) for w in words.split(",")]
+        assert not einsums._is_product(*arrays, *words.split(","), output)
+    big, small = np.ones((40, 40)), np.ones((10, 10))
+    assert einsums._is_product(big, big, "ij", "jk", "ik") and not einsums._is_product(small, small, "ij", "jk", "ik")
+    assert not einsums._is_product(big, big.astype("f4"), "ij", "jk", "ik")
+    assert not einsums._is_product(big.astype(int), big.astype(int), "ij", "jk", "ik")
+    assert not einsums._is_product(big, np.ones((1, 40)), "ij", "jk", "ik")  # broadcast
+    assert not einsums._is_product(np.ones((40, 1)), big, "ij", "jk", "ik")
+
+
+def test_a_large_einsum_to_second_order():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 24, 16)), rng.normal(size=(2, 32, 16))
+    call = lambda q, k: np.einsum("bqd,bkd->bqk", q, k)
+    assert tg.gradcheck(call, a, b, order=2, samples=5)
+    assert tg.gradcheck(lambda q, k: np.einsum("bqd,bkd->bqk", q, k, optimize=True), a, b, samples=5)
+    derived = tg.derive(lambda q, k: np.sum(np.tanh(call(q, k))), a, b)
+    np.testing.assert_allclose(derived(a, b)[1][0], tg.grad(lambda q: np.sum(np.tanh(call(q, b))))(a), rtol=1e-10)
+    written = {}
+    exec(derived.source, written)
+    np.testing.assert_allclose(written["value_and_gradients"](a, b)[1][0], derived(a, b)[1][0], rtol=1e-10)
+
+
+# Running products
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.random.default_rng(0).uniform(0.5, 1.5, 60) * np.random.default_rng(1).choice([-1, 1], 60),
+        np.full(60, 1e-6),  # their products become 0
+        np.full(60, 1e6),
+        np.array([1e-200, 1e-200, 1e200, 1e200, 2.0]),  # the second is no more than a little
+        np.array([2.0, 0.0, 3.0, 4.0]),
+        np.array([1e300, 1e5, 1e-300, 2.0]),
+        np.array([2.0, np.nan, 3.0]),
+        np.array([2.0, np.inf, 3.0]),
+        np.zeros(0),
+    ],
+    ids=range(9),
+)
+def test_running_products_by_division(x, monkeypatch):
+    weights = np.cos(np.arange(x.size))
+    with np.errstate(all="ignore"):
+        found = gradients(np.cumprod, [x], weights)[1][0]
+        monkeypatch.setattr(reductions, "_can_be_divided_by", lambda y: False)
+        np.testing.assert_allclose(found, gradients(np.cumprod, [x], weights)[1][0], rtol=1e-12, atol=0)
+
+
+def test_which_running_products_are_divided_by():
+    can = reductions._can_be_divided_by
+    assert can(np.array([1.0, -2.0, 1e-300])) and can(np.ones(2, np.float32))
+    for bad in (0.0, 1e-310, 1e300, np.inf, np.nan):
+        assert not can(np.array([1.0, bad]))
+    assert not can(np.ones(2, np.float16))
+
+
+# Repeats, frames, and indices along a later axis
+
+
+@settings(max_examples=60)
+@given(seeds, st.sampled_from(LAYOUTS), st.sampled_from([np.float64, np.float32, np.float16]))
+def test_sums_of_what_was_repeated(seed, layout, dtype):
+    rng = np.random.default_rng(seed)
+    x = laid_out(rng.integers(-9, 9, size=rng.integers(1, 5, rng.integers(1, 4))).astype(dtype), layout)
+    axis = rng.choice([None, *range(-x.ndim, x.ndim)])
+    n = x.size if axis is None else x.shape[axis]
+    repeats = int(rng.integers(0, 12)) if rng.random() < 0.5 else rng.integers(0, rng.choice([3, 12]), n)
+    weights = rng.integers(-9, 9, np.repeat(x, repeats, axis).shape).astype(dtype)
+    found = gradients(lambda a: np.repeat(a, repeats, axis), [x], weights)[1][0]
+    places = np.repeat(np.arange(x.size).reshape(x.shape), repeats, axis)
+    wanted = np.bincount(places.ravel(), weights.ravel(), x.size).reshape(x.shape)
+    assert found.dtype == dtype and np.array_equal(found, wanted)
+
+
+@settings(max_examples=40)
+@given(seeds, st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap"]))
+def test_frames(seed, mode):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rng.integers(1, 5, rng.integers(1, 4)))
+    widths = [int(rng.integers(0, 7)), rng.integers(0, 7, 2).tolist(), rng.integers(0, 7, (x.ndim, 2)).tolist()]
+    width = widths[rng.integers(3)]
+    y = np.pad(x, width, mode)
+    weights = rng.normal(size=y.shape)
+    value, [found] = gradients(lambda a: np.pad(a, width, mode), [x], weights)
+    assert np.array_equal(value, y)
+    places = np.pad(np.arange(1, x.size + 1).reshape(x.shape), width, mode)  # 0 is none of them
+    wanted = np.bincount(places.ravel(), weights.ravel(), x.size + 1)[1:].reshape(x.shape)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_a_wide_frame():
+    x = np.arange(5.0)
+    y = np.pad(x, 1000, "wrap")
+    found = gradients(lambda a: np.pad(a, 1000, "wrap"), [x], y)[1][0]
+    np.testing.assert_allclose(found, [np.sum(y[y == k]) for k in x])
+
+
+@settings(max_examples=40)
+@given(seeds, st.sampled_from([3, 300]))
+def test_indices_along_a_later_axis(seed, many):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(3, 4, 5))
+    axis = int(rng.integers(1, 3))
+    index = rng.integers(-x.shape[axis], x.shape[axis], (many, 2) if rng.random() < 0.5 else many)
+    for call in (lambda a: a[(slice(None),) * axis + (index,)], lambda a: np.take(a, index, axis)):
+        weights = rng.normal(size=call(x).shape)
+        found = gradients(call, [x], weights)[1][0]
+        wanted = np.zeros_like(x)
+        np.add.at(wanted, (slice(None),) * axis + (index,), weights)
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+# Order
+
+
+@settings(max_examples=40)
+@given(seeds, st.booleans(), st.sampled_from([np.sort, lambda a, axis: np.partition(a, 2, axis)]))
+def test_ties_are_shared_out_in_order(seed, ties, function):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 3 if ties else 1000, (4, 40)).astype(float)
+    if ties:
+        x[rng.random(x.shape) < 0.1] = np.nan
+    axis = int(rng.integers(0, 2))
+    weights = rng.normal(size=x.shape)
+    y, [found] = gradients(lambda a: function(a, axis), [x], weights)
+    rank = np.argsort(np.argsort(x, axis, kind="stable"), axis)
+    places = np.take_along_axis(np.argsort(y, axis, kind="stable"), rank, axis)
+    assert np.array_equal(found, np.take_along_axis(weights, places, axis))
+
+
+@settings(max_examples=40)
+@given(seeds, st.sampled_from([np.median, lambda a, axis: np.quantile(a, [0.0, 0.3, 0.35, 1.0], axis)]))
+def test_of_tied_numbers_the_first_come_first(seed, function):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 3, (int(rng.integers(1, 4)), int(rng.integers(1, 20)))).astype(float)
+    weights = rng.normal(size=function(x, 1).shape)
+    found = gradients(lambda a: function(a, 1), [x], weights)[1][0]
+    apart = x + 1e-6 * np.arange(x.shape[1])  # the same order, and no ties
+    np.testing.assert_allclose(found, gradients(lambda a: function(a, 1), [apart], weights)[1][0], rtol=1e-12)
+
+
+# Diagonals, parts, tiles
+
+
+@settings(max_examples=60)
+@given(seeds)
+def test_moves_follow_numpy(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rng.integers(1, 5, rng.integers(2, 4)))
+    k, axes = int(rng.integers(-5, 6)), rng.permutation(x.ndim)[:2].tolist()
+    reps = [int(rng.integers(0, 4)), tuple(rng.integers(0, 3, rng.integers(1, 5)).tolist())][rng.integers(2)]
+    cuts = sorted(rng.integers(-2, 6, 2).tolist(), reverse=bool(rng.integers(2)))
+    shifts = [(k, axes[0]), (k, None), ((k, 2), axes), (k, axes), ([1, k], None)][rng.integers(5)]
+    calls = [
+        lambda a: np.rot90(a, k, axes),
+        lambda a: np.tile(a, reps),
+        lambda a: np.roll(a, *shifts),
+        lambda a: np.diagonal(a, k, *axes),
+        lambda a: np.diagflat(a, k),
+        lambda a: np.concatenate([np.ravel(p) * (j + 1) for j, p in enumerate(np.array_split(a, 3, axes[0]))]),
+        lambda a: np.concatenate([np.ravel(p) * (j + 1) for j, p in enumerate(np.split(a, cuts, axes[0] - a.ndim))]),
+        lambda a: np.concatenate([np.ravel(p) * (j + 1) for j, p in enumerate(np.hsplit(a, [1, 2]))]),
+        lambda a: np.triu(a, k) + np.tril(a, k),
+        lambda a: np.flip(a, axes),
+    ]
+    for call in calls:
+        places = np.arange(1.0, x.size + 1).reshape(x.shape)
+        wanted = call(x)
+        weights = rng.normal(size=wanted.shape)
+        y, [found] = gradients(call, [x], weights)
+        assert y.dtype == wanted.dtype and np.array_equal(y, wanted)
+        columns = np.stack([call((places == p).astype(float)).ravel() for p in range(1, x.size + 1)])
+        np.testing.assert_allclose(found.ravel(), columns @ weights.ravel(), rtol=1e-12, atol=1e-12)
+        assert np.shares_memory(y, x) is False or not y.flags.owndata
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda a: np.rot90(a, 1, (0, 0)), lambda a: np.split(a, 3, axis=1), lambda a: np.dsplit(a, 1),
+        lambda a: np.diag(np.reshape(a, (3, 2, 2))),
+        lambda a: np.pad(a, -1), lambda a: np.pad(a, ((1, 2, 3),)), lambda a: np.repeat(a, [1, 2], axis=0),
+        lambda a: np.take(a, 99), lambda a: np.roll(a, 1, 5), lambda a: np.flip(a, 4), lambda a: np.tile(a, -1),
+        lambda a: np.diagonal(a[0]), lambda a: np.pad(a, 1, "edge", constant_values=1), lambda a: np.repeat(a, -1),
+    ],
+    ids=range(14),
+)  # fmt: skip
+def test_mistakes_are_refused_as_numpy_does(call):
+    for x in (np.ones((3, 4)), tg.Tensor(np.ones((3, 4)), requires_grad=True)):
+        with pytest.raises((ValueError, IndexError, TypeError)):
+            call(x)
