@@ -45,6 +45,7 @@ AREAS += " functional/activations functional/losses functional/distances functio
 AREAS += " functional/attention functional/sequences"
 AREAS += " contract/faults contract/faults_messages contract/faults_training"
 AREAS += " autograd/transforms compiler/symbolic rules/numpy rules/numpy_corners rules/edges"
+AREAS += " rules/blocks rules/namespace"
 TESTS = [f"tests/{folder}/test_{name}.py" for folder, _, name in (area.partition("/") for area in AREAS.split())]
 EQUIVALENT = ROOT / "tests" / "mutants_equivalent.txt"
 MOST_SECONDS = 60  # of tests for one mutant
