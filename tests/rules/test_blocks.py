@@ -204,6 +204,38 @@ def test_of_tied_numbers_the_first_come_first(seed, function):
     np.testing.assert_allclose(found, gradients(lambda a: function(a, 1), [apart], weights)[1][0], rtol=1e-12)
 
 
+# In derivations, printed and called
+
+DERIVED = [
+    lambda a: np.roll(a, (1, 2), (0, 1)), lambda a: np.flip(a, 1), lambda a: np.rot90(a, 3), lambda a: np.tril(a, 1),
+    lambda a: np.triu(a), lambda a: np.repeat(a, 3, 1), lambda a: np.repeat(a, 7), lambda a: np.repeat(a, 7, 0),
+    lambda a: np.repeat(a, np.array([0, 2, 1, 5]), 1), lambda a: np.repeat(a, np.array([0, 2, 1, 3]), 1),
+    lambda a: np.pad(a, 1), lambda a: np.pad(a, (2, 1), "reflect"), lambda a: np.pad(a, 1, constant_values=3.0),
+    lambda a: np.pad(a, 5, "wrap"), lambda a: np.diagonal(a, 1), lambda a: np.diag(a[0]),
+    lambda a: np.tile(a, (2, 1, 2)),
+    lambda a: np.split(a, 2, axis=1)[1], lambda a: np.median(a, axis=1), lambda a: np.quantile(a, [0.2, 0.7]),
+    lambda a: np.gradient(a, axis=1), lambda a: np.gradient(a, np.array([0, 1, 3.0, 4]), axis=1, edge_order=2),
+    lambda a: np.sort(a, axis=1), lambda a: np.partition(a, 1, axis=1), lambda a: np.cumprod(a, axis=1),
+    lambda a: np.take(a, [1, 1, 3], axis=1), lambda a: a[:, np.array([0, 0, 2])],
+    lambda a: np.einsum("ij,kj->ik", a, a),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", DERIVED, ids=range(len(DERIVED)))
+def test_derivations(call):
+    x = np.random.default_rng(0).normal(size=(4, 4))
+    cost = lambda a: np.sum(
+        np.sin(call(a)) * np.cos(np.arange(a.size * 60.0))[: np.size(call(a))].reshape(call(a).shape)
+    )
+    wanted, slope = tg.value_and_grad(cost)(x)
+    derived = tg.derive(cost, x)
+    written = {}
+    exec(derived.source, written)
+    for value, gradients in (derived(x), written["value_and_gradients"](x)):
+        np.testing.assert_allclose(value, wanted, rtol=1e-12)
+        np.testing.assert_allclose(gradients[0], slope, rtol=1e-12, atol=1e-13)
+
+
 # Diagonals, parts, tiles
 
 

@@ -86,7 +86,7 @@ FEW = 4  # so many runs are summed by adding the second elements of all to the f
 def _sums_of_runs(x: Any, *, shape: Any, repeats: Any, axis: Any) -> Any:
     """The sums of elements that `_repeat` makes of the same one."""
     shape = tuple(shape) if axis is not None else (math.prod(shape),)
-    axis = normalize_axis_index(axis or 0, len(shape))
+    axis = (axis or 0) % len(shape)
     repeats = np.asarray(repeats, np.intp)
     if repeats.size == 1:
         n = int(repeats.ravel()[0])
