@@ -190,7 +190,12 @@ def _running(function: Callable[..., Any], run: Callable[[Any, int], Any]) -> Ca
 
 
 FUNCTIONS[np.cumsum] = _running(np.cumsum, lambda a, axis: _cumsum(a, axis=axis))
-FUNCTIONS[np.cumprod] = _running(np.cumprod, lambda a, axis: np.moveaxis(_cumprod(np.moveaxis(a, axis, -1)), -1, axis))
+FUNCTIONS[np.cumprod] = _running(
+    np.cumprod,
+    lambda a, axis: (
+        _cumprod(a) if axis in (-1, a.ndim - 1) else np.moveaxis(_cumprod(np.moveaxis(a, axis, -1)), -1, axis)
+    ),
+)
 FUNCTIONS[np.amax] = FUNCTIONS[np.max]
 FUNCTIONS[np.amin] = FUNCTIONS[np.min]
 
