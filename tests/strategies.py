@@ -273,6 +273,9 @@ def moves(draw, function):
     if function is np.roll:
         shift = draw(st.integers(-4, 4))
         return lambda a: np.roll(a, shift, axis), [x]
+    if function is np.tile:
+        reps = draw(st.one_of(st.integers(0, 3), st.lists(st.integers(0, 2), max_size=4)))
+        return lambda a: np.tile(a, reps), [x]
     repeats = draw(st.one_of(st.integers(0, 6), st.lists(st.integers(0, 6), min_size=n, max_size=n)))
     return lambda a: np.repeat(a, repeats, axis), [x]
 
@@ -570,6 +573,7 @@ CALLS = {
     "flip": moves(np.flip),
     "roll": moves(np.roll),
     "repeat": moves(np.repeat),
+    "tile": moves(np.tile),
     "tril": diagonals(np.tril),
     "triu": diagonals(np.triu),
     "diagonal": diagonals(np.diagonal),

@@ -367,6 +367,23 @@ class TestChangesInPlace:
         copied.sum().backward()
         assert x.grad.tolist() == [copied.size, 0]
 
+    @pytest.mark.parametrize(
+        "copied",
+        [
+            lambda c: c[:, [0, 1]], lambda c: c[[1, 0]], lambda c: np.roll(c, 1), lambda c: np.tile(c, 2),
+            lambda c: np.take(c, [0], axis=1), lambda c: np.repeat(c, 2, axis=1), lambda c: np.pad(c, 1),
+        ],
+        ids=range(7),
+    )  # fmt: skip
+    def test_assignment_into_a_copy_is_recorded(self, copied):
+        """Of other elements, or in another order, NumPy makes a new array, although it may be a view inside."""
+        x = leaf([1.0, 2.0])
+        y = copied(x * np.ones((2, 2)))
+        y[0] = x[1] * 3
+        assert np.all(y[0].data == 6)
+        y.sum().backward()
+        assert x.grad[1] >= 3 * y.shape[1]
+
     def test_what_was_assigned_to_is_not_what_a_sigmoid_gave(self):
         """A loss computes from the logits only while the probabilities are those."""
         y = np.array([[1.0], [0.0]])

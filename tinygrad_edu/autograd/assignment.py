@@ -50,4 +50,7 @@ def joined(value: Any) -> Any:
 def _is_view(t: Any) -> bool:
     """Whether a tensor has the memory of another one, of which it shows a part or another order."""
     made_by = t.record or getattr(t, "_origin", None)
-    return made_by is not None and made_by.primitive.moves and getattr(t._value, "base", None) is not None
+    if made_by is None or not made_by.primitive.moves or getattr(t._value, "base", None) is None:
+        return False
+    index = made_by.options.get("index")  # of arrays it takes copies
+    return not any(isinstance(i, np.ndarray | list) for i in (index if isinstance(index, tuple) else (index,)))

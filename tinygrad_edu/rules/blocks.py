@@ -21,7 +21,7 @@ def _flip(x: Any, *, axis: Any) -> Any:
     return np.flip(x, axis)
 
 
-@primitive(moves=True)
+@primitive(selects=True)
 def _roll(x: Any, *, shift: Any, axis: Any) -> Any:
     return np.roll(x, shift, axis)
 
@@ -74,7 +74,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
 # Repeated elements
 
 
-@primitive(moves=True)
+@primitive(selects=True)
 def _repeat(a: Any, *, repeats: Any, axis: Any) -> Any:
     return np.repeat(a, repeats, axis)
 
@@ -126,18 +126,23 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     return _repeat(a, repeats=tuple(repeats) if isinstance(repeats, list) else repeats, axis=axis)
 
 
+@primitive(selects=True)
+def _tile(x: Any, *, reps: tuple[int, ...]) -> Any:
+    return np.tile(x, reps)
+
+
+def _sum_of_tiles(g: Any, shape: tuple[int, ...], reps: tuple[int, ...]) -> Any:
+    shapes = [(1,) * (g.ndim - len(x)) + tuple(x) for x in (reps, shape)]
+    tiles = np.reshape(g, [n for pair in zip(*shapes, strict=True) for n in pair])
+    return np.reshape(np.sum(tiles, tuple(range(0, tiles.ndim, 2))), shape)
+
+
+rule(_tile, lambda g, x_shape, *, reps: _sum_of_tiles(g, x_shape, reps))
+
+
 @implements(np.tile)
 def tile(A: Any, reps: Any) -> Any:
-    reps = tuple(np.ravel(option(reps)).tolist())
-    ndim = max(len(reps), A.ndim)
-    shape, reps = ((1,) * (ndim - len(x)) + tuple(x) for x in (A.shape, reps))
-    if set(reps) <= {1}:
-        return np.copy(np.reshape(A, shape))
-    parts = np.broadcast_to(
-        np.reshape(A, [n for size in shape for n in (1, size)]),
-        [n for pair in zip(reps, shape, strict=True) for n in pair],
-    )
-    return np.reshape(parts, [r * n for r, n in zip(reps, shape, strict=True)])
+    return _tile(A, reps=tuple(np.ravel(option(reps)).tolist()))
 
 
 # Parts
