@@ -137,6 +137,13 @@ def test_sums_of_what_was_repeated(seed, layout, dtype):
     assert found.dtype == dtype and np.array_equal(found, wanted)
 
 
+def test_many_repeats_in_the_middle():
+    weights = np.random.default_rng(0).normal(size=(2, 18, 2))
+    found = gradients(lambda a: np.repeat(a, 6, 1), [np.ones((2, 3, 2))], weights)[1][0]
+    np.testing.assert_allclose(found, weights.reshape(2, 3, 6, 2).sum(2))
+    assert np.pad(tg.Tensor(3.0), 1).item() == 3.0
+
+
 @settings(max_examples=40)
 @given(seeds, st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap"]))
 def test_frames(seed, mode):
@@ -269,6 +276,17 @@ def test_moves_follow_numpy(seed):
         columns = np.stack([call((places == p).astype(float)).ravel() for p in range(1, x.size + 1)])
         np.testing.assert_allclose(found.ravel(), columns @ weights.ravel(), rtol=1e-12, atol=1e-12)
         assert np.shares_memory(y, x) is False or not y.flags.owndata
+
+
+def test_parts_of_a_row():
+    t = tg.Tensor(np.arange(6.0), requires_grad=True)
+    assert [part.tolist() for part in np.hsplit(t, 3)] == [[0, 1], [2, 3], [4, 5]]
+    assert [part.tolist() for part in np.split(t, [4, 2])] == [[0, 1, 2, 3], [], [2, 3, 4, 5]]
+    for split in (np.vsplit, np.dsplit):
+        with pytest.raises(ValueError, match="only works on arrays of"):
+            split(t, 2)
+    with pytest.raises(ValueError, match="1 or more dimensions"):
+        np.hsplit(t[0], 1)
 
 
 @pytest.mark.parametrize(

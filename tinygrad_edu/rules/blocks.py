@@ -150,7 +150,7 @@ def tile(A: Any, reps: Any) -> Any:
 
 def _splitting(function: Callable[..., Any], own_axis: int | None = None) -> Callable[..., Any]:
     def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-        k = axis if own_axis is None else min(own_axis, max(0, ary.ndim - 1))
+        k = axis if own_axis is None else min(own_axis, ary.ndim - 1)
         k = normalize_axis_index(k, ary.ndim) if ary.ndim else 0
         places = np.reshape(np.arange(ary.shape[k] if ary.ndim else 1), [-1 if j == k else 1 for j in range(ary.ndim)])
         parts = function(places, option(indices_or_sections), *(() if own_axis is not None else (axis,)))
@@ -213,6 +213,7 @@ FUNCTIONS[np.diagflat] = lambda v, k=0: diag(np.ravel(v), k)
 
 @primitive(selects=True)
 def _pad(x: Any, *, widths: Any, mode: Any, values: Any) -> Any:
+    widths = widths or 0  # of a single number
     return np.pad(x, widths, mode, constant_values=values) if mode == "constant" else np.pad(x, widths, mode)
 
 
@@ -252,6 +253,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
     pad_width = option(pad_width)
     np.pad(np.zeros((1,) * array.ndim), pad_width, mode, **options)  # says what is wrong
     marked = np.pad(np.ones((1,) * array.ndim, bool), pad_width)
-    widths = tuple((int(k[0]), n - 1 - int(k[0])) for n, k in zip(marked.shape, np.nonzero(marked), strict=True))
+    place = np.unravel_index(np.argmax(marked), marked.shape)
+    widths = tuple((int(k), n - 1 - int(k)) for n, k in zip(marked.shape, place, strict=True))
     mode = "constant" if mode == "empty" else mode  # of numbers that are the same each time
     return _pad(array, widths=widths, mode=mode, values=options.get("constant_values", 0))
