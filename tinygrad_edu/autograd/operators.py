@@ -40,13 +40,13 @@ ACCUMULATIONS: dict[Any, Callable[..., Any]] = {np.add: np.cumsum, np.multiply: 
 WRITERS = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}  # change an array in place
 
 
-def look_up(function: Callable[..., Any], *given: Any) -> Callable[..., Any]:
+def look_up(function: Callable[..., Any], given: tuple[Any, ...] = (), options: Any = None) -> Callable[..., Any]:
     """What to call in place of a NumPy function when a tensor is among its arguments. If these are `given` and no
     gradient flows through them, a function without a rule is called with their values."""
     try:
         return FUNCTIONS[function]
     except KeyError:
-        if is_constant(given) and function not in WRITERS:
+        if is_constant((*given, *(options or {}).values())) and function not in WRITERS:
             return on_values(function)
         name = function.__name__
         module = "numpy" if getattr(np, name, None) is function else getattr(function, "__module__", None)
@@ -128,7 +128,7 @@ class ArrayOperand(Operand):
                 "gradient could not flow through it. Write a = a + t instead of a += t"
             )
         if method == "__call__":
-            return look_up(ufunc, *inputs)(*inputs, **options)
+            return look_up(ufunc, inputs)(*inputs, **options)
         if method == "reduce" and ufunc in REDUCTIONS:
             return look_up(REDUCTIONS[ufunc])(*inputs, **({"axis": 0} | options))
         if method == "accumulate" and ufunc in ACCUMULATIONS and np.ndim(inputs[0]):
@@ -144,7 +144,7 @@ class ArrayOperand(Operand):
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
-        return look_up(function, *args, *options.values())(*args, **options)
+        return look_up(function, args, options)(*args, **options)
 
     # Arithmetic
 
