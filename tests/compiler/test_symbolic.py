@@ -429,7 +429,7 @@ def test_gradients_that_are_others_memory_are_left_alone(make):
 @pytest.mark.slow
 def test_a_long_functions_source_is_cut_in_lines():
     def f(x):
-        for _ in range(150):
+        for _ in range(80):
             x = np.sin(x) * 0.9 + np.cos(x * 0.5)
         return np.sum(x)
 

@@ -63,7 +63,7 @@ def test_losses_are_those_of_each_label(case, column, as_list):
     assert np.shape(got) == (labels.shape if options["reduction"] == "none" else ())
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(cases())
 def test_their_gradients_are_right_to_second_order(case):
     z, labels, options, smoothing = case
