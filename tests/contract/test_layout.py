@@ -170,6 +170,18 @@ def test_the_chain_rule_fits_on_a_page():
     assert pullback.end_lineno is not None and pullback.end_lineno - pullback.lineno + 1 <= 50
 
 
+def test_no_name_stands_for_two_functions():
+    """A printed derivation has the definitions of all that it calls side by side."""
+    places: dict[str, list[str]] = {}
+    for module, tree in TREES.items():
+        if module.startswith(("rules.", "functional.")):
+            defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+            targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+            for name in defined | {t.id for t in targets if isinstance(t, ast.Name)}:
+                places.setdefault(name, []).append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
 # Only documented Python
 
 

@@ -53,6 +53,7 @@ def test_a_large_einsum_is_a_product(text, layout, dtype, seed):
     y, found = gradients(lambda *a: np.einsum(text, *a), arrays, weights)
     close = {"rtol": 1e-10, "atol": 1e-10} if dtype == np.float64 else {"rtol": 1e-3, "atol": 1e-3}
     np.testing.assert_allclose(y, np.einsum(text, *arrays), **close)
+    np.testing.assert_array_equal(y, einsums._product(*arrays, *words, output))
     assert y.dtype == dtype
     a, b = words
     np.testing.assert_allclose(found[0], np.einsum(f"{output},{b}->{a}", weights, arrays[1]), **close)
@@ -70,6 +71,10 @@ def test_other_sums_stay_numpy_s():
     assert not einsums._is_product(big.astype(int), big.astype(int), "ij", "jk", "ik")
     assert not einsums._is_product(big, np.ones((1, 40)), "ij", "jk", "ik")  # broadcast
     assert not einsums._is_product(np.ones((40, 1)), big, "ij", "jk", "ik")
+    assert not einsums._is_product(big, big, "ij", "jk", "ijk")  # nothing is summed
+    for m, q, d, is_one in ((2, 40, 40, True), (1000, 4, 8, False), (10, 2, 1000, False)):  # of small matrices
+        stacks = np.ones((m, q, d)), np.ones((m, q, d))
+        assert einsums._is_product(*stacks, "bqd", "bkd", "bqk") == is_one
 
 
 def test_a_large_einsum_to_second_order():
@@ -304,3 +309,36 @@ def test_mistakes_are_refused_as_numpy_does(call):
     for x in (np.ones((3, 4)), tg.Tensor(np.ones((3, 4)), requires_grad=True)):
         with pytest.raises((ValueError, IndexError, TypeError)):
             call(x)
+
+
+@pytest.mark.parametrize("x", [np.ones(50), np.where(np.arange(50) % 3, np.nan, 2.0)], ids=["all", "NaN"])
+def test_equal_numbers_keep_their_order(x):
+    weights = np.arange(50.0)
+    _, (found,) = gradients(np.sort, [x], weights)
+    np.testing.assert_array_equal(found[np.argsort(x, kind="stable")], weights)
+
+
+@pytest.mark.parametrize(
+    "index", [(slice(None), slice(1, 3), [0, 0, 2]), (slice(1, 3), [2, 0, 2]), (slice(None), [1, 1])]
+)
+def test_parts_that_are_picked_twice(index):
+    """The second gradient is added in place to the first one."""
+    x, rng = np.zeros((4, 4, 4)), np.random.default_rng(0)
+    weights = [rng.normal(size=x[index].shape) for _ in range(2)]
+    expected = np.zeros_like(x)
+    for w in weights:
+        np.add.at(expected, index, w)
+    t = tg.Tensor(x, requires_grad=True)
+    sum(np.sum(t[tuple(np.array(i) if isinstance(i, list) else i for i in index)] * w) for w in weights).backward()
+    np.testing.assert_allclose(t.grad, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["wrap", "clip"])
+def test_numbers_that_are_picked_by_an_input(mode):
+    x, numbers, weights = np.arange(6.0).reshape(2, 3), np.array([4, -5, 1]), np.arange(6.0).reshape(2, 3)
+    J = lambda x, numbers: np.sum(np.take(x, numbers, axis=1, mode=mode) * weights)
+    value, (found,) = tg.derive(J, x, numbers)(x, numbers)
+    assert value == J(x, numbers)
+    np.testing.assert_array_equal(found, tg.grad(J)(x, numbers))
+    places = np.take(np.arange(3), numbers, mode=mode)
+    np.testing.assert_array_equal(found, [[sum(row[places == k]) for k in range(3)] for row in weights])

@@ -50,7 +50,7 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, mask: Any = None, causa
     scores = (q * (1 / math.sqrt(max(q.shape[-1], 1)))) @ k.mT
     if mask is None and not causal:
         return softmax(scores) @ v
-    may, added = _checked(mask, shape, scores.dtype)
+    may, added = _checked_mask(mask, shape, scores.dtype)
     if causal:
         triangle = np.tri(*shape[-2:], dtype=np.bool_)
         may = triangle if may is None else np.logical_and(may, triangle)
@@ -60,7 +60,7 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, mask: Any = None, causa
     return y if mask is None or (not isinstance(some, Operand) and some.all()) else np.where(some, y, 0)
 
 
-def _checked(mask: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+def _checked_mask(mask: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
     """Where a query may attend, and what is added there, in the precision of the scores."""
     if mask is None:
         return None, 0

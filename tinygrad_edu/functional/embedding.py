@@ -30,11 +30,11 @@ def embedding(indices: Any, weight: Any) -> Any:
     weight = as_floats(weight)
     if len(shape_of(weight)) != 2:
         raise ValueError(f"embedding: weight must be a table (num, dim), got shape {shape_of(weight)}")
-    return weight[_checked(indices, count=shape_of(weight)[0])]
+    return weight[_checked_indices(indices, count=shape_of(weight)[0])]
 
 
 @on_values
-def _checked(indices: Any, *, count: int) -> Any:
+def _checked_indices(indices: Any, *, count: int) -> Any:
     array = numbers("embedding: indices must be", indices)
     if array.dtype.kind not in "iu":
         raise TypeError(

@@ -56,7 +56,7 @@ def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
 
 rule(
     _logsumexp,
-    lambda g, x, *, axis, keepdims: restored(g, axis, keepdims) * _shares(x, axis),
+    lambda g, x, *, axis, keepdims: restored(g, axis, keepdims) * _softmax_or_even(x, axis),
 )
 
 
@@ -74,7 +74,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _logsumexp(x, axis=axis, keepdims=keepdims)
 
 
-def _shares(x: Any, axis: Any) -> Any:
+def _softmax_or_even(x: Any, axis: Any) -> Any:
     """softmax(x), and 0 where all of x is −∞: eˣ is 0 for each, whatever it does. Those that are ∞ share evenly."""
     endless = np.any(x == np.inf, axis=axis, keepdims=True)
     nothing = np.all(x == -np.inf, axis=axis, keepdims=True)

@@ -109,7 +109,7 @@ def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean",
         _check_probabilities(probability)
     if weight is not None or reduction == "none":
         each = _of_each(_single(logits), target) if logits is not None else _of_each_probability(probability, target)
-        return reduced("binary_cross_entropy", _weighted("binary_cross_entropy", each, weight), reduction)
+        return reduced("binary_cross_entropy", _times_weight("binary_cross_entropy", each, weight), reduction)
     if logits is not None:
         return _binary_cross_entropy(_single(logits), probability, target, count=count)
     return _cross_entropy_of_probabilities(probability, target, count=count)
@@ -151,17 +151,17 @@ def binary_cross_entropy_with_logits(
     target = _target("binary_cross_entropy_with_logits", logits, target, low=0, high=1)
     count = _count("binary_cross_entropy_with_logits", reduction, shape_of(logits))
     if weight is not None or pos_weight is not None or reduction == "none":
-        each = _weighted("binary_cross_entropy_with_logits", _of_each(logits, target, pos_weight), weight)
+        each = _times_weight("binary_cross_entropy_with_logits", _of_each(logits, target, pos_weight), weight)
         return reduced("binary_cross_entropy_with_logits", each, reduction)
     return _binary_cross_entropy(logits, sigmoid(logits), target, count=count)
 
 
 def _of_each(z: Any, t: Any, pos_weight: Any = None) -> Any:
     """The cross-entropy of each logit."""
-    return _weighted("binary_cross_entropy_with_logits", t, pos_weight) * softplus(-z) + (1 - t) * softplus(z)
+    return _times_weight("binary_cross_entropy_with_logits", t, pos_weight) * softplus(-z) + (1 - t) * softplus(z)
 
 
-def _weighted(loss: str, values: Any, weight: Any) -> Any:
+def _times_weight(loss: str, values: Any, weight: Any) -> Any:
     if weight is None:
         return values
     if not hasattr(weight, "shape"):

@@ -29,7 +29,7 @@ def _mean(x: Any, axes: Axes) -> Any:
 def _mean_of(array: Any, axes: Axes) -> Any:
     """The same of a plain array, without the checks of `np.mean`, which a small one feels."""
     sums = np.add.reduce(array, axis=axes, keepdims=True)
-    sums /= _count(array.shape, axes)
+    sums /= _elements_over(array.shape, axes)
     return sums
 
 
@@ -47,12 +47,12 @@ def _variance(x: Any, mean: Any, *, axes: Axes) -> Any:
 
 rule(
     _variance,  # by the mean it is 0: the differences sum to 0
-    lambda g, x, mean, *, axes: g * (2 / _count(x.shape, axes)) * (x - mean),
+    lambda g, x, mean, *, axes: g * (2 / _elements_over(x.shape, axes)) * (x - mean),
     None,
 )
 
 
-def _count(shape: tuple[int, ...], axes: Axes) -> int:
+def _elements_over(shape: tuple[int, ...], axes: Axes) -> int:
     return math.prod(shape[axis] for axis in axes)
 
 

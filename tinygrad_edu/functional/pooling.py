@@ -23,7 +23,7 @@ from .convolution import Pair, by_channels, new_images, output_size, pair
 Windows = tuple[Pair, Pair, Pair]  # their size, their stride, and how far they reach over the edges
 
 
-def _size(x: Any, windows: Windows) -> Pair:
+def _output_size(x: Any, windows: Windows) -> Pair:
     kernel, stride, padding = windows
     return output_size(x.shape[2:], kernel, (stride, padding, (1, 1), 1))
 
@@ -60,7 +60,7 @@ def _largest(arrays: list[Any], out: Any) -> None:
 
 @primitive(into=_max_pool_into)
 def _max_pool(x: Any, *, windows: Windows) -> Any:
-    out = new_images((*x.shape[:2], *_size(x, windows)), x.dtype)
+    out = new_images((*x.shape[:2], *_output_size(x, windows)), x.dtype)
     _max_pool_into(out, new_array, x, windows=windows)
     return out
 
@@ -82,7 +82,7 @@ def _hits(top: Any, x: Any, windows: Windows, scratch: Scratch) -> Iterator[tupl
             return
 
 
-def _where(hit: Any, g: Any, out: Any) -> Any:
+def _where_hit(hit: Any, g: Any, out: Any) -> Any:
     """g where there is a hit, elsewhere 0, also for an infinite g."""
     bits = BITS.get(g.dtype.itemsize)
     if bits is None:
@@ -98,7 +98,7 @@ def _unpool_into(out: Any, scratch: Scratch, dy: Any, top: Any, x: Any, *, windo
     whole = _whole(out, windows, scratch)
     taps = list(_taps(whole, windows, gt.shape[1:3]))
     for k, hit in _hits(top, x, windows, scratch):
-        taps[k] += _where(hit, gt, part)
+        taps[k] += _where_hit(hit, gt, part)
     _cut(whole, windows, out)
 
 
@@ -137,7 +137,7 @@ def _pick_into(out: Any, scratch: Scratch, v: Any, top: Any, x: Any, *, windows:
     picked[...] = 0
     for k, hit in _hits(top, x, windows, scratch):
         taken[...] = taps[k]
-        picked += _where(hit, taken, part)
+        picked += _where_hit(hit, taken, part)
 
 
 @primitive(into=_pick_into)
@@ -183,7 +183,7 @@ def _windows(who: str, x: Any, kernel_size: Any, stride: Any, padding: Any) -> W
     windows = kernel, kernel if stride is None else pair(f"{who}: stride", stride, 1), reach
     if any(2 * p > k for p, k in zip(reach, kernel, strict=True)):
         raise ValueError(f"{who}: padding {reach} is more than half of the kernel_size {kernel}")
-    if min(_size(x, windows)) < 1:
+    if min(_output_size(x, windows)) < 1:
         raise ValueError(f"{who}: windows of {kernel} do not fit into images of {shape_of(x)[2:]} with padding {reach}")
     return windows
 
@@ -206,7 +206,7 @@ def _sum_pool_into(out: Any, scratch: Scratch, x: Any, *, windows: Windows) -> N
 @primitive(into=_sum_pool_into)
 def _sum_pool(x: Any, *, windows: Windows) -> Any:
     """The sum of each window."""
-    out = new_images((*x.shape[:2], *_size(x, windows)), x.dtype)
+    out = new_images((*x.shape[:2], *_output_size(x, windows)), x.dtype)
     _sum_pool_into(out, new_array, x, windows=windows)
     return out
 

@@ -204,7 +204,7 @@ def _eigh_rule(g: Any, y: Any, *, lower: bool, of_values: bool = False) -> Any:
     values, v = y[..., 0], y[..., 1:]
     skew = v.mT @ g[..., 1:]
     turned = _inverse_gaps("eigh", values, _used(skew, of_values)) * skew
-    return _one_triangle(v @ (turned + _diagonal(g[..., 0])) @ v.mT, lower)
+    return _one_triangle(v @ (turned + _diagonal_matrices(g[..., 0])) @ v.mT, lower)
 
 
 rule(_eigh, _eigh_rule)
@@ -216,7 +216,7 @@ def _used(arriving: Any, of_values: bool) -> Any:
     return np.ones(arriving.shape) if of_values else plain(arriving)
 
 
-def _diagonal(x: Any) -> Any:
+def _diagonal_matrices(x: Any) -> Any:
     """Vectors on the last axis as diagonal matrices."""
     return x[..., None] * np.eye(x.shape[-1], dtype=x.dtype)
 
@@ -226,14 +226,14 @@ def _eigvalsh(a: Any, *, lower: bool) -> Any:
     return np.linalg.eigvalsh(a, "L" if lower else "U")
 
 
-def _weighted(v: Any, g: Any) -> Any:
+def _recomposed(v: Any, g: Any) -> Any:
     """v diag(g) vᵀ."""
     return (v * g[..., None, :]) @ v.mT
 
 
 rule(
     _eigvalsh,
-    lambda g, a, *, lower: _one_triangle(_weighted(_eigh(a, lower=lower, of_values=True)[..., 1:], g), lower),
+    lambda g, a, *, lower: _one_triangle(_recomposed(_eigh(a, lower=lower, of_values=True)[..., 1:], g), lower),
 )
 
 
@@ -283,7 +283,11 @@ def _svd_rule(g: Any, y: Any, a_shape: tuple[int, ...], *, full_matrices: bool, 
     outside = of_values and m != n  # of square matrices, the vectors of all values leave no room
     tiny = _no_values(s, _used(gu, outside), _used(gv, outside))
     over_s = 1 / np.where(tiny, 1, s)[..., None, :]
-    middle = _diagonal(gs) + (f * (skew_u - skew_u.mT)) * r[..., None, :] + r[..., :, None] * (f * (skew_v - skew_v.mT))
+    middle = (
+        _diagonal_matrices(gs)
+        + (f * (skew_u - skew_u.mT)) * r[..., None, :]
+        + r[..., :, None] * (f * (skew_v - skew_v.mT))
+    )
     outside_u, outside_v = gu - u @ skew_u, gv - v @ skew_v
     return u @ middle @ v.mT + (outside_u * over_s) @ v.mT + u @ (outside_v * over_s).mT
 

@@ -227,7 +227,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return np.moveaxis(a[..., forth] * b[..., back] - a[..., back] * b[..., forth], -1, axisc)
 
 
-def _on_diagonal(g: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Any:
+def _spread_on_diagonal(g: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Any:
     """Zeros of `shape` with `g` on a diagonal."""
     numbers = np.indices(shape, sparse=True)
     return np.where(numbers[axis1] + offset == numbers[axis2], np.expand_dims(g, (axis1, axis2)), 0)
@@ -235,7 +235,7 @@ def _on_diagonal(g: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2:
 
 rule(
     np.trace,
-    lambda g, x_shape, *, offset=0, axis1=0, axis2=1: _on_diagonal(g, x_shape, offset, axis1, axis2),
+    lambda g, x_shape, *, offset=0, axis1=0, axis2=1: _spread_on_diagonal(g, x_shape, offset, axis1, axis2),
 )
 
 # Convolution

@@ -23,7 +23,7 @@ def restored(g: Any, axis: Any, keepdims: Any) -> Any:
     return g if keepdims or axis is None else np.expand_dims(g, axis)
 
 
-def _count(of_x: int, of_y: int) -> int:
+def _elements_in_each(of_x: int, of_y: int) -> int:
     """How many of the argument's elements went into each of the output's."""
     return max(1, of_x // max(1, of_y))
 
@@ -42,7 +42,7 @@ rule(
 rule(
     np.mean,
     lambda g, y_size, x_size, *, axis=None, dtype=None, keepdims=False: restored(
-        per(g, _count(x_size, y_size)), axis, keepdims
+        per(g, _elements_in_each(x_size, y_size)), axis, keepdims
     ),
 )
 rule(
@@ -69,7 +69,7 @@ def _deviations(y: Any, x: Any, axis: Any, keepdims: Any) -> Any:
 
 def _freedom(of_x: int, of_y: int, ddof: Any) -> Any:
     """The degrees of freedom; NaN where there is none, since the value is NaN, too."""
-    left = _count(of_x, of_y) - ddof
+    left = _elements_in_each(of_x, of_y) - ddof
     return left if left > 0 else np.nan
 
 

@@ -40,13 +40,13 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     dtype = np.result_type(a.dtype, weights.dtype, a.dtype if a.dtype.kind == "f" else np.float64)
     a, weights = (x if x.dtype == dtype else np.astype(x, dtype) for x in (a, weights))
     total = np.sum(weights, axis=axis, keepdims=keepdims)
-    _refuse_zero(total)
+    _refuse_zero_sum(total)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (mean, np.broadcast_to(total, np.shape(mean))) if returned else mean
 
 
 @on_values
-def _refuse_zero(total: Any) -> None:
+def _refuse_zero_sum(total: Any) -> None:
     if np.any(total == 0):
         raise ZeroDivisionError("average: the weights sum to zero")
 
@@ -75,7 +75,7 @@ rule(
 )
 
 
-def _shares(x: Any, y: Any, axis: Any) -> Any:
+def _shares_of_numbers(x: Any, y: Any, axis: Any) -> Any:
     """The share of each number in the extremum `y`: tied ones share evenly."""
     chosen = x == y
     return (chosen / np.maximum(1, np.sum(chosen, axis=axis, keepdims=True))).astype(y.dtype)
@@ -85,7 +85,7 @@ for _extremum in (np.nanmax, np.nanmin):
     rule(
         _extremum,
         lambda g, y, x, *, axis=None, keepdims=False: (
-            restored(g, axis, keepdims) * _shares(x, restored(y, axis, keepdims), axis)
+            restored(g, axis, keepdims) * _shares_of_numbers(x, restored(y, axis, keepdims), axis)
         ),
     )
 
@@ -146,7 +146,7 @@ rule(
 )
 
 
-def _order(a: Any, q: Any, axis: Any, method: Any, keepdims: Any, percent: bool = False) -> Any:
+def _in_order(a: Any, q: Any, axis: Any, method: Any, keepdims: Any, percent: bool = False) -> Any:
     axes = tuple(range(a.ndim)) if axis is None else normalize_axis_tuple(axis, a.ndim)
     y = _order_statistic(a, q=q, axes=axes, method=method, percent=percent)
     kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
@@ -166,7 +166,7 @@ def quantile(
     weights: Any = None,
 ) -> Any:
     refuse(np.quantile, {"out": out, "weights": weights}, "out", "weights")
-    return _order(a, option(q), axis, method, keepdims)
+    return _in_order(a, option(q), axis, method, keepdims)
 
 
 @implements(np.percentile)
@@ -182,13 +182,13 @@ def percentile(
     weights: Any = None,
 ) -> Any:
     refuse(np.percentile, {"out": out, "weights": weights}, "out", "weights")
-    return _order(a, option(q), axis, method, keepdims, percent=True)
+    return _in_order(a, option(q), axis, method, keepdims, percent=True)
 
 
 @implements(np.median)
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
     refuse(np.median, {"out": out}, "out")
-    return _order(a, None, axis, "linear", keepdims)
+    return _in_order(a, None, axis, "linear", keepdims)
 
 
 # Differences and integrals along an axis
