@@ -342,3 +342,10 @@ def test_numbers_that_are_picked_by_an_input(mode):
     np.testing.assert_array_equal(found, tg.grad(J)(x, numbers))
     places = np.take(np.arange(3), numbers, mode=mode)
     np.testing.assert_array_equal(found, [[sum(row[places == k]) for k in range(3)] for row in weights])
+
+
+def test_a_difference_without_the_number_in_the_middle():
+    """Between equal steps it does not count, and an infinite gradient does not reach it as NaN."""
+    t = tg.Tensor(np.arange(5.0), requires_grad=True)
+    np.gradient(t, np.array([0, 1, 2, 4, 5.0])).backward(np.array([0, np.inf, 0, 0, 0]))
+    np.testing.assert_array_equal(t.grad, [-np.inf, 0, np.inf, 0, 0])
