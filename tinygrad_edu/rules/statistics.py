@@ -265,7 +265,7 @@ def _slopes_back(x: Any, *, axis: int, spacing: Any, edge_order: int) -> Any:
         h, k = steps[:-1], steps[1:]
         for place, weights in enumerate((-k / (h * (h + k)), (k - h) / (h * k), h / (k * (h + k)))):
             weights = np.reshape(weights, (-1, *(1,) * (x.ndim - 1))).astype(x.dtype)
-            parts = weights * inner if np.all(weights) else np.where(weights == 0, 0, weights * inner)  # 0 · NaN is NaN
+            parts = weights * (inner if np.all(weights) else np.where(weights == 0, 0, inner))  # 0 · ∞ would be NaN
             total[place : place + len(inner)] += parts
     for k, weight in enumerate(_weights_at_end(steps[0], steps[:2][-1], edge_order)):
         total[k] += rows[0] * x.dtype.type(weight)
