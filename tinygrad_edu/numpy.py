@@ -8,7 +8,8 @@ tensor, or because a list hides it:
 - `zeros`, `ones`, `full`, `empty`, `eye`, `linspace` and their like give tensors, which a loop may fill: `t[i] = v` is
   recorded. (Integers and truth values have no gradient, and are plain arrays.)
 
-Everything else is NumPy's own. It is not imported with the package.
+Everything else is NumPy's own. As for every tensor, `t += u` gives the name `t` to a new tensor: where the array has
+other names, too, write `t[...] = t + u`. This module is not imported with the package.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ _OF_LISTS = {_np.concatenate, _np.stack, _np.hstack, _np.vstack, _np.dstack, _np
 _OF_NESTED_LISTS = {_np.block, _np.choose, _np.select}  # in which NumPy finds the tensors
 
 
+@functools.cache  # and not put among the names of this file: there `any` and `max` are Python's
 def __getattr__(name: str) -> Any:
     if name.startswith("__") and name not in __all__:  # what a module is asked for, such as its __path__
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(_np, name)
     if callable(found) and found in FUNCTIONS and not isinstance(found, _np.ufunc) and found not in _OF_NESTED_LISTS:
-        found = globals()[name] = _taking_lists(found)
+        found = _taking_lists(found)
     return found
 
 

@@ -774,3 +774,10 @@ def test_nobody_is_warned_of_an_example():
     loss = lambda x: np.sum(np.nanmin(np.where(w * x > 5, np.nan, w * x), axis=1))
     d = derive(loss, np.full((2, 3), 9.0), parameters=[w])
     assert d(np.array([[1.0, 2.0, 3.0], [9.0, 4.0, 9.0]]))[0] == 5
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: np.sin(x[0])[()] * x[1], lambda x: np.pad(np.sin(x[0]), 0) * x[1], lambda x: x[np.argmax(x)]]
+)
+def test_what_is_taken_as_a_whole_is_printed(f):
+    agrees(f, np.array([1.0, 3.0, 2.0]))

@@ -456,3 +456,18 @@ def test_gradients_that_are_the_parameters_arrays():
             a, b = rule(a, b[::-1]), rule(b, a)
             np.testing.assert_allclose(p.data, a, rtol=1e-12)
             np.testing.assert_allclose(q.data, b, rtol=1e-12)
+
+
+def test_an_optimiser_of_ones_own_needs_no_weight_decay():
+    class Signs(tg.optim.Optimizer):
+        def __init__(self, params, lr):
+            super().__init__(params, {"lr": lr})
+
+        def _update(self, p, g, out, spare, group, state):
+            np.subtract(p, group["lr"] * np.sign(g), out=out)
+
+    w = Tensor([3.0, -4.0], requires_grad=True)
+    optimizer = Signs([w], lr=0.5)
+    (w**2).sum().backward()
+    optimizer.step()
+    assert w.data.tolist() == [2.5, -3.5]

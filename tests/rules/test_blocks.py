@@ -112,16 +112,27 @@ def test_running_products_by_division(x, monkeypatch):
     weights = np.cos(np.arange(x.size))
     with np.errstate(all="ignore"):
         found = gradients(np.cumprod, [x], weights)[1][0]
-        monkeypatch.setattr(reductions, "_can_be_divided_by", lambda y: False)
+        monkeypatch.setattr(reductions, "_may_be_divided", lambda g, y: False)
         np.testing.assert_allclose(found, gradients(np.cumprod, [x], weights)[1][0], rtol=1e-12, atol=0)
 
 
 def test_which_running_products_are_divided_by():
-    can = reductions._can_be_divided_by
-    assert can(np.array([1.0, -2.0, 1e-300])) and can(np.ones(2, np.float32))
-    for bad in (0.0, 1e-310, 1e300, np.inf, np.nan):
-        assert not can(np.array([1.0, bad]))
-    assert not can(np.ones(2, np.float16))
+    may, g = reductions._may_be_divided, np.array([0.0, -1.0])
+    assert may(g, np.array([1.0, -2e-150])) and may(g, np.array([-1e150, 2.0])) and may(g, np.ones(2, np.float32))
+    for bad in (1e-155, -1e-300, 1e152, -1e300, np.inf, np.nan):
+        assert not may(g, np.array([1.0, bad])) and not may(np.array([1.0, bad]), g + 2)
+    assert not may(g, np.array([1.0, 0.0])) and not may(g, np.ones(2, np.float16))
+    assert not may(tg.Tensor(g), g + 2) and not may(g, tg.Tensor(g + 2))
+
+
+def test_derivatives_of_running_products_beyond_the_range_of_their_squares():
+    for x, expected in ((np.array([1e-25], np.float32), 2e-25), (np.array([1e-200]), 2e-200)):
+        np.testing.assert_allclose(tg.grad(lambda t: np.sum(np.cumprod(t) ** 2))(x), [expected], rtol=1e-6)
+    with np.errstate(over="ignore"):  # of the value
+        found = tg.grad(lambda t: np.sum(np.cumprod(t) * np.float32(1e20)))(np.array([1e20], np.float32))
+    np.testing.assert_allclose(found, [1e20], rtol=1e-6)
+    curvature = tg.hessian(lambda t: np.sum(np.cumprod(t)))(np.array([3, 1e-25, 2, 3], np.float32))
+    assert np.array_equal(np.diag(curvature), np.zeros(4))
 
 
 # Repeats, frames, and indices along a later axis
@@ -351,3 +362,20 @@ def test_a_difference_without_the_number_in_the_middle():
     t = tg.Tensor(np.arange(5.0), requires_grad=True)
     np.gradient(t, np.array([0, 1, 2, 4, 5.0])).backward(np.array([0, np.inf, 0, 0, 0]))
     np.testing.assert_array_equal(t.grad, [-np.inf, 0, np.inf, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("places", "dtype"),
+    [([0, 20, 100, 120], np.uint8), ([120, 100, 20, 0], np.uint16), ([0, 100, 101, 120], np.int8),
+     ([0, 60_000, 200_000, 400_000], np.int32), ([0, 10**15, 3 * 10**15, 4 * 10**15], np.int64)],
+)  # fmt: skip
+def test_coordinates_that_are_integers(places, dtype):
+    """Their products, in their own dtype, would overflow."""
+    x, weights = np.array([1.0, 2, 4, 3]), np.array([1.0, -2, 3, 5])
+    for order in (1, 2):
+        found, wanted = (
+            gradients(lambda t, of=of, order=order: np.gradient(t, of, edge_order=order), [x], weights)
+            for of in (np.array(places, dtype), np.array(places, float))
+        )
+        np.testing.assert_allclose(found[1][0], wanted[1][0], rtol=1e-12)
+        np.testing.assert_array_equal(found[0], np.gradient(x, np.array(places, dtype), edge_order=order))

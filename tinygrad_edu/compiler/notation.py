@@ -163,6 +163,8 @@ def getitem(writer: Writer, line: Line) -> Text:
 
 
 def _index(writer: Writer, index: Any) -> str:
+    if isinstance(index, tuple) and not index:
+        return "()"
     if isinstance(index, tuple):
         return ", ".join(_index(writer, i) for i in index) + "," * (len(index) == 1)
     if isinstance(index, slice):

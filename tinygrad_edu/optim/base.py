@@ -44,6 +44,7 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__} got no parameters; pass model.parameters()")
         groups = given if isinstance(given[0], dict) else [{"params": params if hasattr(params, "names") else given}]
         names: dict[Tensor, str] = {}
+        defaults = {"weight_decay": 0.0} | defaults  # for optimisers of one's own
         self.param_groups: list[Group] = []
         seen: set[int] = set()
         for group in groups:

@@ -14,7 +14,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autograd.operators import constant, refuse
 from ..autograd.primitives import FUNCTIONS, primitive, rule
-from ..autograd.recording import interpreter, plain
+from ..autograd.record import Operand
+from ..autograd.recording import plain
 from .elementwise import ratio
 
 
@@ -162,19 +163,23 @@ def _later_products(g: Any, x: Any) -> Any:
     return total
 
 
-def _can_be_divided_by(y: Any) -> bool:
-    """Whether running products have neither become 0, nor so small or large that they say nothing of their factors."""
-    if interpreter().lines is not None or y.dtype == np.float16:
+def _may_be_divided(g: Any, y: Any) -> bool:
+    """Whether neither the running products y nor g · y have become 0, or so small or large that digits are lost. For a
+    further derivative neither: of the quotient it would be a difference of large numbers."""
+    if isinstance(g, Operand) or isinstance(y, Operand) or y.dtype == np.float16:
         return False
-    size, tiny = np.abs(plain(y)), float(np.finfo(y.dtype).tiny)
-    return bool(np.min(size, initial=1) >= tiny and np.max(size, initial=1) < 1e-10 / tiny)
+    root = float(np.finfo(y.dtype).tiny) ** 0.5
+    factors, products = np.abs(g), np.abs(y)
+    smallest = np.minimum(np.min(factors, where=factors > 0, initial=1), np.min(products, initial=1))
+    largest = np.maximum(np.max(factors, initial=1), np.max(products, initial=1))  # NaN, if there is one
+    return bool(smallest >= root and largest <= 1e-3 / root)
 
 
 rule(
     _cumprod,
     lambda g, y, x: (
         np.flip(np.cumsum(np.flip(g * y, -1), -1), -1) / x
-        if _can_be_divided_by(y)
+        if _may_be_divided(g, y)
         else _shifted(y, 1, 1) * _later_products(g, x)
     ),
     new=True,

@@ -190,7 +190,7 @@ def _getitem(x: Any, *, index: Any) -> Any:
 @primitive
 def _scatter(x: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with `x` added at `index`; an element that is indexed twice gets both."""
-    out = np.zeros(shape, x.dtype)
+    out = np.zeros(shape, np.result_type(x))
     _add_at(out, x, index=index)
     return out
 

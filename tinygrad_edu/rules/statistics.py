@@ -237,13 +237,19 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 @implements(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
     axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
-    spacings = [option(v) for v in varargs or (1.0,)]
+    spacings = [_spacing(option(v)) for v in varargs or (1.0,)]
     if len(spacings) == 1 and np.ndim(spacings[0]) == 0:
         spacings *= len(axes)
     if len(spacings) != len(axes):
         raise TypeError(f"gradient: {len(varargs)} spacings for {len(axes)} axes")
     slopes = [_slopes(f, axis=k, spacing=v, edge_order=edge_order) for k, v in zip(axes, spacings, strict=True)]
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
+
+
+def _spacing(v: Any) -> Any:
+    """Distances, or coordinates; of integers as floats, as NumPy takes them: products of small ones would overflow."""
+    v = np.asarray(v)
+    return v.astype(np.float64) if v.dtype.kind in "iub" else v
 
 
 @primitive
