@@ -1,5 +1,5 @@
-"""NumPy for tensors: with `import tinygrad_edu.numpy as np`, NumPy code and code for the `autograd` package run as they
-are.
+"""NumPy for tensors: with `import tinygrad_edu.numpy as np`, NumPy code and code for the `autograd` package run nearly
+as they are.
 
 NumPy's functions take tensors by themselves. Here is what they cannot do, because nothing that they are given is a
 tensor, or because a list hides it:
