@@ -248,8 +248,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
 
 def _spacing(v: Any) -> Any:
     """Distances, or coordinates; of integers as floats, as NumPy takes them: products of small ones would overflow."""
-    v = np.asarray(v)
-    return v.astype(np.float64) if v.dtype.kind in "iub" else v
+    return np.asarray(v, np.float64) if np.ndim(v) and np.asarray(v).dtype.kind in "iub" else v
 
 
 @primitive
