@@ -198,7 +198,42 @@ def test_indices_along_a_later_axis(seed, many):
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "index", [(slice(None), slice(1, 3), [0, 0, 2]), (slice(1, 3), [2, 0, 2]), (slice(None), [1, 1])]
+)
+def test_parts_that_are_picked_twice(index):
+    """The second gradient is added in place to the first one."""
+    x, rng = np.zeros((4, 4, 4)), np.random.default_rng(0)
+    weights = [rng.normal(size=x[index].shape) for _ in range(2)]
+    expected = np.zeros_like(x)
+    for w in weights:
+        np.add.at(expected, index, w)
+    t = tg.Tensor(x, requires_grad=True)
+    sum(np.sum(t[tuple(np.array(i) if isinstance(i, list) else i for i in index)] * w) for w in weights).backward()
+    np.testing.assert_allclose(t.grad, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["wrap", "clip"])
+def test_numbers_that_are_picked_by_an_input(mode):
+    x, numbers, weights = np.arange(6.0).reshape(2, 3), np.array([4, -5, 1]), np.arange(6.0).reshape(2, 3)
+    J = lambda x, numbers: np.sum(np.take(x, numbers, axis=1, mode=mode) * weights)
+    value, (found,) = tg.derive(J, x, numbers)(x, numbers)
+    assert value == J(x, numbers)
+    np.testing.assert_array_equal(found, tg.grad(J)(x, numbers))
+    places = np.take(np.arange(3), numbers, mode=mode)
+    np.testing.assert_array_equal(found, [[sum(row[places == k]) for k in range(3)] for row in weights])
+
+
 # Order
+
+
+@pytest.mark.parametrize(
+    "x", [np.ones(50, np.float16), np.where(np.arange(50) % 3, np.nan, np.arange(50.0))], ids=["all", "NaN"]
+)
+def test_equal_numbers_keep_their_order(x):
+    weights = np.arange(50, dtype=x.dtype)
+    _, (found,) = gradients(np.sort, [x], weights)
+    np.testing.assert_array_equal(found[np.argsort(x, kind="stable")], weights)
 
 
 @settings(max_examples=40)
@@ -225,6 +260,33 @@ def test_of_tied_numbers_the_first_come_first(seed, function):
     found = gradients(lambda a: function(a, 1), [x], weights)[1][0]
     apart = x + 1e-6 * np.arange(x.shape[1])  # the same order, and no ties
     np.testing.assert_allclose(found, gradients(lambda a: function(a, 1), [apart], weights)[1][0], rtol=1e-12)
+
+
+# Finite differences
+
+
+def test_a_difference_without_the_number_in_the_middle():
+    """Between equal steps it does not count, and an infinite gradient does not reach it as NaN."""
+    t = tg.Tensor(np.arange(5.0), requires_grad=True)
+    np.gradient(t, np.array([0, 1, 2, 4, 5.0])).backward(np.array([0, np.inf, 0, 0, 0]))
+    np.testing.assert_array_equal(t.grad, [-np.inf, 0, np.inf, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("places", "dtype"),
+    [([0, 20, 100, 120], np.uint8), ([120, 100, 20, 0], np.uint16), ([0, 100, 101, 120], np.int8),
+     ([0, 60_000, 200_000, 400_000], np.int32), ([0, 10**15, 3 * 10**15, 4 * 10**15], np.int64)],
+)  # fmt: skip
+def test_coordinates_that_are_integers(places, dtype):
+    """Their products, in their own dtype, would overflow."""
+    x, weights = np.array([1.0, 2, 4, 3]), np.array([1.0, -2, 3, 5])
+    for order in (1, 2):
+        found, wanted = (
+            gradients(lambda t, of=of, order=order: np.gradient(t, of, edge_order=order), [x], weights)
+            for of in (np.array(places, dtype), np.array(places, float))
+        )
+        np.testing.assert_allclose(found[1][0], wanted[1][0], rtol=1e-12)
+        np.testing.assert_array_equal(found[0], np.gradient(x, np.array(places, dtype), edge_order=order))
 
 
 # In derivations, printed and called
@@ -320,62 +382,3 @@ def test_mistakes_are_refused_as_numpy_does(call):
     for x in (np.ones((3, 4)), tg.Tensor(np.ones((3, 4)), requires_grad=True)):
         with pytest.raises((ValueError, IndexError, TypeError)):
             call(x)
-
-
-@pytest.mark.parametrize(
-    "x", [np.ones(50, np.float16), np.where(np.arange(50) % 3, np.nan, np.arange(50.0))], ids=["all", "NaN"]
-)
-def test_equal_numbers_keep_their_order(x):
-    weights = np.arange(50, dtype=x.dtype)
-    _, (found,) = gradients(np.sort, [x], weights)
-    np.testing.assert_array_equal(found[np.argsort(x, kind="stable")], weights)
-
-
-@pytest.mark.parametrize(
-    "index", [(slice(None), slice(1, 3), [0, 0, 2]), (slice(1, 3), [2, 0, 2]), (slice(None), [1, 1])]
-)
-def test_parts_that_are_picked_twice(index):
-    """The second gradient is added in place to the first one."""
-    x, rng = np.zeros((4, 4, 4)), np.random.default_rng(0)
-    weights = [rng.normal(size=x[index].shape) for _ in range(2)]
-    expected = np.zeros_like(x)
-    for w in weights:
-        np.add.at(expected, index, w)
-    t = tg.Tensor(x, requires_grad=True)
-    sum(np.sum(t[tuple(np.array(i) if isinstance(i, list) else i for i in index)] * w) for w in weights).backward()
-    np.testing.assert_allclose(t.grad, expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("mode", ["wrap", "clip"])
-def test_numbers_that_are_picked_by_an_input(mode):
-    x, numbers, weights = np.arange(6.0).reshape(2, 3), np.array([4, -5, 1]), np.arange(6.0).reshape(2, 3)
-    J = lambda x, numbers: np.sum(np.take(x, numbers, axis=1, mode=mode) * weights)
-    value, (found,) = tg.derive(J, x, numbers)(x, numbers)
-    assert value == J(x, numbers)
-    np.testing.assert_array_equal(found, tg.grad(J)(x, numbers))
-    places = np.take(np.arange(3), numbers, mode=mode)
-    np.testing.assert_array_equal(found, [[sum(row[places == k]) for k in range(3)] for row in weights])
-
-
-def test_a_difference_without_the_number_in_the_middle():
-    """Between equal steps it does not count, and an infinite gradient does not reach it as NaN."""
-    t = tg.Tensor(np.arange(5.0), requires_grad=True)
-    np.gradient(t, np.array([0, 1, 2, 4, 5.0])).backward(np.array([0, np.inf, 0, 0, 0]))
-    np.testing.assert_array_equal(t.grad, [-np.inf, 0, np.inf, 0, 0])
-
-
-@pytest.mark.parametrize(
-    ("places", "dtype"),
-    [([0, 20, 100, 120], np.uint8), ([120, 100, 20, 0], np.uint16), ([0, 100, 101, 120], np.int8),
-     ([0, 60_000, 200_000, 400_000], np.int32), ([0, 10**15, 3 * 10**15, 4 * 10**15], np.int64)],
-)  # fmt: skip
-def test_coordinates_that_are_integers(places, dtype):
-    """Their products, in their own dtype, would overflow."""
-    x, weights = np.array([1.0, 2, 4, 3]), np.array([1.0, -2, 3, 5])
-    for order in (1, 2):
-        found, wanted = (
-            gradients(lambda t, of=of, order=order: np.gradient(t, of, edge_order=order), [x], weights)
-            for of in (np.array(places, dtype), np.array(places, float))
-        )
-        np.testing.assert_allclose(found[1][0], wanted[1][0], rtol=1e-12)
-        np.testing.assert_array_equal(found[0], np.gradient(x, np.array(places, dtype), edge_order=order))

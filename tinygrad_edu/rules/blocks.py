@@ -174,9 +174,9 @@ def _diagonal(a: Any, *, offset: int, axis1: int, axis2: int) -> Any:
 
 @primitive(selects=True)
 def _on_diagonal(x: Any, *, shape: Any, offset: int, axis1: int, axis2: int) -> Any:
-    """Zeros of `shape` with `x` on a diagonal."""
+    """Zeros of `shape` with `x` on a diagonal; its last axis is that of the diagonal, or of size 1."""
     y = np.zeros(shape, x.dtype)
-    k = np.arange(x.shape[-1])
+    k = np.arange(max(0, min(shape[axis1] + min(0, offset), shape[axis2] - max(0, offset))))
     np.moveaxis(y, (axis1, axis2), (-2, -1))[..., k + max(0, -offset), k + max(0, offset)] = x
     return y
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd.conversion import shape_of
 from ..autograd.operators import refuse
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
+from .blocks import _on_diagonal
 
 
 def is_tall(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
@@ -227,15 +228,11 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return np.moveaxis(a[..., forth] * b[..., back] - a[..., back] * b[..., forth], -1, axisc)
 
 
-def _spread_on_diagonal(g: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Any:
-    """Zeros of `shape` with `g` on a diagonal."""
-    numbers = np.indices(shape, sparse=True)
-    return np.where(numbers[axis1] + offset == numbers[axis2], np.expand_dims(g, (axis1, axis2)), 0)
-
-
 rule(
     np.trace,
-    lambda g, x_shape, *, offset=0, axis1=0, axis2=1: _spread_on_diagonal(g, x_shape, offset, axis1, axis2),
+    lambda g, x_shape, *, offset=0, axis1=0, axis2=1: _on_diagonal(
+        np.expand_dims(g, -1), shape=x_shape, offset=offset, axis1=axis1, axis2=axis2
+    ),
 )
 
 # Convolution
