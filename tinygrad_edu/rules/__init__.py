@@ -7,16 +7,31 @@ keeps. Importing the package fills the table; the files are meant to be read.
 Read in this order: `elementwise.py` (arithmetic, exponentials, kinks), `shape.py` (reshape, join, index),
 `reductions.py` (sum, mean, max), `products.py` (matrix products), `einsum.py`, `blocks.py` (roll, pad, repeat),
 `movement.py` (other functions that only move or repeat elements; sorting), `statistics.py` (means, quantiles,
-differences), `linalg.py` (inverses, decompositions), `chains.py` (products of many matrices), `norms.py`.
+differences), `linalg.py` (inverses, systems of equations, determinants), `decompositions.py` (QR, eigenvalues, singular
+values), `chains.py` (products of many matrices), `norms.py`.
 
 May import `autograd`.
 """
 
-from . import blocks, chains, einsum, elementwise, linalg, movement, norms, products, reductions, shape, statistics
+from . import (
+    blocks,
+    chains,
+    decompositions,
+    einsum,
+    elementwise,
+    linalg,
+    movement,
+    norms,
+    products,
+    reductions,
+    shape,
+    statistics,
+)
 
 __all__ = [
     "blocks",
     "chains",
+    "decompositions",
     "einsum",
     "elementwise",
     "linalg",

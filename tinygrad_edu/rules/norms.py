@@ -11,8 +11,8 @@ import numpy as np
 
 from ..autograd.operators import option
 from ..autograd.primitives import implements, primitive, rule
+from .decompositions import svdvals
 from .elementwise import ratio, slope_of_abs
-from .linalg import svdvals
 from .reductions import restored
 
 
