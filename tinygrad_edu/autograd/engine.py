@@ -54,8 +54,11 @@ def pullback(
                 continue
             try:
                 gx, new, is_record = rule.call(g, saved, options), rule.new, node.__class__ is Record
-                kind = node.kind if is_record else node._value.__class__
-                if gx.__class__ is not kind or (kind is ndarray and (gx.shape, gx.dtype) != node.shape_and_dtype):
+                if is_record:
+                    kind, form = node.kind, node.shape_and_dtype
+                else:  # a leaf
+                    kind, form = (value := node._value).__class__, (value.shape, value.dtype)
+                if gx.__class__ is not kind or (kind is ndarray and (gx.shape, gx.dtype) != form):
                     gx, new = _fitted(gx, node, new)
             except Exception as error:
                 _add_place(error, record, rule, node)

@@ -21,7 +21,7 @@ import numpy as np
 next_order = itertools.count(0, -1).__next__
 
 newest_change: float = math.inf  # the moment of the newest of all changes: what was recorded later need not look
-_moments: dict[int, int] = {}  # when memory was changed last, by the identity of its owner, as long as that lives
+_moments: dict[int, list[int]] = {}  # when memory was changed last, by the identity of its owner, while that lives
 _owners: dict[int, weakref.ref[Any]] = {}
 _noting = threading.Lock()
 
@@ -38,41 +38,43 @@ def _owner(array: Any) -> Any:
     return owner
 
 
-class Memory:
-    """Arrays that are changed in place together, by an optimiser in each of its steps, and whose memory that is."""
+def next_change() -> int:
+    """The moment of a change that is about to be made."""
+    global newest_change
+    with _noting:
+        newest_change = moment = next_order()
+    return moment
 
-    def __init__(self, *arrays: Any) -> None:
-        owners = {id(owner): owner for owner in map(_owner, arrays)}
-        self._keys = frozenset(owners)
-        self.arrays = arrays  # as long as they live, the keys are their identities
-        with _noting:
-            for key in owners.keys() - _owners.keys():
-                _owners[key] = weakref.ref(owners[key], functools.partial(_forget, key))
 
-    def mark_changed(self) -> None:
-        """Notes that the arrays are changed: records that hold them from before can no more be differentiated."""
-        global newest_change
-        with _noting:
-            newest_change = moment = next_order()
-            _moments.update(dict.fromkeys(self._keys, moment))
-
-    def holds(self, array: Any) -> bool:
-        """Whether another array shares memory with these."""
-        return id(_owner(array)) in self._keys
+def last_change(array: Any) -> list[int]:
+    """Where the moment of the last change of an array's memory stands: who changes it often keeps this, and writes
+    `next_change()` into it each time."""
+    owner = _owner(array)
+    with _noting:
+        moment = _moments.get(id(owner))
+        if moment is None:
+            moment = _moments[id(owner)] = [0]
+            _owners[id(owner)] = weakref.ref(owner, functools.partial(_forget, id(owner)))
+    return moment
 
 
 def mark_changed(array: Any) -> None:
-    """Notes that an array is changed in place."""
-    Memory(array).mark_changed()
+    """Notes that an array is changed in place: records that hold it from before can no more be differentiated."""
+    last_change(array)[0] = next_change()
 
 
 def _forget(key: int, reference: object) -> None:
-    del _owners[key]
-    _moments.pop(key, None)
+    del _owners[key], _moments[key]
+
+
+def is_written_over(array: Any) -> bool:
+    """Whether the memory of an array has been changed in place, and so may be changed again."""
+    return id(_owner(array)) in _moments
 
 
 def changed_since(array: Any, order: int) -> bool:
     """Whether `array` was changed in place, through a tensor, after the moment `order`."""
     if order < newest_change or not isinstance(array, np.ndarray):  # smaller is newer
         return False
-    return _moments.get(id(_owner(array)), order) < order
+    moment = _moments.get(id(_owner(array)))
+    return moment is not None and moment[0] < order

@@ -128,15 +128,15 @@ def record_of(
 
 def note_constants(record: Record, args: Sequence[Any]) -> None:
     """Notes the shapes and names of the constant arrays among the arguments, for drawings."""
-    constants: list[Any] = [None] * len(args)
-    for k, (arg, node) in enumerate(zip(args, record.nodes, strict=True)):
-        if node is None:
-            if arg.__class__ is np.ndarray and arg.ndim:
-                constants[k] = arg.shape, None
-            elif isinstance(arg, Operand) and (arg.shape or arg.name):
-                constants[k] = arg.shape, arg.name
+    constants = [None if node is not None else _noted(arg) for arg, node in zip(args, record.nodes, strict=True)]
     if any(constants):
         record.noting.constants = tuple(constants)
+
+
+def _noted(arg: Any) -> tuple[tuple[int, ...], str | None] | None:
+    if arg.__class__ is np.ndarray:
+        return (arg.shape, None) if arg.ndim else None
+    return (arg.shape, arg.name) if isinstance(arg, Operand) and (arg.shape or arg.name) else None
 
 
 _new = object.__new__

@@ -15,7 +15,7 @@ from .call_site import _dropped_by_array, _dropped_by_copy
 from .conversion import constant_value, numeric
 from .engine import pullback
 from .hooks import Hookable, explain_missing
-from .inplace import mark_changed
+from .inplace import is_written_over, mark_changed
 from .operators import ArrayOperand
 from .primitives import Primitive
 from .record import Node, Record, note_constants, record_of
@@ -114,7 +114,7 @@ class Tensor(ArrayOperand, Hookable):
     def grad(self, value: NDArray[Any] | None) -> None:
         if value is not None and (not isinstance(value, np.ndarray) or value.shape != self.shape):
             raise ValueError(f"grad of a tensor of shape {self.shape} must be an array of that shape or None")
-        self._grad = None if value is None else value.astype(self.dtype, copy=False)
+        self._grad = None if value is None else value.astype(self.dtype, copy=is_written_over(value))
         self._stale = self._stale and value is not None  # `p.grad = p.grad * scale` is the same sum
         self._stepped = self._stale
 

@@ -84,10 +84,11 @@ class State:
         holders = {id(m): m for m in (*places, *self._cells, *self._lists, *self._collections)}.values()
         self._before = [(holder, dict(_items(holder))) for holder in holders]
         self.drawn = [_drawn_from(g) for g in self._generators]
+        self._reads = [(mapping.get, key) for mapping, key in self._entries]
         self.values = self.now()
 
     def now(self) -> list[Any]:
-        values = [mapping.get(key, MISSING) for mapping, key in self._entries]
+        values = [read(key, MISSING) for read, key in self._reads]
         values += [cell.cell_contents for cell in self._cells]
         for items in self._lists:
             values += items
@@ -124,6 +125,7 @@ class State:
         places = {(_identity(k.holder), k.key) for k in kept if isinstance(k.old, Operand)}
         self._entries = [(m, key) for m, key in self._entries if (_identity(m), key) not in places]
         self._cells = [cell for cell in self._cells if (id(cell), "cell_contents") not in places]
+        self._reads = [(mapping.get, key) for mapping, key in self._entries]
         self.values = self.now()
         return self
 

@@ -14,7 +14,7 @@ from ..autograd.tensor import Tensor
 from ..rules.reductions import restored
 from .activations import Scratch, new_array
 
-ORDINARY = 1e4  # up to here, differences are finite in every precision
+ORDINARY = 1e15  # a row's maximum, up to which it can be subtracted from every finite number, in float32, too
 
 
 def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
@@ -26,7 +26,7 @@ def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
     """
     if x.ndim == 2 and x.size and axis in (1, -1):
         largest = np.maximum.reduce(x, axis=1, keepdims=True, out=scratch(0, x[:, :1]))
-        if np.minimum.reduce(x, axis=None) > -ORDINARY and np.maximum.reduce(largest, axis=None) < ORDINARY:
+        if x.itemsize > 2 and np.maximum.reduce(np.abs(largest), axis=None) < ORDINARY:  # not so of ∞ and NaN
             below = np.subtract(x, largest, out=scratch(1, x))
             e = np.exp(below, out=scratch(2, x))
             others = np.not_equal(below, 0, out=scratch(3, x, bool))

@@ -340,7 +340,7 @@ def _logits(loss: str, x: Any, instead: str) -> Any:
 
 def _single(x: Any) -> Any:
     """`x`, converted to float32 if it is float16."""
-    return x.astype(np.float32) if x.dtype == np.float16 else x
+    return x.astype(np.float32) if x.dtype.char == "e" else x
 
 
 @primitive(into=cross_entropy_into)

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.call_site import warn_user
-from ..autograd.inplace import Memory
+from ..autograd.inplace import is_written_over, last_change, next_change
 from ..autograd.tensor import Tensor
 from ..memory import empty_aligned, empty_aligned_like, keep_freed_memory
 
 Group = dict[str, Any]
 State = dict[str, Any]
 Array = NDArray[Any]
+# Of a parameter: the array that the optimiser made for it and may write over, where the moment of its last change is
+# noted, two arrays to work in, and what is accumulated.
+Work = tuple[Array, list[int], Array, Array, State]
 
 
 class Optimizer:
@@ -72,15 +75,13 @@ class Optimizer:
         keep_freed_memory()
         self._state: dict[Tensor, State] = {}
         self._spare: dict[np.dtype[Any], list[Array]] = {}
-        self._work: dict[Tensor, tuple[Array, Array, State]] = {}
-        self._made: dict[Tensor, Array] = {}  # the arrays that this optimiser made and may write over
-        self._written: tuple[list[Array | None], Memory] = [], Memory()  # the last time
+        self._work: dict[Tensor, Work] = {}
         self._reached = len(seen)  # how many parameters had a gradient in the last step
         self._told: set[str] = set()  # what was warned of: once is enough
 
     def __getstate__(self) -> dict[str, Any]:
         """For `copy.deepcopy((model, optimizer))` and pickles: without the arrays to work in."""
-        return vars(self) | {"_spare": {}, "_work": {}, "_made": {}, "_written": ([], Memory())}
+        return vars(self) | {"_spare": {}, "_work": {}}
 
     _decay_in_gradient: ClassVar[bool] = True  # whether `weight_decay` · p is added to the gradient
 
@@ -205,52 +206,32 @@ class Optimizer:
         The first step binds a new array, so that what the user made is never written over. Further steps write into
         that array, which is faster, and mark it as changed: a graph that still needs what it held raises.
         """
-        arrays = [self._to_write_over(p) for p, _, _, _ in updates]
-        last, memory = self._written  # mostly the same as now
-        if len(arrays) != len(last) or not all(map(operator.is_, arrays, last)):
-            memory = Memory(*[values for values in arrays if values is not None])
-            self._written = arrays, memory
-        memory.mark_changed()
-        # Somebody may have put an array that is written over now in the place of a gradient or another parameter.
-        gradients = [np.array(g) if spare is None and memory.holds(g) else g for _, g, _, spare in updates]
-        if len(memory.arrays) < len(arrays):
-            for (p, _, _, _), values in zip(updates, arrays, strict=True):
-                if values is None and memory.holds(p._value):
+        find = self._work.get
+        work = [w if (w := find(p)) and w[0] is p._value and w[0].flags.writeable else None for p, _, _, _ in updates]
+        if None in work:
+            for (p, _, _, _), own in zip(updates, work, strict=True):
+                if own is None and is_written_over(p._value):  # another parameter's array
                     p.data = np.array(p._value)
-        for (p, _, group, spare), g, values in zip(updates, gradients, arrays, strict=True):
-            if values is None:
-                self._bind(p, g, group, spare)
-            else:
-                self._write(p, values, g, values, group, spare)
+        moment = next_change()
+        for (p, g, group, spare), own in zip(updates, work, strict=True):
+            out, last_changed, a, b, state = own or self._prepared(p)
+            values = out if own else np.asarray(p._value)
+            last_changed[0] = moment
+            decay = group["weight_decay"]
+            if decay and self._decay_in_gradient:
+                np.multiply(values, decay, out=b)
+                b += g
+                g = b
+            self._update(values, g, out, a if spare is None or self._reads_twice(group) else spare, group, state)
+            if not own:
+                p.data = out if isinstance(p._value, np.ndarray) else out[()]
 
-    def _to_write_over(self, p: Tensor) -> Array | None:
-        """A parameter's array, if this optimiser made it and nobody has locked it: `detect_anomaly` locks what it
-        needs."""
-        made = self._made.get(p)
-        return made if made is not None and made is p._value and made.flags.writeable else None
-
-    def _bind(self, p: Tensor, g: Any, group: Group, spare: Array | None) -> None:
-        """Updates a parameter in a new array."""
-        values = np.asarray(p._value)
-        new = empty_aligned_like(values)
-        self._write(p, values, np.asarray(g), new, group, spare)
-        if isinstance(p._value, np.ndarray):
-            p.data = self._made[p] = new
-        else:
-            p.data = new[()]
-
-    def _write(self, p: Tensor, values: Array, g: Array, out: Array, group: Group, spare: Array | None = None) -> None:
-        """Writes what becomes of `values`, given their gradient `g`, into `out` (which may be `values` itself)."""
-        work = self._work.get(p)
-        if work is None or work[0].shape != values.shape or work[0].dtype is not values.dtype:
-            work = self._work[p] = *self._spare_arrays(values), self._state.setdefault(p, {})
-        a, b, state = work
-        decay = group["weight_decay"]
-        if decay and self._decay_in_gradient:
-            np.multiply(values, decay, out=b)
-            b += g
-            g = b
-        self._update(values, g, out, a if spare is None or self._reads_twice(group) else spare, group, state)
+    def _prepared(self, p: Tensor) -> Work:
+        """What `advance` works with: a new array for a parameter that it has not updated yet, or that has been given
+        another one since, or one that is locked (`detect_anomaly` locks what it needs)."""
+        out = empty_aligned_like(np.asarray(p._value))
+        self._work[p] = work = out, last_change(out), *self._spare_arrays(out), self._state.setdefault(p, {})
+        return work
 
     def _spare_arrays(self, values: Array) -> tuple[Array, Array]:
         """Two arrays of that shape to work in: parts of what all parameters of a dtype share."""

@@ -100,7 +100,7 @@ class CompiledStep:
         updates = zip(self._parameters, self._gradients, groups, self._own, strict=True)
         self._gradients = None
         self._optimizer.advance(
-            [(p, g, group, g if own else None) for p, g, group, own in updates if g is not None and p.requires_grad]
+            [(p, g, group, g if own else None) for p, g, group, own in updates if g is not None and p._requires_grad]
         )
 
     def _clipped(self, gradients: Sequence[Any], bound: float) -> tuple[Any, ...]:
