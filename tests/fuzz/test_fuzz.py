@@ -18,7 +18,6 @@ from tests.fuzz.runs import CALLED, failure, fuzz, smallest
 from tests.strategies import PRIMITIVES, TABLE, flipped, ruled
 from tinygrad_edu.autograd import engine, tensor
 from tinygrad_edu.compiler import emission
-from tinygrad_edu.optim import base
 
 
 class Programs(RuleBasedStateMachine):
@@ -116,7 +115,6 @@ class TestPlantedFaults:
 
     def test_a_gradient_that_is_read_after_its_memory_was_written_over(self, monkeypatch):
         monkeypatch.setattr(emission, "is_lent", lambda line, owns: False)
-        monkeypatch.setattr(base.Memory, "holds", lambda self, array: False)
         self.finds(saying="compiled in steps")
 
     def test_a_second_use_that_is_dropped(self):

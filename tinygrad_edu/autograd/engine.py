@@ -54,10 +54,7 @@ def pullback(
                 continue
             try:
                 gx, new, is_record = rule.call(g, saved, options), rule.new, node.__class__ is Record
-                if is_record:
-                    kind, form = node.kind, node.shape_and_dtype
-                else:  # a leaf
-                    kind, form = (value := node._value).__class__, (value.shape, value.dtype)
+                kind, form = (node.kind, node.shape_and_dtype) if is_record else _kind_and_form(node._value)
                 if gx.__class__ is not kind or (kind is ndarray and (gx.shape, gx.dtype) != form):
                     gx, new = _fitted(gx, node, new)
             except Exception as error:
@@ -79,6 +76,11 @@ def pullback(
                 elif owned:
                     owned.discard(node)
     return _settled(gradients, owned, watch)
+
+
+def _kind_and_form(value: Any) -> tuple[type[Any], tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Of a leaf's values, what a record notes of its output."""
+    return value.__class__, (value.shape, value.dtype)
 
 
 def _settled(gradients: dict[Node, Any], owned: set[Node], watch: Watch) -> dict[Node, Any]:
