@@ -18,6 +18,7 @@ from .autograd.gradcheck import gradcheck as gradcheck
 from .autograd.gradcheck import numerical_gradient as numerical_gradient
 from .autograd.pausing import no_grad as no_grad
 from .autograd.positions import record_positions as record_positions
+from .autograd.primitives import WAITING as _WAITING
 from .autograd.primitives import primitive as primitive
 from .autograd.primitives import rule as rule
 from .autograd.tensor import Tensor as Tensor
@@ -139,6 +140,12 @@ def __getattr__(name: str) -> Any:
         return TrainingPage
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
+
+def _rules_of_special() -> None:
+    from .scipy import rules  # noqa: F401  (fills the table)
+
+
+_WAITING["scipy.special"] = _rules_of_special
 
 _ROOMS = {"autograd", "compiler", "data", "debug", "graph", "pages", "rules", "storage", "training"}
 __all__ = sorted(  # the names above, without what they are imported from

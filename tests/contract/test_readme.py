@@ -14,7 +14,8 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 def test_the_tour(tmp_path, monkeypatch):
     pytest.importorskip("pygraphviz", reason="the drawing needs the extra viz")
-    pytest.importorskip("matplotlib", reason="the plot needs the extra examples")
+    for needed in ("matplotlib", "scipy"):
+        pytest.importorskip(needed, reason="the plot and SciPy's functions need the extra examples")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     tour = "".join(blocks)

@@ -34,12 +34,16 @@ def library() -> str | None:
     return None if k is None or k + 1 == len(parts) else parts[k + 1].removesuffix(".py")
 
 
-_INSTEAD = "Pass t.detach() for its values; to keep the gradient, compute with NumPy's arrays (table.to_numpy())"
+def _instead(who: str) -> str:
+    way = "compute with NumPy's arrays (table.to_numpy())"
+    if who == "scipy":
+        way = "see whether tinygrad_edu.scipy has the function (in its special, stats, optimize and integrate)"
+    return f"Pass t.detach() for its values; to keep the gradient, {way}"
 
 
 def _dropped_by_array(shape: tuple[int, ...]) -> str:
     if who := library():
-        return f"{who} makes a plain array of a Tensor of shape {shape}, which would drop its gradient. {_INSTEAD}"
+        return f"{who} makes a plain array of a Tensor of shape {shape}, which would drop its gradient. {_instead(who)}"
     return (
         f"making a plain array of a Tensor that requires grad (shape {shape}) would drop its gradient. To join tensors "
         "use np.stack, np.concatenate or np.column_stack, or take NumPy with `import tinygrad_edu.numpy as np`, whose "
@@ -49,7 +53,7 @@ def _dropped_by_array(shape: tuple[int, ...]) -> str:
 
 def _dropped_by_copy(shape: tuple[int, ...], computed: str) -> str:
     if who := library():
-        return f"{who} copies a Tensor of shape {shape}, which would drop its gradient. {_INSTEAD}"
+        return f"{who} copies a Tensor of shape {shape}, which would drop its gradient. {_instead(who)}"
     return (
         f"a tensor of shape {shape} that '{computed}' computed is copied or pickled: its record stays here, and its "
         "gradient would be lost. Take .detach(), or drop it from what is copied"

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .primitives import FUNCTIONS, NAMED, Primitive, primitive_of
+from .primitives import FUNCTIONS, NAMED, Primitive, entered_now, primitive_of
 from .record import Operand
 from .recording import holds_operand, interpreter, is_constant, is_recording, plain
 
@@ -46,6 +46,8 @@ def look_up(function: Callable[..., Any], given: tuple[Any, ...] = (), options: 
     try:
         return FUNCTIONS[function]
     except KeyError:
+        if entered_now(function):
+            return FUNCTIONS[function]
         if is_constant((*given, *(options or {}).values())) and function not in WRITERS:
             return on_values(function)
         name = function.__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, overload
@@ -299,6 +300,15 @@ def _parameters(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[st
 # Every function that tensors take, with what to call in its place: its `Primitive`, or a function made of primitives.
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 NAMED: dict[str, Primitive] = {}  # the primitives with rules by name, for methods of tensors
+WAITING: dict[str, Callable[[], None]] = {}  # what enters the rules for a module's functions, once that is imported
+
+
+def entered_now(function: Callable[..., Any]) -> bool:
+    """Whether the table has the function after all, with the rules for modules that somebody has imported meanwhile."""
+    for module, enter in WAITING.items():
+        if sys.modules.get(module) is not None:
+            enter()
+    return function in FUNCTIONS
 
 
 def primitive_of(function: Callable[..., Any], forward: Callable[..., Any] | None = None) -> Primitive:

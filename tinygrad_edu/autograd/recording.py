@@ -87,8 +87,8 @@ class Interpreter:
             raise DerivativeLost(
                 f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: np.stack, or "
                 "np.array and np.zeros of `import tinygrad_edu.numpy as np`, in place of filling an array, NumPy's "
-                "functions in place of math's, np.where in place of a branch; or take .detach() if no derivative is "
-                "wanted"
+                "functions in place of math's, those of tinygrad_edu.scipy in place of SciPy's, np.where in place of a "
+                "branch; or take .detach() if no derivative is wanted"
             )
         return self.values(t, what)
 
@@ -267,13 +267,13 @@ def holds_operand(value: Any) -> bool:
 
 def is_constant(given: tuple[Any, ...]) -> bool:
     """Whether what a function is given has values, and no gradient flows through it."""
-    return bool(given) and interpreter().lines is None and not _wants_gradient(given)
+    return bool(given) and interpreter().lines is None and not wants_gradient(given)
 
 
-def _wants_gradient(value: Any) -> bool:
+def wants_gradient(value: Any) -> bool:
     if isinstance(value, Operand):
         return value.requires_grad
-    return isinstance(value, _SEQUENCES) and any(map(_wants_gradient, value))
+    return isinstance(value, _SEQUENCES) and any(map(wants_gradient, value))
 
 
 _SEQUENCES = list, tuple

@@ -67,8 +67,9 @@ class Derived:
 
     @property
     def source(self) -> str:
-        """A Python module that runs with NumPy alone: `value_and_gradients(inputs…, parameters…)`, which returns the
-        value and a tuple of the gradients, in the lines that a person would write.
+        """A Python module that runs with NumPy alone, and SciPy where that is called:
+        `value_and_gradients(inputs…, parameters…)`, which returns the value and a tuple of the gradients, in the lines
+        that a person would write.
 
         It holds for any number of rows, m, of the inputs; other axes are as long as those of the examples. Where it
         cannot be written for any number of rows, it says so at its top and refuses inputs of other shapes.
@@ -161,7 +162,7 @@ def _named(parameters: Parameters) -> dict[str, Tensor]:
 
 
 HELPERS = sigmoid, softmax, log_softmax, one_hot
-RESERVED = {"m", "np", "J", "value_and_gradients", *dir(builtins), *(helper.__name__ for helper in HELPERS)}
+RESERVED = {"m", "np", "special", "J", "value_and_gradients", *dir(builtins), *(helper.__name__ for helper in HELPERS)}
 
 
 def _free(name: str, taken: set[str]) -> str:

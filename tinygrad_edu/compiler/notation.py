@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -83,6 +84,10 @@ def call(writer: Writer, line: Line) -> Text:
         return 9, f"np.{name}({given})"
     if getattr(np.linalg, name, None) is function:
         return 9, f"np.linalg.{name}({given})"
+    special = sys.modules.get("scipy.special")
+    if special is not None and getattr(special, name, None) is function:
+        writer.helpers["special"] = special
+        return 9, f"special.{name}({given})"
     return 9, f"{writer.helper(function)}({given})"
 
 

@@ -36,7 +36,7 @@ class _Names:
     def __init__(self, derivation: Derivation, given: dict[Line, str]) -> None:
         self.derivation = derivation
         self.names = dict(given)
-        self.taken = set(given.values()) | {"m", "np"}
+        self.taken = set(given.values()) | {"m", "np", "special"}
         self.initials = Counter(name[0] for name in self.taken)
         self.uses = Counter(o for line in (*derivation.forward, *derivation.backward) for o in line.operands())
         self.outputs = {line for line in (derivation.value, *derivation.gradients) if isinstance(line, Line)}

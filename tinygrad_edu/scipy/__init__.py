@@ -1,0 +1,13 @@
+"""SciPy for tensors: what SciPy's functions cannot do by themselves, in its own places and under its own names.
+
+Read in this order: `rules.py` (the derivatives of the ufuncs of `scipy.special`, which are entered as soon as somebody
+imports that and hands it a tensor), `special.py` (its other functions), `stats` (the normal distribution). Whatever
+else one asks these modules for is SciPy's own. Nothing of this is imported with the package.
+
+May import `functional`, and what stands below it.
+"""
+
+try:
+    import scipy as _scipy  # noqa: F401
+except ImportError:
+    raise ImportError("tinygrad_edu.scipy needs SciPy: python -m pip install scipy") from None
