@@ -12,12 +12,12 @@ import tinygrad_edu as tg
 
 pytest.importorskip("scipy", reason="needs SciPy (extra examples)")
 
-from tinygrad_edu.scipy import special
+from tinygrad_edu.scipy import integrate, optimize, roots, special
 from tinygrad_edu.scipy.stats import norm
 
 FUNCTIONS = [
     pytest.param(value, id=f"{module.__name__.removeprefix('tinygrad_edu.scipy.')}.{name}")
-    for module in (special, norm)
+    for module in (special, norm, optimize, roots, integrate)
     for name, value in vars(module).items()
     if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
 ]
@@ -32,4 +32,4 @@ def test_the_example(function):
 
 
 def test_all_of_them_are_here():
-    assert len(FUNCTIONS) > 10
+    assert len(FUNCTIONS) > 18

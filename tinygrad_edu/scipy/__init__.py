@@ -1,8 +1,10 @@
 """SciPy for tensors: what SciPy's functions cannot do by themselves, in its own places and under its own names.
 
 Read in this order: `rules.py` (the derivatives of the ufuncs of `scipy.special`, which are entered as soon as somebody
-imports that and hands it a tensor), `special.py` (its other functions), `stats` (the normal distribution). Whatever
-else one asks these modules for is SciPy's own. Nothing of this is imported with the package.
+imports that and hands it a tensor), `special.py` (its other functions), `stats` (the normal distribution), `calls.py`
+(how SciPy calls a person's function, and the Jacobian of that), `optimize.py` (SciPy's minimisers, with our
+derivatives), `roots.py` and `integrate.py` (roots and integrals that are differentiated themselves). Whatever else one
+asks these modules for is SciPy's own. Nothing of this is imported with the package.
 
 May import `functional`, and what stands below it.
 """
