@@ -459,6 +459,25 @@ def matrices(draw, function, rows=0, symmetric=False, batched=True):
 
 
 @st.composite
+def similar(draw, function):
+    """Calls with matrices that are not symmetric, and whose eigenvalues are real and apart."""
+    _, [x] = draw(matrices(None, symmetric=True))
+    n = x.shape[-1]
+    basis = np.eye(n) + np.tril(np.random.default_rng(draw(seeds)).uniform(-1, 1, x.shape), -1)
+    return function, [laid_out(np.linalg.solve(basis, x @ basis), draw(st.sampled_from(LAYOUTS)))]
+
+
+@st.composite
+def least_squares(draw):
+    """Solutions and residuals of more, fewer or as many equations than there are unknowns."""
+    rows = draw(st.integers(-2, 2))
+    _, [a] = draw(matrices(None, rows=abs(rows), batched=False))
+    a, columns = a.mT if rows < 0 else a, draw(st.integers(0, 2))
+    b = draw(arrays((len(a), columns) if columns else (len(a),)))
+    return lambda a, b: sum(np.sum(np.sin(x)) for x in np.linalg.lstsq(a, b)[:2]), [a, b]
+
+
+@st.composite
 def solves(draw):
     _, [a] = draw(matrices(None))
     columns = draw(st.integers(0, 2))
@@ -624,6 +643,15 @@ CALLS = {
         ),
         matrices(lambda a: np.linalg.svd(a.mT, compute_uv=False), rows=1),
     ),
+    "qr": st.one_of(
+        *(matrices(lambda a: sum(np.sum(np.sin(x)) for x in np.linalg.qr(a)), rows=k) for k in (0, 2)),
+        matrices(lambda a: sum(np.sum(np.sin(x)) for x in np.linalg.qr(a.mT)), rows=1),
+    ),
+    "eig": similar(lambda a: sum(np.sum(np.sin(x) ** 2) for x in np.linalg.eig(a))),
+    "eigvals": similar(np.linalg.eigvals),
+    "lstsq": least_squares(),
+    "values_of_lstsq": matrices(lambda a: np.linalg.lstsq(a, np.ones(len(a)))[3], rows=1, batched=False),
+    "inverse_or_nan": matrices(lambda a: np.linalg.cond(a, "fro")),
     "two_norm": norms(),
     "p_norm": st.one_of(*(one(lambda a, p=p: np.linalg.norm(np.ravel(a), p, axis=0), apart=True) for p in (3, 1.5, 4))),
     "relu": one(F.relu, apart=True),

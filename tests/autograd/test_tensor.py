@@ -542,8 +542,8 @@ class TestNumPyOnEitherSide:
             a += leaf([1.0, 2.0])
 
     def test_what_has_no_rule_says_so(self):
-        with pytest.raises(TypeError, match=r"numpy\.linalg\.eig got a Tensor and has no derivative rule.*rule\("):
-            np.linalg.eig(leaf(np.eye(2)))
+        with pytest.raises(TypeError, match=r"numpy\.fft\.fft got a Tensor and has no derivative rule.*rule\("):
+            np.fft.fft(leaf(np.eye(2)))
         with pytest.raises(TypeError, match=r"nextafter got a Tensor"):
             np.nextafter(leaf([1.0]), 2)
 

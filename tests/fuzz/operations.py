@@ -214,6 +214,13 @@ operations(
         f"np.linalg.norm({(x := d.array(size=1))} + 0.1, {d.choice(['None', 2, 1, 'np.inf', '-np.inf', 3])}"
         f", axis={d.axis(x)}, keepdims={d.chance() < 0.4})"
     ),
+    vector_norm=lambda d: (
+        f"np.linalg.vector_norm({(x := d.array(size=1))} + 0.1, axis={d.axes(x)}, keepdims={d.chance() < 0.4}"
+        f", ord={d.choice([2, 1, 3, 'np.inf'])})"
+    ),
+    linalg_matrix_norm=lambda d: (
+        f"np.linalg.matrix_norm({d.array(2, 1)} + 0.1, keepdims={d.chance() < 0.4}, ord={d.choice([1, repr('fro')])})"
+    ),
     frobenius=lambda d: f"np.linalg.norm({d.array(size=1)} + 0.1)",
     matrix_norm=lambda d: f"np.linalg.norm({d.exactly(2)}, {d.choice([1, -1, 'np.inf', '-np.inf', repr('fro')])})",
 )
@@ -383,6 +390,18 @@ for _name, _text in {
     "svd": "np.square(np.linalg.svd({s})[0])", "pinv": "np.linalg.pinv({m})",
     "matrix_power": "np.linalg.matrix_power(np.tanh({x}), 3)",
     "multi_dot": "np.linalg.multi_dot([np.tanh({x}), {m}, np.tanh({b})])",
+    "qr": "np.linalg.qr({m})[0]", "qr_tall": "np.linalg.qr(np.concatenate([{m}, {b}], axis=-2), mode='r')",
+    "qr_wide": "np.linalg.qr(np.concatenate([{m}, {b}], axis=-1), mode='complete')[1]",
+    "eig": "np.sum(np.square(np.linalg.eig(np.linalg.solve({m}, {s} @ {m}))[1]), axis=-1)",
+    "eigvals": "np.sort(np.linalg.eigvals(np.linalg.solve({m}, {s} @ {m})))",
+    "lstsq": "np.linalg.lstsq({m}, {b})[0]", "lstsq_values": "np.linalg.lstsq({m}, {b})[3]",
+    "lstsq_tall": "np.linalg.lstsq(np.concatenate([{m}, {b}]), np.concatenate([{b}, {x}]))[0]",
+    "lstsq_residuals": "np.linalg.lstsq(np.concatenate([{m}, {b}]), np.concatenate([{x}, {b}]))[1]",
+    "lstsq_wide": "np.linalg.lstsq(np.concatenate([{m}, {b}], axis=-1), {b})[0]",
+    "tensorsolve": "np.linalg.tensorsolve({m}, {b}[0])", "tensorinv": "np.linalg.tensorinv({m}, ind=1)",
+    "cond": "np.linalg.cond({s})", "cond_frobenius": "np.linalg.cond({m}, 'fro')", "cond_1": "np.linalg.cond({m}, 1)",
+    "pinv_symmetric": "np.linalg.pinv({s}, hermitian=True)",
+    "svd_symmetric": "np.square(np.linalg.svd({s}, hermitian=True)[2])",
     "nuclear": "np.linalg.norm({s}, 'nuc')", "pinv_tall": "np.linalg.pinv(np.concatenate([{m}, {b}], axis=-2))",
 }.items():  # fmt: skip
     operations(**{_name: lambda d, text=_text: _matrix(d, text)})

@@ -35,6 +35,8 @@ USED_BY_RULES |= {
     "sums_of_runs",
     "folded",
     "slopes_back",
+    "of_full_rank",
+    "basis",
 }
 # Their gradient does not depend on this argument, or the rule is exercised together with another's.
 SIGNLESS = {("astype", 0), ("copysign", 1), *((name, 0) for name in STEPS), ("floor_divide", 1), ("heaviside", 1)}

@@ -88,7 +88,7 @@ CASTS = ("insert", "full_like", "setitem")
 def finite_only(call):
     """Whether to give it finite numbers only: LAPACK's iteration for singular values may not end at others."""
     names = {getattr(call, "__name__", ""), *getattr(getattr(call, "__code__", None), "co_names", ())}
-    return not names.isdisjoint({"svd", "svdvals", "pinv", "norm"})
+    return not names.isdisjoint({"svd", "svdvals", "pinv", "norm", "matrix_norm", "cond", "lstsq"})
 
 
 def drawn(rng, shapes, dtype, finite, mixed):

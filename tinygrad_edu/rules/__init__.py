@@ -8,7 +8,7 @@ Read in this order: `elementwise.py` (arithmetic, exponentials, kinks), `shape.p
 `reductions.py` (sum, mean, max), `products.py` (matrix products), `einsum.py`, `blocks.py` (roll, pad, repeat),
 `movement.py` (other functions that only move or repeat elements; sorting), `statistics.py` (means, quantiles,
 differences), `linalg.py` (inverses, systems of equations, determinants), `decompositions.py` (QR, eigenvalues, singular
-values), `chains.py` (products of many matrices), `norms.py`.
+values), `least_squares.py`, `chains.py` (products of many matrices), `norms.py`.
 
 May import `autograd`.
 """
@@ -19,6 +19,7 @@ from . import (
     decompositions,
     einsum,
     elementwise,
+    least_squares,
     linalg,
     movement,
     norms,
@@ -34,6 +35,7 @@ __all__ = [
     "decompositions",
     "einsum",
     "elementwise",
+    "least_squares",
     "linalg",
     "movement",
     "norms",

@@ -13,9 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import on_values
+from ..autograd.operators import constant, on_values
 from ..autograd.primitives import implements, primitive, rule
 from ..autograd.recording import plain
+
+
+def negligible(x: Any, of_double: float) -> float:
+    """What counts as 0 beside 1: a bound for float64, or a few units of the last place of a coarser dtype."""
+    return max(of_double, 16 * float(np.finfo(x.dtype).eps))
+
+
+# Cholesky
 
 
 def _one_triangle(x: Any, lower: bool) -> Any:
@@ -51,6 +59,62 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     return _cholesky(a, upper=upper)
 
 
+# QR
+
+
+@primitive
+def _qr(a: Any) -> Any:
+    """Qᵀ and R side by side: (…, k, m + n)."""
+    q, r = np.linalg.qr(a)
+    return np.concatenate((q.mT, r), axis=-1)
+
+
+@primitive
+def _of_full_rank(r: Any) -> Any:
+    """`r`, refused if one of its columns depends on those before."""
+    size = np.max(abs(r), axis=-2, initial=0)
+    if np.any(abs(np.diagonal(r, axis1=-2, axis2=-1)) <= negligible(r, 1e-13) * size):
+        raise ValueError(
+            f"qr: the first {r.shape[-1]} columns depend on each other (up to rounding), and the factors have no "
+            "derivative there"
+        )
+    return r
+
+
+rule(_of_full_rank, lambda g: g)
+
+
+def _qr_rule(g: Any, y: Any, a_shape: tuple[int, ...]) -> Any:
+    m, n = a_shape[-2:]
+    k = min(m, n)  # the first k columns determine Q; of the others, R has the coordinates Qᵀ a
+    q, r, others = y[..., :m].mT, _of_full_rank(y[..., m : m + k]), y[..., m + k :]
+    gq, gr, g_others = g[..., :m].mT, g[..., m : m + k], g[..., m + k :]
+    if n > k:
+        gq = gq + q @ others @ g_others.mT
+    upper = np.triu(gr @ r.mT - q.mT @ gq)
+    first = np.linalg.solve(r, (gq + q @ (upper + np.triu(upper, 1).mT)).mT).mT
+    return np.concatenate((first, q @ g_others), axis=-1) if n > k else first
+
+
+rule(_qr, _qr_rule)
+
+
+@implements(np.linalg.qr)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    if mode not in ("reduced", "complete", "r"):
+        raise ValueError(f"qr: on tensors the mode must be 'reduced', 'complete' or 'r', not {mode!r}")
+    packed = _qr(a)
+    m, n = a.shape[-2:]
+    if mode == "r":
+        return packed[..., m:]
+    if mode == "complete" and m > n:
+        raise TypeError(f"qr: a matrix of shape {(m, n)} has a derivative only with mode='reduced' or 'r'")
+    return _qr_result(packed[..., :m].mT, packed[..., m:])
+
+
+# Eigenvalues
+
+
 @primitive
 def _eigh(a: Any, *, lower: bool, of_values: bool = False) -> Any:
     """The eigenvalues as a column, then the eigenvectors: (…, n, 1 + n)."""
@@ -58,14 +122,18 @@ def _eigh(a: Any, *, lower: bool, of_values: bool = False) -> Any:
     return np.concatenate((w[..., None], v), axis=-1)
 
 
+def _pairs_of_equals(values: Any) -> Any:
+    gaps = abs(values[..., None, :] - values[..., :, None])
+    equal: Any = gaps <= negligible(values, 1e-10) * np.max(abs(values), axis=-1, initial=0)[..., None, None]
+    return equal
+
+
 @on_values
 def _equal_values(values: Any, used: Any, function: str) -> Any:
     """Which pairs of values are equal. Their vectors have no derivative of their own: where a gradient arrives at them
     (`used` is not 0), there is no right answer."""
-    gaps = values[..., None, :] - values[..., :, None]
-    equal = abs(gaps) <= 1e-10 * np.max(abs(values), axis=-1, initial=0)[..., None, None]
-    off = ~np.eye(values.shape[-1], dtype=bool)
-    if np.any(equal & off & _arrives(used)):
+    equal = _pairs_of_equals(values)
+    if np.any(equal & ~np.eye(values.shape[-1], dtype=bool) & _arrives(used)):
         raise ValueError(
             f"{function}: two values are equal (up to rounding), and the gradient depends on their vectors, which "
             "have no derivative there. The values alone can be differentiated once"
@@ -75,7 +143,7 @@ def _equal_values(values: Any, used: Any, function: str) -> Any:
 
 def _arrives(used: Any) -> Any:
     """Where a gradient is larger than the rounding errors of its largest entries."""
-    return abs(used) > 1e-12 * np.max(abs(used), initial=0)
+    return abs(used) > negligible(used, 1e-12) * np.max(abs(used), initial=0)
 
 
 def _inverse_gaps(function: str, values: Any, used: Any) -> Any:
@@ -139,6 +207,78 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 
 
 @primitive
+def _eig(a: Any, *, of_values: bool = False) -> Any:
+    """The eigenvalues as a column, then the eigenvectors: (…, n, 1 + n)."""
+    w, v = np.linalg.eig(a)
+    return np.concatenate((_real(w)[..., None], v), axis=-1)
+
+
+def _real(values: Any) -> Any:
+    if values.dtype.kind == "c":
+        raise ValueError(
+            "eig: the matrix has complex eigenvalues, and tensors have no complex numbers; of a symmetric matrix use "
+            "numpy.linalg.eigh, or pass t.detach().numpy() if no gradient is wanted"
+        )
+    return values
+
+
+@primitive
+def _basis(v: Any, values: Any) -> Any:
+    """The eigenvectors `v`, refused if those of equal values are parallel, as there are too few then."""
+    parallel = abs(v.mT @ v) >= 1 - negligible(v, 1e-8)
+    if np.any(parallel & _pairs_of_equals(values) & ~np.eye(v.shape[-1], dtype=bool)):
+        raise ValueError(
+            "eig: two eigenvalues are equal (up to rounding), and so are their vectors: the matrix is defective, and "
+            "neither have a derivative there"
+        )
+    return v
+
+
+rule(_basis, lambda g: g, None)
+
+
+def _eig_rule(g: Any, y: Any, *, of_values: bool = False) -> Any:
+    values, v = y[..., 0], _basis(y[..., 1:], y[..., 0])
+    gv = g[..., 1:]
+    across = v.mT @ (gv - v * np.sum(v * gv, axis=-2, keepdims=True))  # they keep length 1
+    turned = _inverse_gaps("eig", values, _used(across, of_values)) * across
+    return np.linalg.solve(v.mT, (turned + _diagonal_matrices(g[..., 0])) @ v.mT)
+
+
+rule(_eig, _eig_rule)
+
+
+@primitive
+def _eigvals(a: Any) -> Any:
+    return _real(np.linalg.eigvals(a))
+
+
+def _eigvals_rule(g: Any, y: Any, a: Any) -> Any:
+    packed = _eig(a, of_values=True)
+    values, v = packed[..., 0], _basis(packed[..., 1:], packed[..., 0])
+    places = np.argsort(np.argsort(values, axis=-1), axis=-1)  # `eigvals` may give them in another order than `eig`
+    g = np.take_along_axis(np.take_along_axis(g, np.argsort(y, axis=-1), axis=-1), places, axis=-1)
+    return np.linalg.solve(v.mT, _diagonal_matrices(g) @ v.mT)
+
+
+rule(_eigvals, _eigvals_rule)
+
+
+@implements(np.linalg.eig)
+def eig(a: Any) -> Any:
+    packed = _eig(a)
+    return _eig_result(packed[..., 0], packed[..., 1:])
+
+
+@implements(np.linalg.eigvals)
+def eigvals(a: Any) -> Any:
+    return _eigvals(a)
+
+
+# Singular values
+
+
+@primitive
 def _svd(a: Any, *, full_matrices: bool, of_values: bool = False) -> Any:
     """Uᵀ, the singular values as a column, and Vᵀ side by side: (…, k, m + 1 + n)."""
     u, s, vt = np.linalg.svd(a, full_matrices)
@@ -148,7 +288,7 @@ def _svd(a: Any, *, full_matrices: bool, of_values: bool = False) -> Any:
 @on_values
 def _no_values(s: Any, gu: Any, gv: Any) -> Any:
     """Which singular values are 0; those have no vectors, so no gradient may arrive at them."""
-    tiny = s <= 1e-13 * np.max(s, axis=-1, keepdims=True, initial=0)
+    tiny = s <= negligible(s, 1e-13) * np.max(s, axis=-1, keepdims=True, initial=0)
     if np.any(tiny & (np.any(_arrives(gu), axis=-2) | np.any(_arrives(gv), axis=-2))):
         raise ValueError(
             "svd: a singular value is 0, and the gradient depends on its vectors, which have no derivative"
@@ -184,20 +324,31 @@ def _svdvals(a: Any) -> Any:
     return np.linalg.svd(a, compute_uv=False)
 
 
-def _svdvals_rule(g: Any, a: Any) -> Any:
+def slope_of_singular_values(g: Any, a: Any) -> Any:
     m = a.shape[-2]
     packed = _svd(a, full_matrices=False, of_values=True)
     return (packed[..., :m].mT * g[..., None, :]) @ packed[..., m + 1 :]
 
 
-rule(_svdvals, _svdvals_rule)
+rule(_svdvals, lambda g, a: slope_of_singular_values(g, a))
+
+
+def _svd_of_symmetric(a: Any, compute_uv: bool) -> Any:
+    """The singular values are the sizes of the eigenvalues; as NumPy does, V takes the signs."""
+    if not compute_uv:
+        return np.flip(np.sort(abs(np.linalg.eigvalsh(a)), axis=-1), -1)
+    values, u = np.linalg.eigh(a)
+    order = np.flip(np.argsort(abs(values), axis=-1), -1)
+    signs, s = (np.take_along_axis(x, order, axis=-1) for x in (np.copysign(1.0, values), abs(values)))
+    u = np.take_along_axis(u, order[..., None, :], axis=-1)
+    return _svd_result(u, s, (u * signs[..., None, :]).mT)
 
 
 @implements(np.linalg.svd)
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     m, n = a.shape[-2:]
     if hermitian:
-        raise TypeError("svd: hermitian=True is not supported on tensors; use numpy.linalg.eigh")
+        return _svd_of_symmetric(a, compute_uv)
     if compute_uv and full_matrices and m != n:
         raise TypeError(f"svd: a matrix of shape {(m, n)} has a derivative only with full_matrices=False")
     if not compute_uv:
@@ -211,5 +362,9 @@ def svdvals(x: Any, /) -> Any:
     return svd(x, compute_uv=False)
 
 
+constant(np.linalg.matrix_rank)
+
+_qr_result: Any = type(np.linalg.qr(np.eye(1)))
 _eigh_result: Any = type(np.linalg.eigh(np.eye(1)))
+_eig_result: Any = type(np.linalg.eig(np.eye(1)))
 _svd_result: Any = type(np.linalg.svd(np.eye(1)))

@@ -1,53 +1,22 @@
 """Rules of `numpy.linalg`, batched as NumPy is: inverses, systems of equations, determinants.
 
 Formulas: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation"
-(2008); for the pseudo-inverse and least squares G. Golub and V. Pereyra, "The differentiation of pseudo-inverses and
-nonlinear least squares problems whose variables separate" (1973).
+(2008).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import on_values, option
+from ..autograd.operators import on_values
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
-from ..autograd.recording import plain
 
-# Inverses and determinants
+# Inverses, systems of equations, determinants
 
 rule(np.linalg.inv, lambda g, y: -y.mT @ g @ y.mT)
-
-
-@primitive
-def _pinv(a: Any, *, options: Any) -> Any:
-    return np.linalg.pinv(a, **options)
-
-
-rule(
-    _pinv,
-    lambda g, y, a, *, options: (
-        -y.mT @ g @ y.mT
-        + (np.eye(a.shape[-2]) - a @ y) @ g.mT @ y @ y.mT
-        + y.mT @ y @ g.mT @ (np.eye(a.shape[-1]) - y @ a)
-    ),
-)
-
-
-@implements(np.linalg.pinv)
-def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
-    if hermitian:
-        raise TypeError("pinv: hermitian=True is not supported on tensors; leave it out")
-    cutoff = rcond if rtol is np._NoValue else rtol
-    if cutoff is None or not a.size:
-        return _pinv(a, options={} if cutoff is None else {"rcond": cutoff})
-    values = np.linalg.svd(plain(a), compute_uv=False)
-    largest = np.max(values, axis=-1, keepdims=True)
-    dropped = (values <= np.asarray(option(cutoff))[..., None] * largest) & (values > 1e-13 * largest)
-    if np.any(dropped):
-        raise ValueError("pinv: there is no derivative rule where rcond cuts off singular values that are not 0")
-    return _pinv(a, options={"rcond": cutoff})
 
 
 @primitive
@@ -66,6 +35,30 @@ rule(
 @implements(np.linalg.solve)
 def solve(a: Any, b: Any) -> Any:
     return _solve(a, np.expand_dims(b, -1))[..., 0] if np.ndim(b) == 1 else _solve(a, b)
+
+
+@implements(np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    """The x with `np.tensordot(a, x, x.ndim) == b`: the axes of `a` behind those of `b` are summed over."""
+    if axes is not None:
+        a = np.transpose(a, [*(k for k in range(np.ndim(a)) if k not in axes), *axes])
+    shape = np.shape(a)[np.ndim(b) - np.ndim(a) :]
+    n = math.prod(shape)
+    if np.size(a) != n * n:
+        raise np.linalg.LinAlgError(
+            f"tensorsolve: of shapes {np.shape(a)} and {np.shape(b)}, the axes of a behind those of b must have as "
+            f"many elements as b, got {n}"
+        )
+    return np.reshape(np.linalg.solve(np.reshape(a, (n, n)), np.ravel(b)), shape)
+
+
+@implements(np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """The inverse of `b ↦ np.tensordot(a, b, a.ndim - ind)`."""
+    if ind <= 0:
+        raise ValueError(f"tensorinv: ind must be positive, got {ind}")
+    rows = math.prod(a.shape[ind:])
+    return np.reshape(np.linalg.inv(np.reshape(a, (rows, -1))), (*a.shape[ind:], *a.shape[:ind]))
 
 
 def _singular(a: Any) -> Any:

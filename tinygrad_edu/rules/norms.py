@@ -1,15 +1,17 @@
-"""Rules of the norms of vectors and matrices.
+"""Rules of the norms of vectors and matrices, and of condition numbers.
 
 At 0 the gradient of a norm is taken as 0, one of its subgradients.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..autograd.operators import option
+from ..autograd.operators import on_values, option
 from ..autograd.primitives import implements, primitive, rule
 from .decompositions import svdvals
 from .elementwise import ratio, slope_of_abs
@@ -43,7 +45,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         return _norm_of_nothing(x, ord=ord, axis=axis, keepdims=keepdims)
     if axis is None and (ord is None or (ord == 2 and x.ndim == 1) or (ord == "fro" and x.ndim == 2)):
         return _two_norm(x, axis=None, keepdims=keepdims)
-    axes = np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     if len(axes) == 1:
         return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
     if len(axes) != 2:
@@ -103,3 +105,50 @@ def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
     if isinstance(ord, str):
         raise ValueError(f"norm: there is no vector norm of order {ord!r}")
     return _p_norm(x, ord=ord, axis=axis, keepdims=keepdims)
+
+
+@implements(np.linalg.vector_norm)
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    rest = [k for k in range(x.ndim) if k not in axes]
+    one = isinstance(axis, int | np.integer)
+    together = math.prod(x.shape[k] for k in axes)
+    rows = x if one else np.reshape(np.transpose(x, [*axes, *rest]), (together, *(x.shape[k] for k in rest)))
+    y = np.linalg.norm(rows, ord, axis if one else 0)
+    return np.reshape(y, [1 if k in axes else n for k, n in enumerate(x.shape)]) if keepdims else y
+
+
+@implements(np.linalg.matrix_norm)
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    return np.linalg.norm(x, ord, (-2, -1), keepdims)
+
+
+@primitive
+def _inverse_or_nan(a: Any) -> Any:
+    """The inverses of matrices in float64, as `cond` takes them; NaN in place of those that do not exist."""
+    singular = (np.linalg.slogdet(a)[0] == 0)[..., None, None]
+    return np.where(singular, np.nan, np.linalg.inv(np.where(singular, np.eye(a.shape[-1]), a)))
+
+
+rule(_inverse_or_nan, lambda g, y: -y.mT @ g @ y.mT)
+
+
+@on_values
+def _is_undefined(number: Any, x: Any) -> Any:
+    return np.isnan(number) & ~np.isnan(x).any(axis=(-2, -1))
+
+
+@implements(np.linalg.cond)
+def cond(x: Any, p: Any = None) -> Any:
+    """The condition number ‖x‖ ‖x⁻¹‖; of a singular matrix it is infinite, and its gradient not finite."""
+    p = option(p)
+    if 0 in x.shape[-2:] and not x.size:
+        raise np.linalg.LinAlgError("cond is not defined on empty arrays")
+    with np.errstate(all="ignore"):
+        if p in (None, 2, -2):
+            s = svdvals(x)
+            number = s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+        else:
+            norms = (np.linalg.norm(matrix, p, (-2, -1)) for matrix in (x, _inverse_or_nan(x)))
+            number = np.astype(math.prod(norms), x.dtype if x.dtype.kind == "f" else np.float64)
+    return np.where(_is_undefined(number, x), np.inf, number)
