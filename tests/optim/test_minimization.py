@@ -208,3 +208,37 @@ def test_the_hessian_of_the_objective():
             objective.product(np.array([a, b, c]), np.array([1.0, 2, 3])), expected @ np.array([1, 2, 3])
         )
         assert np.array_equal(objective.tried, [a, b, c]) and x.tolist() == [[a, b]]
+
+
+@pytest.mark.parametrize("method", ["CG", "Newton-CG"])
+def test_what_cannot_be_compiled_is_recorded(method):
+    """With the same numbers; `compiled=True` raises."""
+    calls, table, target = [], np.ones(200_000), np.array([1.0, -2.0])
+
+    def looking(w):
+        return np.sum((w - target) ** 4) if float(w[0].item()) < 1e9 else w[0]
+
+    def counting(w):
+        calls.append(1)
+        return np.sum((w - target) ** 4)
+
+    for loss, why in [
+        *(
+            [(looking, "the value of a tensor is asked for")] if method == "CG" else []
+        ),  # Newton-CG differentiates twice
+        (counting, "the function changes a variable"),
+        (lambda w: np.sum((w - target) ** 4) * table[0], ""),  # nothing runs in between that could change it
+    ]:
+        ends = []
+        for compiled in (None, False):
+            w = tg.Tensor([0.5, 0.5], requires_grad=True)
+            end = tg.minimize(w, lambda w=w, loss=loss: loss(w), method, compiled=compiled, progress=False)
+            ends.append((end.cost, end.iterations, end.evaluations, *w.data))
+            assert why in end.why_recorded if compiled is None else end.why_recorded == "compiled=False"
+            assert bool(why) == bool(end.why_recorded) or compiled is False
+        np.testing.assert_allclose(*ends, rtol=1e-12)
+    w = tg.Tensor([0.5, 0.5], requires_grad=True)
+    with pytest.raises(TypeError, match="the value of a tensor is asked for"):
+        tg.minimize(w, lambda: looking(w), compiled=True, progress=False)
+    end = tg.minimize(w, lambda: np.sum(w**2) * table[0], method, callback=lambda state: None, progress=False)
+    assert "reads an array of shape (200000,)" in end.why_recorded

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import subprocess
 import sys
 
@@ -67,7 +69,7 @@ def test_metrics_are_without_dropout_and_the_mode_is_put_back():
     modes = []
     net.append(lambda z: (modes.append(net.training), z)[1])
     net.eval()
-    quiet(net, epochs=1, batch_size=None, metrics={"share": lambda p, t: float(len(p))})
+    quiet(net, epochs=1, batch_size=None, metrics={"share": lambda p, t: float(len(p))}, compiled=False)
     assert modes == [True, False] and not net.training and not net[1].training
     np.testing.assert_allclose(tg.predict(net, X), tg.predict(net, X, batch_size=7), rtol=1e-12)
 
@@ -248,7 +250,9 @@ for progress in (None, False, {}):
 
     assert run("False").stderr == ""
     shown = run("True")
-    assert "learning, 4 of 4 rows a step: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
+    assert (
+        "learning, 4 of 4 rows a step, compiled: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
+    )
 
 
 def test_validation_computes_what_training_does():
@@ -397,3 +401,96 @@ assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 def test_ctrl_c_waits_for_the_step_to_end():
     subprocess.run([sys.executable, "-c", INTERRUPTED], check=True)
+
+
+class Counting(tg.Module):
+    def __init__(self):
+        self.inner, self.calls = tg.Dense(4, 2, rng=0), []
+
+    def forward(self, x):
+        self.calls.append(1)
+        return self.inner(x)
+
+
+class Branching(tg.Module):
+    def __init__(self):
+        self.inner = tg.Dense(4, 2, rng=0)
+
+    def forward(self, x):
+        return self.inner(x) if np.sum(x) > -1e9 else x
+
+
+class Noisy(tg.Module):
+    def __init__(self):
+        self.inner, self.rng = tg.Dense(4, 2, rng=0), np.random.default_rng(5)
+
+    def forward(self, x):
+        return self.inner(x) + self.rng.normal(size=2)
+
+
+class Tabled(tg.Module):
+    def __init__(self):
+        self.inner, self.table = tg.Dense(4, 2, rng=0), np.ones((2, 60_000))
+
+    def forward(self, x):
+        return self.inner(x) * self.table[:, 0]
+
+
+class Annealed(tg.Module):
+    def __init__(self):
+        self.inner, self.heat = tg.Dense(4, 2, rng=0), 1.0
+
+    def forward(self, x):
+        return self.inner(x) * self.heat
+
+
+def cool(training):
+    training.model.heat *= 0.9
+
+
+class Cooling(tg.Callback):
+    def after_batch(self, training):
+        training.model.heat *= 0.99
+
+
+@pytest.mark.parametrize(
+    ("make", "callbacks", "why"),
+    [
+        (Branching, [], "a Python branch depends on the data"),
+        (Counting, [], "the function changes 'calls'|the function changes a variable"),
+        (Noisy, [], "computes something else when it is called again"),
+        (Tabled, [], r"reads an array of shape \(2, 60000\), whose changes would not be seen"),
+        (Annealed, [Cooling()], "keeps changing"),
+        (Annealed, [cool], None),
+        (lambda: tg.Sequential(tg.Dense(4, 8, rng=0), tg.BatchNorm(8), tg.Dropout(0.5, rng=1), tg.Dense(8, 2, rng=2)),
+         [], None),
+    ],
+    ids=["branch", "count", "noise", "table", "each step", "each epoch", "layers"],
+)  # fmt: skip
+def test_what_cannot_be_compiled_is_recorded_with_the_same_numbers(make, callbacks, why):
+    nets = make(), make()
+    histories = [
+        quiet(net, epochs=3, batch_size=8, callbacks=callbacks, compiled=compiled)
+        for net, compiled in zip(nets, (None, False), strict=True)
+    ]
+    for name, p in dict(nets[0].named_parameters()).items():
+        np.testing.assert_allclose(p.data, dict(nets[1].named_parameters())[name].data, rtol=1e-12)
+    np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-12)
+    assert re.search(why or "^$", histories[0].why_recorded) and histories[1].why_recorded == "compiled=False"
+    if why is None:
+        assert not histories[0].why_recorded
+    elif make is not Annealed:
+        with pytest.raises(TypeError) if make in (Branching, Noisy) else contextlib.nullcontext():
+            quiet(make(), epochs=1, batch_size=8, compiled=True)
+
+
+def test_a_mistake_is_reported_as_it_is_without_compiling():
+    with pytest.raises(ValueError, match=r"Dense\(3 → 2\) got an input of shape"):
+        quiet(tg.Sequential(tg.Dense(3, 2)), epochs=1)
+
+
+def test_the_bar_says_why_steps_are_recorded(capfd):
+    pytest.importorskip("tqdm", reason="the bar needs the extra examples")
+    quiet(Branching(), epochs=1, progress=True)
+    said = capfd.readouterr().err
+    assert "rows a step, recorded: 100%" in said and "recorded, not compiled: a Python branch depends" in said

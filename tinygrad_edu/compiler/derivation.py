@@ -45,15 +45,19 @@ class Derivation:
         state = State(fun)
         try:
             split = interpreted(trace, self._trace, trace, fun, examples, parameters, wanted)
+        except BaseException:
+            state.rewind()
+            raise
         finally:
             kept = state.taken_back(functools.partial(_holds_symbols, trace.lines))
-        self.draws = state.draws()
+        self.draws, self.rewind = state.draws(), state.rewind
         # What a run puts where the function did: new values of tensors, or tensors in the place of others
         self.updates: list[tuple[Tensor | Kept, Line]] = [*trace.updates.items()]
         self.updates += [self._update(k, trace, sum(v is k.old for v in state.values)) for k in kept]
         self.watched = trace.watched()
         self._forget_what_is_not_needed(trace, split)
         self.counted = state.counted()
+        self.changes = "" if state.is_unchanged() else state.changed()  # what the function changes besides
         self.state = State(fun).without(kept)
 
     def _update(self, kept: Kept, trace: Trace, places: int) -> tuple[Tensor | Kept, Line]:

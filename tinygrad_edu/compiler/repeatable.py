@@ -13,10 +13,20 @@ from .state import same
 from .tracing import Line, name_of
 
 
-def repeatable(make: Callable[[], Derivation]) -> Derivation:
+def repeatable(make: Callable[[], Derivation], *, cautious: bool = False, alone: bool = False) -> Derivation:
     """The derivation that `make` gives. It is made twice; raises `TypeError` if the two differ, as they do where the
-    function draws random numbers by itself, or counts its calls."""
+    function draws random numbers by itself, or counts its calls; and, if `cautious`, where it changes anything besides
+    tensors, or reads what could change without being seen, unless it is `alone`, with nothing that runs in between."""
     derivations = make(), make()
+    try:
+        _check(derivations, cautious, alone)
+    except TypeError:
+        derivations[0].rewind()
+        raise
+    return derivations[1]
+
+
+def _check(derivations: tuple[Derivation, Derivation], cautious: bool, alone: bool) -> None:
     for what in _differences(*derivations):
         raise TypeError(
             f"the function computes something else when it is called again: {what}. A derivation calls it no more. "
@@ -28,12 +38,15 @@ def repeatable(make: Callable[[], Derivation]) -> Derivation:
             "the function draws random numbers by itself, and a derivation calls it no more. Draw them by tg.random, "
             "which draws anew each time"
         )
+    if cautious and (changes := derivations[1].changes):
+        raise TypeError(f"the function changes {changes} when it is called, but what is compiled calls it no more")
+    if cautious and not alone and (unwatched := derivations[1].state.unwatched):
+        raise TypeError(f"the function reads {unwatched[0]}, whose changes would not be seen; keep it in a tensor")
     if counted := derivations[1].counted:
         warn_user(
             f"the function changes {', '.join(map(repr, counted))} when it is called, but what is compiled calls it no "
             "more. If it computes with that number, keep it in a tensor: t.data = t.data + 1"
         )
-    return derivations[1]
 
 
 def _differences(a: Derivation, b: Derivation) -> Iterator[str]:

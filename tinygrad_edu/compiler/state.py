@@ -75,6 +75,7 @@ class State:
             self._collections: list[set[Any] | deque[Any]] = []
             self._absent: list[tuple[Any, set[str]]] = []  # the attributes of objects, and those that they do not have
             self._generators: list[Any] = []  # of random numbers
+            self.unwatched: list[str] = []  # what is too large to be looked at in each run
             self._walk(function, names)
         if "random" in names:
             self._generators += [np.random, random]  # each has one of its own
@@ -83,7 +84,8 @@ class State:
         places += [m for m in (*self._sized, *(own for own, _ in self._absent)) if isinstance(m, dict)]
         holders = {id(m): m for m in (*places, *self._cells, *self._lists, *self._collections)}.values()
         self._before = [(holder, dict(_items(holder))) for holder in holders]
-        self.drawn = [_drawn_from(g) for g in self._generators]
+        self.unwatched += [f"an array of shape {a.shape}" for a in self._found.values() if a.size > MOST_WATCHED]
+        self._drawn = [_state_of(g) for g in self._generators]
         self._reads = [(mapping.get, key) for mapping, key in self._entries]
         self.values = self.now()
 
@@ -108,7 +110,15 @@ class State:
 
     def draws(self) -> bool:
         """Whether random numbers were drawn since then that a program would not draw anew."""
-        return self.drawn != [_drawn_from(g) for g in self._generators]
+        return repr(self._drawn) != repr([_state_of(g) for g in self._generators])
+
+    def rewind(self) -> None:
+        """Brings the generators of random numbers back to where they were."""
+        for generator, state in zip(self._generators, self._drawn, strict=True):
+            if isinstance(generator, np.random.Generator):
+                generator.bit_generator.state = state
+            else:
+                (generator.set_state if hasattr(generator, "set_state") else generator.setstate)(state)
 
     def counted(self) -> list[str]:
         """The names of numbers that are others now."""
@@ -181,6 +191,8 @@ class State:
                 waiting += _parts(value)
             else:
                 container = False
+            if not container and isinstance(value, list | dict | set | deque):
+                self.unwatched.append(f"a {type(value).__name__} of {len(value)} items")
             if not container or not _is_foreign(type(value)):
                 if not isinstance(value, types.ModuleType):
                     own = _own(value)
@@ -250,11 +262,11 @@ def _is_foreign(value: Any) -> bool:
     return not isinstance(module, str) or module.partition(".")[0] in FOREIGN or _is_installed(names)
 
 
-def _drawn_from(generator: Any) -> Any:
-    """What tells whether a generator has been drawn from."""
+def _state_of(generator: Any) -> Any:
+    """Where a generator of random numbers is."""
     if isinstance(generator, np.random.Generator):
-        return repr(generator.bit_generator.state)
-    return repr(generator.get_state()) if hasattr(generator, "get_state") else generator.getstate()
+        return generator.bit_generator.state
+    return generator.get_state() if hasattr(generator, "get_state") else generator.getstate()
 
 
 def _own(value: Any) -> Any:

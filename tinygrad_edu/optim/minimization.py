@@ -18,10 +18,11 @@ from ..autograd.tensor import Tensor
 from ..autograd.transforms import grad, hessian
 from ..compiler.derivation import Derivation
 from ..compiler.program import Programs
+from ..compiler.repeatable import repeatable
 from ..debug.anomaly import check_compiled
 from ..nn.module import Module
 from .base import listed
-from .progress import progress_bar
+from .progress import NOT_WANTED, progress_bar, say_how
 
 Vector = NDArray[np.float64]
 ELSEWHERE = "start from other parameters, or run it inside detect_anomaly() to see the operation where it began"
@@ -31,12 +32,13 @@ METHODS = ("CG", "TNC", "L-BFGS-B", "BFGS", "Newton-CG", "trust-exact")
 @dataclass
 class Minimized:
     """Where a minimisation is, or where it ended: the cost, the number of iterations and of evaluations of cost and
-    gradient, and, at the end, why it stopped."""
+    gradient; at the end, why it stopped; and why the loss was recorded, if it was not compiled."""
 
     cost: float
     iterations: int
     evaluations: int
     stopped: str = ""
+    why_recorded: str = ""
 
 
 def minimize(
@@ -46,7 +48,7 @@ def minimize(
     *,
     max_iter: int = 100,
     callback: Callable[[Minimized], object] | None = None,
-    compiled: bool = False,
+    compiled: bool | None = None,
     progress: bool | None = None,
 ) -> Minimized:
     """Minimises `loss()`, a scalar computed from the parameters of `model` (a module, or tensors), with SciPy.
@@ -71,8 +73,9 @@ def minimize(
     `callback` is called after each iteration, with the parameters in place, and may raise `StopIteration` to end the
     minimisation. Ctrl-C ends it too; the parameters stay at the last iteration.
 
-    With `compiled`, the loss is traced once and then evaluated without recording (see `compile_step`; arrays that it
-    uses are constants). `progress` is as in `fit`.
+    The loss is compiled: it is run twice on symbols, and then evaluated without recording (see `compile_step`). Where
+    that cannot be, it is recorded; the bar says which, and `why_recorded` of what is returned why. `compiled=True`
+    raises instead, `compiled=False` always records. `progress` is as in `fit`.
 
     Raises `ValueError` for an unknown method, or if the cost is not finite at the start, `FloatingPointError` if the
     Hessian is not, `ImportError` without SciPy (extra `examples`). For the methods: Nocedal and Wright, "Numerical
@@ -86,9 +89,10 @@ def minimize(
     optimize = _scipy_optimize()
     parameters = _checked(model, loss, method, max_iter)
     state = Minimized(math.nan, 0, 0)
-    objective = _Objective(loss, parameters, compiled, state)
     counts = "evaluation" if method == "TNC" else "iteration"
-    iterations = _Iterations(objective, callback, progress_bar(progress, max_iter, unit=counts), counts)
+    bar = progress_bar(progress, max_iter, unit=counts)
+    objective = _Objective(loss, parameters, compiled, state, bar, alone=callback is None)
+    iterations = _Iterations(objective, callback, bar, counts)
     with iterations.kept():
         found = optimize.minimize(
             objective,
@@ -118,12 +122,24 @@ class _Objective:
     """The loss as SciPy wants it: a function of one vector, the unrolled parameters, that returns cost and gradient;
     and products of a vector with its Hessian."""
 
-    def __init__(self, loss: Callable[[], Tensor], parameters: list[Tensor], compiled: bool, state: Minimized) -> None:
+    def __init__(
+        self,
+        loss: Callable[[], Tensor],
+        parameters: list[Tensor],
+        compiled: bool | None,
+        state: Minimized,
+        bar: Any = None,
+        alone: bool = True,
+    ) -> None:
         self.loss = loss
+        self.must, self.alone, self.bar = compiled is True, alone, bar
         self.slope = functools.partial(_slope, loss, parameters)  # in which a program finds what the loss reads
         self.parameters = parameters
         self.state = state
-        self.programs = Programs(parameters, "minimize", "Do not compile") if compiled else None
+        self.programs: Programs | None = None
+        if compiled is not False:
+            self.programs = Programs(parameters, "minimize", "Do not compile")
+        state.why_recorded = say_how(bar, "learning", NOT_WANTED if compiled is False else "")
         self.ends = np.cumsum([p.size for p in parameters])[:-1]
         self.tried: Vector = np.concatenate([p.data.ravel() for p in parameters]).astype(np.float64)
         self.costs: dict[bytes, float] = {}  # of the points tried since the last iteration
@@ -173,8 +189,7 @@ class _Objective:
 
     def evaluated(self, function: Callable[..., Any], *inputs: Any) -> tuple[float, Vector]:
         """A function of the parameters, and its gradient as one vector."""
-        evaluate = self.recorded if self.programs is None else self.run
-        cost, gradients = evaluate(function, *inputs)
+        cost, gradients = self.recorded(function, *inputs) if self.programs is None else self.run(function, *inputs)
         pieces = [np.zeros(p.size) if g is None else g.ravel() for p, g in zip(self.parameters, gradients, strict=True)]
         return cost, np.concatenate(pieces).astype(np.float64, copy=False)
 
@@ -190,12 +205,23 @@ class _Objective:
     def run(self, function: Callable[..., Any], *inputs: Any) -> tuple[float, list[Any]]:
         """The same by the derivation of the function."""
         assert self.programs is not None
-        program = self.programs.find([*inputs], lambda arrays: Derivation(function, arrays, self.parameters))
-        value, *gradients = program.run(*inputs, *(p.data for p in self.parameters))
+        try:
+            program = self.programs.find([*inputs], lambda arrays: self.derived(function, arrays))
+            value, *gradients = program.run(*inputs, *(p.data for p in self.parameters))
+        except Exception as error:
+            if self.must:
+                raise
+            self.programs = None
+            self.state.why_recorded = say_how(self.bar, "learning", str(error))
+            return self.recorded(function, *inputs)
         cost = float(np.asarray(value).item())
         if gradient_check() is not None:
             check_compiled(cost, gradients)
         return cost, gradients
+
+    def derived(self, function: Callable[..., Any], arrays: list[Any]) -> Derivation:
+        make = functools.partial(Derivation, function, arrays, self.parameters)
+        return make() if self.must else repeatable(make, cautious=True, alone=self.alone)
 
 
 def _finite(derivatives: NDArray[np.float64]) -> NDArray[np.float64]:

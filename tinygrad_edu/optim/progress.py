@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -22,3 +23,15 @@ def progress_bar(
         return None
     bar = tqdm(total=total, initial=done, desc=what, unit=unit, disable=None if progress is None else False)
     return None if bar.disable else bar
+
+
+NOT_WANTED = "compiled=False"
+
+
+def say_how(bar: Any, what: str, why_recorded: str) -> str:
+    """Says at the bar, which begins with the words `what`, whether steps are compiled or, and why, recorded."""
+    if bar is not None:
+        bar.set_description(f"{what}, {'recorded' if why_recorded else 'compiled'}")
+        if why_recorded and why_recorded != NOT_WANTED:
+            bar.write(f"recorded, not compiled: {why_recorded}", file=sys.stderr)
+    return why_recorded

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class History(dict[str, list[float]]):
     """What `fit` measured after each epoch: `history["loss"]`, "val_loss", and each metric, as lists of floats.
 
-    `stopped` says why training ended, `seconds` how long it took. `plot()` draws it.
+    `stopped` says why training ended, `seconds` how long it took, `why_recorded` why steps were recorded, if they were
+    not compiled. `plot()` draws it.
 
     >>> history = tg.History(loss=[0.5, 0.25])
     >>> history.epochs
@@ -29,6 +30,7 @@ class History(dict[str, list[float]]):
 
     stopped: str = ""
     seconds: float = 0.0
+    why_recorded: str = ""
 
     @property
     def epochs(self) -> int:

@@ -13,7 +13,7 @@ from ..autograd.recording import array_of, gradient_check
 from ..autograd.tensor import Tensor
 from ..autograd.trees import _map
 from ..compiler.derivation import Derivation
-from ..compiler.program import Programs, Scalar
+from ..compiler.program import MOST_PROGRAMS, Programs, Scalar
 from ..compiler.repeatable import repeatable
 from ..data import Arrays, arrays_in, each
 from ..debug.anomaly import check_compiled
@@ -27,7 +27,15 @@ class CompiledStep:
     `evaluate(*batch)` and `update()` are its two halves.
     """
 
-    def __init__(self, loss: Callable[..., Scalar], optimizer: Optimizer, clip_grad_norm: float | None = None) -> None:
+    def __init__(
+        self,
+        loss: Callable[..., Scalar],
+        optimizer: Optimizer,
+        clip_grad_norm: float | None = None,
+        *,
+        cautious: bool = False,
+    ) -> None:
+        """`cautious` is for those who did not ask for it: it refuses, too, what a program would not see or do."""
         if getattr(optimizer.zero_grad, "__func__", None) is not Optimizer.zero_grad:
             raise TypeError(
                 f"compile_step: {type(optimizer).__name__} has a zero_grad() of its own, but a compiled step neither "
@@ -38,6 +46,7 @@ class CompiledStep:
         self._loss = loss
         self._optimizer = optimizer
         self._bound = clip_grad_norm
+        self._cautious, self._derived = cautious, 0
         self._parameters = optimizer.parameters()
         self._programs: dict[int | str, Programs] = {}  # by the structure of the batch
         self._gradients: Sequence[Any] | None = None
@@ -80,7 +89,10 @@ class CompiledStep:
     def _derive(self, arrays: Sequence[NDArray[Any]], batch: Sequence[Arrays]) -> Derivation:
         loss = _of_arrays(self._loss, [each(_nothing, b) for b in batch])
         arrays = [_array(a) for a in arrays]
-        derivation = repeatable(lambda: Derivation(loss, arrays, self._parameters))
+        self._derived += 1
+        if self._cautious and self._derived > MOST_PROGRAMS:
+            raise TypeError("what the function reads keeps changing")
+        derivation = repeatable(lambda: Derivation(loss, arrays, self._parameters), cautious=self._cautious)
         self._optimizer.report_unreached([g is not None for g in derivation.gradients])
         return derivation
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import signal
 import threading
@@ -15,11 +16,11 @@ from numpy.typing import ArrayLike
 
 from ..autograd.tensor import Tensor
 from ..data import Arrays, each
-from ..nn.evaluation import Loss, Metric, as_input, measured, objective
+from ..nn.evaluation import Loss, Metric, as_input, measured
 from ..nn.module import Module, keeping_modes
 from ..optim.base import Optimizer
-from ..optim.clipping import check_bound, clip_all
-from ..optim.progress import progress_bar
+from ..optim.clipping import check_bound
+from ..optim.progress import progress_bar, say_how
 from ..optim.schedules import Schedule
 from ..random import generator
 from ..storage.files import PathLike
@@ -35,7 +36,6 @@ from .arguments import (
 )
 from .callbacks import Callback, FunctionCallback, History, Training
 from .checkpoints import generators_of, resume, store
-from .compiled import CompiledStep
 from .samples import (
     Augment,
     Samples,
@@ -47,6 +47,7 @@ from .samples import (
     source_of_arrays,
     source_of_batches,
 )
+from .steps import Steps
 
 
 def fit(
@@ -69,7 +70,7 @@ def fit(
     clip_grad_norm: float | None = None,
     callbacks: Iterable[Callback | Callable[[Training], object]] = (),
     checkpoint: PathLike | None = None,
-    compiled: bool = False,
+    compiled: bool | None = None,
     progress: bool | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> History:
@@ -105,9 +106,10 @@ def fit(
 
     `callbacks` are called after each epoch, and a `Callback` after each step too, if it has `after_batch`.
 
-    With `compiled`, steps run without recording: faster, and with the same numbers, if the model and the loss are made
-    of functions of arrays. They must not look at values, and draw random numbers by `tg.random` or `dropout` only (see
-    `compile_step`).
+    Steps are compiled: they run without recording, faster and with the same numbers, as `compile_step` has it. For
+    that, the model and the loss are first run twice on symbols. Where that cannot be (they look at values, draw random
+    numbers of their own, change what is not a tensor, or read arrays too large to be watched), steps are recorded; the
+    bar says which, and `history.why_recorded` why. `compiled=True` raises instead, `compiled=False` always records.
 
     `progress`: True shows a progress bar, False shows none, None shows one in a terminal or a notebook if tqdm is
     installed. Ctrl-C ends the training after the current step (pressed twice, at once) and keeps what was learned.
@@ -146,8 +148,9 @@ def fit(
     generators = generators_of(model, *source.generators)
     books = _Bookkeeping(training, data, held_out, names, hooks, checkpoint, generators)
     bar = progress_bar(progress, epochs * source.steps, training.epoch * source.steps, what=source.said)
-    step = CompiledStep(lambda *batch: objective(model, loss, *batch), optimizer, clip_grad_norm) if compiled else None
-    books.keep(bar, lambda: _learn(training, source, epochs, schedule, clip_grad_norm, step, books))
+    say = functools.partial(say_how, bar, source.said)
+    step = Steps(training, clip_grad_norm, compiled, books.finite, say)
+    books.keep(bar, lambda: _learn(training, source, epochs, schedule, step, books))
     return training.history
 
 
@@ -156,31 +159,18 @@ def _learn(
     source: Source,
     epochs: int,
     schedule: Schedule | None,
-    longest: float | None,
-    compiled: CompiledStep | None,
+    step: Steps,
     books: _Bookkeeping,
 ) -> None:
     """The loop itself: in each epoch all batches, and for each batch one step down the gradient of its loss."""
-    model, loss, optimizer = training.model, training.loss, training.optimizer
     for epoch in range(training.epoch, epochs):
-        model.train()
+        training.model.train()
         with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is an error of its own
             for i, batch in enumerate(source.epoch()):
                 batch = Samples(each(as_input, batch.X), batch.y, batch.weight)
                 if schedule is not None:
-                    optimizer.set_lr_in_proportion(_scheduled(schedule, epoch + i / source.steps))
-                if compiled is None:
-                    optimizer.zero_grad()
-                    J = objective(model, loss, *batch)
-                    value = books.finite(_scalar(J))
-                    J.backward()
-                    if longest is not None:
-                        clip_all("fit", optimizer.parameters(), longest, optimizer._names)
-                    optimizer.step()
-                else:
-                    value = books.finite(compiled.evaluate(*batch.given))
-                    compiled.update()
-                books.after_step(value, batch)
+                    training.optimizer.set_lr_in_proportion(_scheduled(schedule, epoch + i / source.steps))
+                books.after_step(step(batch), batch)
         books.after_epoch()
 
 
@@ -189,15 +179,6 @@ def _scheduled(schedule: Schedule, t: float) -> float:
         return schedule(t)
     except StopIteration:
         raise RuntimeError(f"fit: the schedule has no learning rate for t = {t:g}") from None
-
-
-def _scalar(J: Any) -> float:
-    if not isinstance(J, Tensor) or J.size != 1:
-        raise TypeError(
-            f"fit: loss(prediction, target) must return a recorded scalar, got {type(J).__name__} of shape "
-            f"{np.shape(J)}"
-        )
-    return float(J.item())
 
 
 # The bookkeeping
