@@ -4,12 +4,14 @@ as they are.
 NumPy's functions take tensors by themselves. Here is what they cannot do, because nothing that they are given is a
 tensor, or because a list hides it:
 
-- `array`, `asarray`, `r_` and `c_` join tensors, and `sum`, `mean`, `concatenate` and their like take lists of them.
+- `array`, `asarray`, `r_` and `c_` join tensors, and `sum`, `exp`, `concatenate`, `linalg.norm` and all the others take
+  lists of them.
 - `zeros`, `ones`, `full`, `empty`, `eye`, `linspace` and their like give tensors, which a loop may fill: `t[i] = v` is
   recorded. (Integers and truth values have no gradient, and are plain arrays.)
 
-Everything else is NumPy's own. As for every tensor, `t += u` gives the name `t` to a new tensor: where the array has
-other names, too, write `t[...] = t + u`. This module is not imported with the package.
+Everything else is NumPy's own. `t += u` changes an array of floats in place, as it does for every tensor, so that
+`for p in parameters: p -= rate * g` learns. Where a gradient flows, the tensor has a new array from then on, and views
+that were taken of it before keep the old values. This module is not imported with the package.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy
@@ -30,26 +33,31 @@ from .autograd.tensor import Tensor
 
 _np: Any = numpy
 
-for _name in ("fft", "linalg", "random"):  # for `import tinygrad_edu.numpy.random as npr`, as `os` has it for `os.path`
-    sys.modules[f"{__name__}.{_name}"] = getattr(_np, _name)
-
 __all__ = [*_np.__all__]
 _OF_LISTS = {_np.concatenate, _np.stack, _np.hstack, _np.vstack, _np.dstack, _np.column_stack}
-_OF_NESTED_LISTS = {_np.block, _np.choose, _np.select}  # in which NumPy finds the tensors
+_OF_NESTED_LISTS = {_np.block, _np.choose, _np.select, _np.linalg.multi_dot}  # in which NumPy finds the tensors
 
 
-@functools.cache  # and not put among the names of this file: there `any` and `max` are Python's
-def __getattr__(name: str) -> Any:
-    if name.startswith("__") and name not in __all__:  # what a module is asked for, such as its __path__
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(_np, name)
-    if callable(found) and found in FUNCTIONS and not isinstance(found, _np.ufunc) and found not in _OF_NESTED_LISTS:
-        found = _taking_lists(found)
-    return found
+def _names_of(module: ModuleType) -> Callable[[str], Any]:
+    """What looks up the names of a module of NumPy's, with functions that take lists of tensors."""
+
+    @functools.cache  # and not put among the names of this file: there `any` and `max` are Python's
+    def look_up_name(name: str) -> Any:
+        if name.startswith("__") and name not in getattr(module, "__all__", ()):  # what any module is asked for
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+        found = getattr(module, name)
+        if not callable(found) or found not in FUNCTIONS or found in _OF_NESTED_LISTS:
+            return found
+        return _Ufunc(found) if isinstance(found, _np.ufunc) else _taking_lists(found)
+
+    return look_up_name
 
 
-def __dir__() -> list[str]:
-    return dir(_np)
+def _with_lists(function: Callable[..., Any], value: Any) -> Any:
+    """An argument of a function, with the tensors in it joined."""
+    if isinstance(value, list | tuple) and holds_operand(value):
+        return [*map(joined, value)] if function in _OF_LISTS else joined(value)
+    return value
 
 
 def _taking_lists(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,13 +65,47 @@ def _taking_lists(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
-        for arg in args:
-            if isinstance(arg, list | tuple) and holds_operand(arg):
-                args = ([*map(joined, args[0])], *args[1:]) if function in _OF_LISTS else tuple(map(joined, args))
-                break
-        return function(*args, **options)
+        args = tuple([_with_lists(function, arg) for arg in args])
+        return function(*args, **{name: _with_lists(function, value) for name, value in options.items()})
 
     return call
+
+
+class _Ufunc:
+    """A ufunc that takes lists of tensors, too, and tensors by the shorter way; all else of it is NumPy's."""
+
+    def __init__(self, ufunc: Any) -> None:
+        functools.update_wrapper(self, ufunc)
+        self._ufunc = ufunc
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        for arg in args:
+            if isinstance(arg, Operand) and not options:
+                return FUNCTIONS[self._ufunc](*args)
+            if isinstance(arg, list | tuple):
+                return self._ufunc(*(_with_lists(self._ufunc, arg) for arg in args), **options)
+        return self._ufunc(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ufunc, name)
+
+    def __repr__(self) -> str:
+        return repr(self._ufunc)
+
+
+__getattr__ = _names_of(_np)
+
+
+def __dir__() -> list[str]:
+    return dir(_np)
+
+
+linalg = ModuleType(f"{__name__}.linalg", _np.linalg.__doc__)
+vars(linalg).update(__getattr__=_names_of(_np.linalg), __all__=_np.linalg.__all__, __dir__=lambda: dir(_np.linalg))
+# For `import tinygrad_edu.numpy.random as npr`, as `os` has it for `os.path`.
+sys.modules |= {
+    f"{__name__}.{module}": found for module, found in (("linalg", linalg), ("fft", _np.fft), ("random", _np.random))
+}
 
 
 def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0, **options: Any) -> Any:

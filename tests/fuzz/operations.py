@@ -365,7 +365,9 @@ operations(
         d.choice(["ik", "ki", "i", "ijk", ""]), *d.pair(lambda a, b: len(a) == len(b) == 2 and a[1] == b[0])
     ),
     einsum_own=lambda d: f"np.einsum('...i,...i->{d.choice(['...', '...i'])}', {(x := d.array())}, {d.like(x)})",
-    einsum_diagonal=lambda d: f"np.einsum('{d.choice(['...ii->...i', '...ii', '...ij->...j'])}', {d.square()})",
+    einsum_diagonal=lambda d: (
+        f"np.einsum('{d.choice(['...ii->...i', '...ii', '...ij->...j', '...ij->...ji'])}', {d.square()})"
+    ),
 )
 
 # Linear algebra, of matrices that are well conditioned

@@ -83,7 +83,12 @@ class Program:
                 warnings.filterwarnings("ignore", "numpy.fix is deprecated")  # since NumPy 2.5
                 value = eval(compiled(text), names)
                 if extra:
-                    value = value + eval(compiled(extra), names)
+                    if any(np.shares_memory(value, other) for other in self.values.values()):
+                        return False  # which `+=` would change, too
+                    total = value + eval(compiled(extra), names)
+                    if np.ndim(value) and np.shape(total) != np.shape(value):
+                        return False
+                    value = total
         except (ValueError, TypeError, IndexError, ArithmeticError, RuntimeWarning, np.linalg.LinAlgError):
             return False
         if not isinstance(value, np.ndarray | np.floating) or value.dtype != np.float64 or value.size > MOST_ELEMENTS:

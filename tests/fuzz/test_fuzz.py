@@ -76,7 +76,7 @@ UNDER_OTHER_NAMES = {"product", "cofactors", "cofactors_slope", "log_abs_det", "
                      "slope_of_abs", "p_norm", "order_statistic", "norm_of_nothing", "slopes",
                      "normal_cdf", "elu_slope", "of_each_probability", "conv", "conv_x", "conv_w", "max_pool", "unpool",
                      "pick", "sum_pool", "spread", "standardised", "variance", "slope", "on_diagonal",
-                     "sums_of_runs", "folded", "slopes_back"}  # fmt: skip
+                     "sums_of_runs", "folded", "slopes_back", "einsum_view"}  # fmt: skip
 
 
 class TestPlantedFaults:

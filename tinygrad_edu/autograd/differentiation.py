@@ -152,7 +152,8 @@ class Call:
             by = _Replacing(by, dict(zip(_leaves(self.chosen), self.variables, strict=True)))
         context = copy_context()
         context.run(_around.set, (*_around.get(), self.inner))
-        nodes = {node for v in self.variables if (node := v._node()) is not None} - differentiated
+        self.nodes = [v._node() for v in self.variables]  # the function may change a variable in place, as `x += 1`
+        nodes = {node for node in self.nodes if node is not None} - differentiated
         try:
             differentiated.update(nodes)
             self.result = context.run(interpreted, by, chosen.fun, *args, **options)
@@ -213,7 +214,7 @@ class Call:
 
     def pull(self, output: Any, gradient: Any) -> Any:
         """The gradients of the chosen arguments, in their structure, for a gradient of the output."""
-        nodes = [v._node() for v in self.variables]
+        nodes = self.nodes
         found: dict[Any, Any] = {}
         if isinstance(output, Tensor) and output._node() is not None:
             node = output._node()

@@ -120,8 +120,9 @@ def _refuse_changed(record: Record, saved: tuple[Any, ...]) -> None:
             who = f"{node.name!r} " if node is not None and node.name else ""
             raise RuntimeError(
                 f"the data {who}of shape {value.shape} that '{record.primitive.name}' used was changed in place "
-                "after it was recorded, so its gradient would be wrong. Update data after backward(), or assign a "
-                "new array: t.data = t.data - step, not t.data -= step"
+                "after it was recorded, so its gradient would be wrong. Change it after backward(), or make a new "
+                "array: t.data = t.data - step, not t.data -= step; t = t + u, not t += u; and t = t.copy() before "
+                "t[i] = v"
             )
 
 

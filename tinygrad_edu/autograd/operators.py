@@ -1,4 +1,4 @@
-"""What makes an object speak NumPy: Python's operators, the methods of `ndarray`, and NumPy's two protocols.
+"""What makes an object speak NumPy: Python's operators and NumPy's two protocols; `methods.py` has `ndarray`'s methods.
 
 Everything here ends in the table of `primitives.py`: an operator hands its operands to a primitive, a method or a NumPy
 function is looked up. How a primitive treats the object is the object's own business (`_apply`, `_binary`): a tensor
@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from .primitives import FUNCTIONS, NAMED, Primitive, entered_now, primitive_of
+from .methods import ArrayMethods
+from .primitives import FUNCTIONS, Primitive, entered_now, primitive_of
 from .record import Operand
 from .recording import holds_operand, interpreter, is_constant, is_recording, plain
-
-Axis = int | tuple[int, ...] | None
 
 # Operators take the shorter way: on NumPy's scalars, Python's operators are ten times as fast as ufuncs.
 ADD = primitive_of(np.add, operator.add)
@@ -94,17 +92,19 @@ def constant(*functions: Callable[..., Any]) -> None:
         FUNCTIONS[function] = on_values(function)
 
 
-def _rebinding(symbol: str, operation: str) -> Callable[[Any, Any], Any]:
-    """An operator such as `+=`: what `+` gives, bound to the name."""
+def _augmented(symbol: str, operation: str) -> Callable[[Any, Any], Any]:
+    """An operator such as `+=`: what `+` gives, as the new value of an array, or of a name."""
 
-    def rebind(self: Any, other: Any) -> Any:
-        self._refuse_rebinding(symbol)
-        return getattr(self, operation)(other)
+    def operate(self: Any, other: Any) -> Any:
+        if self.record is None:
+            self._refuse_rebinding(symbol)
+        new = getattr(self, operation)(other)
+        return self._changed(new, symbol) if new.shape and self.shape else new
 
-    return rebind
+    return operate
 
 
-class ArrayOperand(Operand):
+class ArrayOperand(ArrayMethods):
     """An operand with NumPy's operators, methods and protocols."""
 
     __slots__ = ()
@@ -213,12 +213,15 @@ class ArrayOperand(Operand):
     def __abs__(self) -> Self:
         return self._call(np.absolute, self)
 
-    # `t += u` binds the name to a new tensor.
+    # `t += u` changes an array, as NumPy does; to a number, and to a leaf that requires grad, it gives a new value.
 
-    __iadd__, __isub__ = _rebinding("+=", "__add__"), _rebinding("-=", "__sub__")
-    __imul__, __itruediv__ = _rebinding("*=", "__mul__"), _rebinding("/=", "__truediv__")
-    __ipow__, __imatmul__ = _rebinding("**=", "__pow__"), _rebinding("@=", "__matmul__")
-    __ifloordiv__, __imod__ = _rebinding("//=", "__floordiv__"), _rebinding("%=", "__mod__")
+    __iadd__, __isub__ = _augmented("+=", "__add__"), _augmented("-=", "__sub__")
+    __imul__, __itruediv__ = _augmented("*=", "__mul__"), _augmented("/=", "__truediv__")
+    __ipow__, __imatmul__ = _augmented("**=", "__pow__"), _augmented("@=", "__matmul__")
+    __ifloordiv__, __imod__ = _augmented("//=", "__floordiv__"), _augmented("%=", "__mod__")
+
+    def _changed(self, new: Any, symbol: str) -> Any:
+        raise NotImplementedError
 
     def _refuse_rebinding(self, operator: str) -> None:
         """Under `no_grad`, `t -= step` would leave a parameter unchanged and bind the name to a new tensor that is not
@@ -249,23 +252,7 @@ class ArrayOperand(Operand):
     def __ge__(self, other: Any) -> Any:
         return look_up(np.greater_equal)(self, other)
 
-    # Shape
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        raise NotImplementedError
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def T(self) -> Self:
-        return self._call(np.transpose, self)
-
-    @property
-    def mT(self) -> Self:
-        return self._call(np.swapaxes, self, -1, -2)
+    # Elements
 
     def __len__(self) -> int:
         if not self.shape:
@@ -275,126 +262,8 @@ class ArrayOperand(Operand):
     def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
 
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
     def __getitem__(self, index: Any) -> Self:
         return self._call(operator.getitem, self, index)
-
-    def reshape(self, *shape: Any, order: str = "C") -> Self:
-        return self._call(np.reshape, self, shape[0] if len(shape) == 1 else shape, order=order)
-
-    def ravel(self, order: str = "C") -> Self:
-        return self._call(np.ravel, self, order=order)
-
-    def flatten(self, order: str = "C") -> Self:
-        return self._call(np.ravel, self, order=order).copy()
-
-    def transpose(self, *axes: Any) -> Self:
-        return self._call(np.transpose, self, axes[0] if len(axes) == 1 else axes or None)
-
-    def swapaxes(self, axis1: int, axis2: int) -> Self:
-        return self._call(np.swapaxes, self, axis1, axis2)
-
-    def squeeze(self, axis: Axis = None) -> Self:
-        return self._call(np.squeeze, self, axis=axis)
-
-    def repeat(self, repeats: Any, axis: int | None = None) -> Self:
-        return self._call(np.repeat, self, repeats, axis)
-
-    def take(self, indices: Any, axis: int | None = None) -> Self:
-        return self._call(np.take, self, indices, axis)
-
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
-        return self._call(np.diagonal, self, offset, axis1, axis2)
-
-    # Reductions
-
-    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
-        return self._call(np.sum, self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
-        return self._call(np.mean, self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
-        return self._call(np.max, self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
-        return self._call(np.min, self, axis=axis, keepdims=keepdims)
-
-    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
-        return self._call(np.prod, self, axis=axis, keepdims=keepdims)
-
-    def var(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Self:
-        return self._call(np.var, self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def std(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Self:
-        return self._call(np.std, self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def cumsum(self, axis: int | None = None) -> Self:
-        return self._call(np.cumsum, self, axis=axis)
-
-    def cumprod(self, axis: int | None = None) -> Self:
-        return self._call(np.cumprod, self, axis=axis)
-
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
-        return self._call(np.trace, self, offset, axis1, axis2)
-
-    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
-        return look_up(np.any)(self, axis=axis, keepdims=keepdims)
-
-    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
-        return look_up(np.all)(self, axis=axis, keepdims=keepdims)
-
-    def argsort(self, axis: int | None = -1) -> Any:
-        return look_up(np.argsort)(self, axis)
-
-    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
-        return look_up(np.argmax)(self, axis=axis, keepdims=keepdims)
-
-    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
-        return look_up(np.argmin)(self, axis=axis, keepdims=keepdims)
-
-    # Other functions
-
-    def astype(self, dtype: DTypeLike) -> Self:
-        """The values in another precision; the gradient is converted back to this tensor's dtype."""
-        if self._requires_grad and np.dtype(dtype).kind != "f":
-            raise TypeError(
-                f"astype({np.dtype(dtype)}) would drop the gradient: use t.detach().astype(...) if you mean it"
-            )
-        return self._call(np.astype, self, np.dtype(dtype))
-
-    def dot(self, other: Any) -> Self:
-        return self._call(np.dot, self, other)
-
-    def clip(self, min: Any = None, max: Any = None) -> Self:
-        return self._call(np.clip, self, min, max)
-
-    def round(self, decimals: int = 0) -> Self:
-        return self._call(np.round, self, decimals)
-
-    def copy(self) -> Self:
-        return self._call(np.copy, self)
-
-    def conj(self) -> Self:
-        return self.copy()
-
-    @property
-    def real(self) -> Self:
-        return self
-
-    def exp(self) -> Self:
-        return self._call(np.exp, self)
-
-    def log(self) -> Self:
-        return self._call(np.log, self)
-
-    def sqrt(self) -> Self:
-        return self._call(np.sqrt, self)
-
-    def tanh(self) -> Self:
-        return self._call(np.tanh, self)
-
-    def relu(self) -> Self:
-        return self._call(NAMED["relu"], self)  # by name: `functional`, which defines it, stands above
-
-    def sigmoid(self) -> Self:
-        return self._call(NAMED["sigmoid"], self)

@@ -1,11 +1,14 @@
 """What a tensor was made of, remembered by a few primitives for losses that compute from it instead: the
-cross-entropy of a sigmoid's output from the sigmoid's input, the logits."""
+cross-entropy of a sigmoid's output from the sigmoid's input, the logits. Also whether it is a view, for assignment."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from .inplace import changed_since, next_order
+from .record import Operand
 
 if TYPE_CHECKING:
     from .primitives import Options, Primitive
@@ -29,6 +32,28 @@ def origin_of(primitive: Primitive, options: Options, argument: Any, value: Any,
         return Origin(primitive, options, value, node, next_order())
     earlier = getattr(argument, "_origin", None)
     return None if earlier is None and node is not None else Origin(primitive, options, earlier=earlier)
+
+
+_OF_ITS_OWN: Any = Origin(None, {})  # type: ignore[arg-type]
+
+
+def owned(y: Any) -> Any:
+    """`y`, of which NumPy makes an array of its own; here it is a view of a step on the way that nobody else holds."""
+    if isinstance(y, Operand):
+        y._origin = _OF_ITS_OWN  # type: ignore[attr-defined]  # a slot of Tensor
+    return y
+
+
+def is_view(t: Any) -> bool:
+    """Whether a tensor has the memory of another one, of which it shows a part or another order."""
+    origin = getattr(t, "_origin", None)
+    made_by = t.record or origin
+    if origin is _OF_ITS_OWN or made_by is None or not made_by.primitive.moves:
+        return False
+    if getattr(t._value, "base", None) is None:
+        return False
+    index = made_by.options.get("index")  # of arrays it takes copies
+    return not any(isinstance(i, np.ndarray | list) for i in (index if isinstance(index, tuple) else (index,)))
 
 
 def argument_of(t: Any, primitive: Primitive) -> Any:

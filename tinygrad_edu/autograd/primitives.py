@@ -167,6 +167,7 @@ class Primitive:
         self.selects = selects or moves  # whether its results are elements of its argument: small integers stay small
         self.elementwise = elementwise or (isinstance(function, np.ufunc) and function.signature is None)
         self.marks_origin = marks_origin  # whether its results remember, while they live, what they were made of
+        self.steps = False  # whether it is a step function, from which whole numbers are taken without losing anything
         self.name: str = function.__name__.lstrip("_")
         self.rules: tuple[Rule | None, ...] = ()
         self.each: Callable[[int], Vjp] | None = None

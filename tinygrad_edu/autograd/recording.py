@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .call_site import where
 from .conversion import as_array, constant_value, numbers, widened
 from .origin import argument_of, origin_of
-from .record import Node, Operand, Record, note_constants, reached, record_of
+from .record import Node, Operand, Record, note_constants, record_of
 
 if TYPE_CHECKING:
     from .primitives import Options, Primitive
@@ -35,11 +35,20 @@ class DerivativeLost(TypeError):
 
 
 def _behind(t: Operand) -> set[Node]:
-    """All that a tensor was computed from, itself among it."""
+    """All that a tensor was computed from and that it changes with, itself among it. A step function, such as `floor`,
+    changes with nothing."""
     if t.record is None:
         return {t} if t._requires_grad else set()
-    records, leaves = reached(t.record)
-    return leaves.union(records)
+    found: set[Node] = {t.record}
+    waiting = [t.record]
+    while waiting:
+        record = waiting.pop()
+        for node in () if record.primitive.steps else record.nodes:
+            if node is not None and node not in found:
+                found.add(node)
+                if node.__class__ is Record:
+                    waiting.append(node)
+    return found
 
 
 class Interpreter:
@@ -79,6 +88,10 @@ class Interpreter:
         """Whether it does by itself what `t.data = value` does."""
         self.values(t, "a tensor is assigned to")
         return False
+
+    def replaces(self, t: Operand, new: Any) -> Any:
+        """What `t += u` gives where `new`, which is `t + u`, takes the place of `t`; None where `t` itself changes."""
+        return None
 
     def number(self, t: Operand, what: str) -> Any:
         """The values of a tensor, for somebody who makes a number or a plain array of them without a word. Inside a
@@ -207,6 +220,9 @@ class Around(Interpreter):
 
     def assigns(self, t: Operand, value: Any) -> bool:
         return self.inner.assigns(t, value)
+
+    def replaces(self, t: Operand, new: Any) -> Any:
+        return self.inner.replaces(t, new)
 
     def number(self, t: Operand, what: str) -> Any:
         return self.inner.number(t, what)

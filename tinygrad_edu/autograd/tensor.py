@@ -10,7 +10,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike as ArrayConvertible
 from numpy.typing import DTypeLike, NDArray
 
-from .assignment import assign
+from .assignment import assign, changed
 from .call_site import _dropped_by_array, _dropped_by_copy
 from .conversion import constant_value, numeric
 from .engine import pullback
@@ -225,9 +225,10 @@ class Tensor(ArrayOperand, Hookable):
         interpreter().values(self)
         return self.data
 
-    def item(self) -> Any:
-        """The value of a tensor of one element as a Python number."""
-        return self._item("the value of a tensor is asked for")
+    def item(self, *index: int) -> Any:
+        """The value of a tensor of one element, or of the element at an index, as a Python number."""
+        element = self.flat[index[0]] if len(index) == 1 else self[index] if index else self
+        return element._item("the value of a tensor is asked for")
 
     def _item(self, what: str) -> Any:
         value = interpreter().number(self, what)
@@ -280,6 +281,8 @@ class Tensor(ArrayOperand, Hookable):
         where a gradient flows into a view of another tensor, as in `c[i][j] = v`: write `c[i, j] = v`.
         """
         assign(self, index, value)
+
+    _changed = changed
 
     def __format__(self, spec: str) -> str:
         return format(interpreter().values(self).item(), spec) if spec and self.size == 1 else format(str(self), spec)

@@ -162,6 +162,9 @@ class Trace(Interpreter):
         self.updates[t] = self.line(new if new.dtype == t.dtype else new.astype(t.dtype))
         return True
 
+    def replaces(self, t: Any, new: Any) -> Any:
+        return new if isinstance(t, Symbol) or not self.assigns(t, new) else t
+
     def detached(self, t: Any) -> Any:
         return self.symbol(self.line(t))
 
@@ -382,7 +385,7 @@ def _result(function: Any, args: tuple[Any, ...], options: Options) -> Any:
 LOOK = "Write np.where(condition, a, b) for a choice, and leave values in arrays"
 INDEX = "To look numbers up in a table, index a tensor, tg.Tensor(table)[y]; for rows of 0 and 1 use tg.one_hot(y, k)"
 ASSIGN = "Join parts by np.stack. What a step updates does not require grad and is assigned as a whole: t.data = new"
-ADVICE = {"assigned": ASSIGN, "an index": INDEX, "a plain array": f"{LOOK}. {INDEX}"}
+ADVICE = {"assigned": f"{ASSIGN}. {INDEX}", "an index": INDEX, "a plain array": f"{LOOK}. {INDEX}"}
 
 
 def refusal(what: str, instead: str = LOOK) -> TypeError:

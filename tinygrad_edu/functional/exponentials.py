@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.conversion import floating
-from ..autograd.operators import Axis
+from ..autograd.methods import Axis
 from ..autograd.primitives import primitive, rule
 from ..autograd.tensor import Tensor
 from ..rules.reductions import restored

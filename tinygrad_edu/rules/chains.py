@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.origin import owned
 from ..autograd.primitives import implements
 from .products import _dot
 
@@ -49,7 +50,7 @@ def multi_dot(arrays: Any, *, out: None = None) -> Any:
         )
     sizes = [*(np.shape(a)[0] for a in arrays), np.shape(arrays[-1])[1]]
     y = _chained(arrays, 0, len(arrays) - 1, _best_splits(sizes))
-    return np.reshape(y, [n for n, ndim in zip(y.shape, (ndims[0], ndims[-1]), strict=True) if ndim > 1])
+    return owned(np.reshape(y, [n for n, ndim in zip(y.shape, (ndims[0], ndims[-1]), strict=True) if ndim > 1]))
 
 
 def _best_splits(sizes: list[int]) -> dict[tuple[int, int], int]:

@@ -79,6 +79,18 @@ def _einsum_rule(i: int) -> Callable[..., Any]:
 rule(_einsum, each=_einsum_rule)
 
 
+@primitive(moves=True)
+def _einsum_view(x: Any, *, subscripts: str, output: str) -> Any:
+    """Diagonals, and axes in another order: nothing is summed, so that NumPy gives a view."""
+    return np.einsum(f"{subscripts}->{output}", x)
+
+
+rule(
+    _einsum_view,
+    lambda g, x, *, subscripts, output: _einsum_rule(0)(g, x, subscripts=(subscripts,), output=output, optimize=False),
+)
+
+
 @implements(np.einsum)
 def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: Any) -> Any:
     refuse(np.einsum, {"out": out, **options}, "out", *options)
@@ -100,6 +112,8 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
     if arrow and dots and "..." not in output:
         raise ValueError("einsum: the operands have an ellipsis (...), so the output needs one, too")
     output = output.replace("...", ellipsis) if arrow else ellipsis + "".join(single)
+    if len(arrays) == 1 and set(letters) == set(output):
+        return _einsum_view(arrays[0], subscripts=letters, output=output)
     return _einsum(*arrays, subscripts=tuple(subscripts), output=output, optimize=optimize)
 
 

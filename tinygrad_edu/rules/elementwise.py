@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import constant, on_values, refuse
+from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, implements, primitive, primitive_of, rule
 
 # Arithmetic
@@ -230,11 +231,14 @@ FUNCTIONS[np.where] = lambda condition, *branches: _where(condition, *branches) 
 
 for _step in (np.sign, np.floor, np.ceil, np.trunc, np.rint, *filter(None, [getattr(np, "fix", None)])):  # fix goes
     rule(_step, lambda g: np.zeros_like(g))
+    primitive_of(_step).steps = True
 rule(np.imag, lambda g: np.zeros_like(g))  # tensors are real
 rule(np.round, lambda g, *, decimals=0: np.zeros_like(g))
+primitive_of(np.round).steps = True
 FUNCTIONS[np.around] = FUNCTIONS[np.round]
 rule(np.heaviside, lambda g: np.zeros_like(g), lambda g, a: np.where(a == 0, g, 0))
 rule(np.floor_divide, lambda g: np.zeros_like(g), lambda g: np.zeros_like(g))
+primitive_of(np.floor_divide).steps = True
 
 
 # Functions with two results give them one after the other in one array.
@@ -251,7 +255,7 @@ rule(_divmod, lambda g: g[1], lambda g, y: -g[1] * y[0])
 @implements(np.divmod)
 def divmod_(a: Any, b: Any) -> tuple[Any, Any]:
     both = _divmod(a, b)
-    return both[0], both[1]
+    return owned(both[0]), owned(both[1])
 
 
 @primitive
@@ -265,7 +269,7 @@ rule(_modf, lambda g: g[0])
 @implements(np.modf)
 def modf(x: Any) -> tuple[Any, Any]:
     both = _modf(x)
-    return both[0], both[1]
+    return owned(both[0]), owned(both[1])
 
 
 @on_values
@@ -287,7 +291,7 @@ def _copy(x: Any) -> Any:
 
 rule(_copy, lambda g: g)
 FUNCTIONS[np.copy] = lambda a, order="K", subok=False: _copy(a)
-FUNCTIONS[np.real] = FUNCTIONS[np.real_if_close] = _copy  # tensors are real
+FUNCTIONS[np.real] = FUNCTIONS[np.real_if_close] = lambda a, tol=None: a  # tensors are real
 rule(np.conjugate, lambda g: g)
 
 
@@ -301,7 +305,12 @@ rule(_astype, lambda g, *, dtype: g)  # the engine gives a gradient the dtype of
 
 @implements(np.astype)
 def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
-    return _astype(x, dtype=dtype)
+    kind = np.dtype(dtype).kind
+    if kind not in "fiub":
+        raise TypeError(f"astype({np.dtype(dtype)}): tensors hold real numbers")
+    if not copy and x.dtype == dtype:
+        return x
+    return _astype(x if kind == "f" else x.detach(), dtype=dtype)
 
 
 constant(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)

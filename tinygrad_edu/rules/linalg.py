@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import on_values
+from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 
 # Inverses, systems of equations, determinants
@@ -34,7 +35,7 @@ rule(
 
 @implements(np.linalg.solve)
 def solve(a: Any, b: Any) -> Any:
-    return _solve(a, np.expand_dims(b, -1))[..., 0] if np.ndim(b) == 1 else _solve(a, b)
+    return owned(_solve(a, np.expand_dims(b, -1))[..., 0]) if np.ndim(b) == 1 else _solve(a, b)
 
 
 @implements(np.linalg.tensorsolve)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autograd.conversion import shape_of
 from ..autograd.operators import refuse
+from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from .blocks import _on_diagonal
 
@@ -69,7 +70,7 @@ def matmul(a: Any, b: Any) -> Any:
         del shape[-1]
     if dims[0] == 1:
         del shape[-1 if dims[1] == 1 else -2]
-    return np.reshape(y, shape)
+    return owned(np.reshape(y, shape))
 
 
 # Sums over pairs of axes. The result has the axes left of a, then those left of b.
@@ -214,7 +215,7 @@ def kron(a: Any, b: Any) -> Any:
     shapes = [(1,) * (ndim - np.ndim(x)) + np.shape(x) for x in (a, b)]
     blocks = np.reshape(a, [n for size in shapes[0] for n in (size, 1)])
     block = np.reshape(b, [n for size in shapes[1] for n in (1, size)])
-    return np.reshape(blocks * block, [n * m for n, m in zip(*shapes, strict=True)])
+    return owned(np.reshape(blocks * block, [n * m for n, m in zip(*shapes, strict=True)]))
 
 
 @implements(np.cross, np.linalg.cross)
@@ -225,7 +226,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     if (a.shape[-1], b.shape[-1]) != (3, 3):
         raise ValueError(f"cross: both arguments must have 3 components, got {a.shape[-1]} and {b.shape[-1]}")
     forth, back = [1, 2, 0], [2, 0, 1]
-    return np.moveaxis(a[..., forth] * b[..., back] - a[..., back] * b[..., forth], -1, axisc)
+    return owned(np.moveaxis(a[..., forth] * b[..., back] - a[..., back] * b[..., forth], -1, axisc))
 
 
 rule(
@@ -260,7 +261,7 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     if 0 in (np.ndim(a), np.ndim(v)):
         raise ValueError(f"correlate: takes vectors, got shapes {np.shape(a)} and {np.shape(v)}")
     if np.size(v) > np.size(a):  # NumPy exchanges the two and reverses the result
-        return correlate(v, a, mode)[::-1]
+        return owned(correlate(v, a, mode)[::-1])
     return _part(_convolve(a, v[::-1]), np.size(a), np.size(v), mode)
 
 
@@ -271,4 +272,4 @@ def _part(full: Any, n: int, m: int, mode: Any) -> Any:
     if mode not in parts:
         raise ValueError(f"convolve and correlate: the mode must be one of {', '.join(parts)}, not {mode!r}")
     start, length = parts[mode]
-    return full[start : start + length]
+    return owned(full[start : start + length])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autograd.operators import constant, refuse
+from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, primitive, rule
 from ..autograd.record import Operand
 from ..autograd.recording import plain
@@ -198,11 +199,22 @@ FUNCTIONS[np.cumsum] = _running(np.cumsum, lambda a, axis: _cumsum(a, axis=axis)
 FUNCTIONS[np.cumprod] = _running(
     np.cumprod,
     lambda a, axis: (
-        _cumprod(a) if axis in (-1, a.ndim - 1) else np.moveaxis(_cumprod(np.moveaxis(a, axis, -1)), -1, axis)
+        _cumprod(a) if axis in (-1, a.ndim - 1) else owned(np.moveaxis(_cumprod(np.moveaxis(a, axis, -1)), -1, axis))
     ),
 )
 FUNCTIONS[np.amax] = FUNCTIONS[np.max]
 FUNCTIONS[np.amin] = FUNCTIONS[np.min]
 
-constant(np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.any, np.all)
+constant(
+    np.argmax,
+    np.argmin,
+    np.argsort,
+    np.argpartition,
+    np.argwhere,
+    np.nonzero,
+    np.flatnonzero,
+    np.count_nonzero,
+    np.any,
+    np.all,
+)
 constant(np.searchsorted, np.digitize)

@@ -1,0 +1,269 @@
+"""The methods and attributes of `ndarray`, each a NumPy function or an assignment in one line.
+
+Those that change an array in place (`fill`, `sort`, `partition`, `put`) are assignments, with what those allow. What
+belongs to an array and its memory only is refused, with what to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .primitives import NAMED
+from .record import Operand
+
+Axis = int | tuple[int, ...] | None
+
+
+class Flat:
+    """`t.flat`: the elements one after the other, to read and to assign."""
+
+    def __init__(self, t: Any) -> None:
+        self._t = t
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._t.ravel()[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        places = np.arange(self._t.size)[index]
+        self._t[np.unravel_index(places, self._t.shape)] = value
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._t.ravel())
+
+    def __len__(self) -> int:
+        return int(self._t.size)
+
+
+class _Refused:
+    """An attribute of arrays that tensors do not have."""
+
+    def __init__(self, instead: str) -> None:
+        self._instead = instead
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, t: Any, owner: type) -> Any:
+        raise AttributeError(f"tensors have no {self._name!r}: {self._instead.format(name=self._name)}")
+
+
+_OF_ARRAYS = "it belongs to an array, t.data.{name}"
+
+
+class ArrayMethods(Operand):
+    """An operand with the methods of `ndarray`."""
+
+    __slots__ = ()
+
+    def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Self:
+        raise NotImplementedError
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise NotImplementedError
+
+    # Shape
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.itemsize
+
+    @property
+    def T(self) -> Self:
+        return self._call(np.transpose, self)
+
+    @property
+    def mT(self) -> Self:
+        return self._call(np.swapaxes, self, -1, -2)
+
+    @property
+    def flat(self) -> Flat:
+        return Flat(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        self[...] = np.reshape(value, self.shape) if np.ndim(value) else value
+
+    def reshape(self, *shape: Any, order: str = "C") -> Self:
+        return self._call(np.reshape, self, shape[0] if len(shape) == 1 else shape, order=order)
+
+    def ravel(self, order: str = "C") -> Self:
+        return self._call(np.ravel, self, order=order)
+
+    def flatten(self, order: str = "C") -> Self:
+        return self._call(np.ravel, self, order=order).copy()
+
+    def transpose(self, *axes: Any) -> Self:
+        return self._call(np.transpose, self, axes[0] if len(axes) == 1 else axes or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Self:
+        return self._call(np.swapaxes, self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Self:
+        return self._call(np.squeeze, self, axis=axis)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Self:
+        return self._call(np.repeat, self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None) -> Self:
+        return self._call(np.take, self, indices, axis)
+
+    def compress(self, condition: Any, axis: int | None = None) -> Self:
+        return self._call(np.compress, condition, self, axis)
+
+    def choose(self, choices: Any) -> Any:
+        return self._call(np.choose, self, choices)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        return self._call(np.diagonal, self, offset, axis1, axis2)
+
+    # Reductions
+
+    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.sum, self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.mean, self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.max, self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.min, self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        return self._call(np.prod, self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Self:
+        return self._call(np.var, self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Self:
+        return self._call(np.std, self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Self:
+        return self._call(np.cumsum, self, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> Self:
+        return self._call(np.cumprod, self, axis=axis)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        return self._call(np.trace, self, offset, axis1, axis2)
+
+    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+        return self._call(np.any, self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+        return self._call(np.all, self, axis=axis, keepdims=keepdims)
+
+    def argsort(self, axis: int | None = -1) -> Any:
+        return self._call(np.argsort, self, axis)
+
+    def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
+        return self._call(np.argpartition, self, kth, axis)
+
+    def nonzero(self) -> Any:
+        return self._call(np.nonzero, self)
+
+    def searchsorted(self, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+        return self._call(np.searchsorted, self, v, side, sorter)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        return self._call(np.argmax, self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        return self._call(np.argmin, self, axis=axis, keepdims=keepdims)
+
+    # Changes in place
+
+    def fill(self, value: Any) -> None:
+        self[...] = value
+
+    def sort(self, axis: int = -1) -> None:
+        self[...] = self._call(np.sort, self, axis)
+
+    def partition(self, kth: Any, axis: int = -1) -> None:
+        self[...] = self._call(np.partition, self, kth, axis)
+
+    def put(self, indices: Any, values: Any) -> None:
+        self.flat[indices] = values
+
+    resize = _Refused("np.reshape and np.resize give a new tensor")
+
+    # Other functions
+
+    def astype(self, dtype: DTypeLike, *, copy: bool = True) -> Self:
+        """The values in another dtype; the gradient is converted back to this tensor's. Integers and truth values are
+        steps of what they were made of, whose derivative is 0: through these no gradient flows."""
+        return self._call(np.astype, self, np.dtype(dtype), copy=copy)
+
+    def dot(self, other: Any) -> Self:
+        return self._call(np.dot, self, other)
+
+    def clip(self, min: Any = None, max: Any = None) -> Self:
+        return self._call(np.clip, self, min, max)
+
+    def round(self, decimals: int = 0) -> Self:
+        return self._call(np.round, self, decimals)
+
+    def copy(self) -> Self:
+        return self._call(np.copy, self)
+
+    def conj(self) -> Self:
+        return self
+
+    conjugate = conj
+
+    @property
+    def real(self) -> Self:
+        return self
+
+    @property
+    def imag(self) -> Self:
+        return self._call(np.imag, self)
+
+    def exp(self) -> Self:
+        return self._call(np.exp, self)
+
+    def log(self) -> Self:
+        return self._call(np.log, self)
+
+    def sqrt(self) -> Self:
+        return self._call(np.sqrt, self)
+
+    def tanh(self) -> Self:
+        return self._call(np.tanh, self)
+
+    def relu(self) -> Self:
+        return self._call(NAMED["relu"], self)  # by name: `functional`, which defines it, stands above
+
+    def sigmoid(self) -> Self:
+        return self._call(NAMED["sigmoid"], self)
+
+    # Of an array and its memory
+
+    view = _Refused(".reshape(...) gives another shape, .astype(...) another dtype")
+    base, byteswap, ctypes, device, dump, dumps, flags, getfield = (_Refused(_OF_ARRAYS) for _ in range(8))
+    setfield, setflags, strides, to_device, tobytes, tofile = (_Refused(_OF_ARRAYS) for _ in range(6))
