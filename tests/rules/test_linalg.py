@@ -112,6 +112,7 @@ class TestEig:
             same(hessian(lambda a, f=f: np.sum(f(a) ** 2))(REAL), exact, atol=1e-6)
 
     def test_as_numpy_gives_them(self):
+        """As real numbers, which NumPy 2.5 makes complex."""
         for a in (REAL, np.stack([REAL, np.eye(4)])):
             found, wanted = L.eig(leaf(a)), L.eig(a)
             assert type(found) is type(wanted)
@@ -287,7 +288,7 @@ class TestConditionNumbers:
         g = grad(lambda a: L.cond(a, p))(A)
         assert np.any(abs(g) > 1e-3)
         same(np.sum(g * A), 0, atol=1e-9 * abs(g).max())
-        assert gradcheck(lambda a: np.log(L.cond(a, p)), A, order=2)
+        assert gradcheck(lambda a: np.log(L.cond(a, p)), A[:2, :2], order=2)
 
     @pytest.mark.parametrize("p", [None, 2, "fro", 1, -1, np.inf, -np.inf])
     def test_of_singular_matrices(self, p):

@@ -168,8 +168,8 @@ CALLS = [
     (L.pinv, lambda a: L.pinv(a + 4 * np.eye(3), hermitian=True), [SQUARES]),
     *((L.qr, lambda a, mode=mode: L.qr(a, mode), [MATRIX]) for mode in ("reduced", "complete", "r")),
     (L.qr, lambda a: L.qr(a.mT), [CUBE]),
-    (L.eig, lambda a: [x**2 for x in L.eig(np.triu(a) + np.diag([0, 8, 16]))], [SQUARES]),
-    (L.eigvals, lambda a: L.eigvals(np.triu(a) + np.diag([0, 8, 16])), [SQUARES]),
+    (L.eig, lambda a: [np.real(x) ** 2 for x in L.eig(np.triu(a) + np.diag([0, 8, 16]))], [SQUARES]),
+    (L.eigvals, lambda a: np.real(L.eigvals(np.triu(a) + np.diag([0, 8, 16]))), [SQUARES]),
     (L.lstsq, lambda a, b: list(L.lstsq(np.vstack((a, 9 * np.eye(4))), b)), [MATRIX, (7, 2)]),
     (L.lstsq, lambda a, b: list(L.lstsq(np.hstack((9 * np.eye(3), a)), b)), [MATRIX, (3,)]),
     (L.tensorsolve, L.tensorsolve, [(2, 3, 6), (2, 3)]),
@@ -179,7 +179,7 @@ CALLS = [
     *((L.cond, lambda a, p=p: L.cond(a + 4 * np.eye(3), p), [SQUARES]) for p in (None, -2, "fro", 1, -1, -np.inf)),
     *((L.vector_norm, lambda a, o=o, axis=axis, keep=keep: L.vector_norm(a, axis=axis, keepdims=keep, ord=o), [CUBE])
       for o, axis, keep in ((2, None, False), (3, (2, 0), True), (1, -1, False), (np.inf, (1,), True), (2, 0, True))),
-    *((L.matrix_norm, lambda a, o=o, keep=keep: L.matrix_norm(a, keepdims=keep, ord=o), [CUBE])
+    *((L.matrix_norm, lambda a, o=o, keep=keep: L.matrix_norm(a, keepdims=keep, ord=o), [(2, 2, 3)])
       for o, keep in (("fro", False), ("nuc", True), (2, False), (-1, True))),
     *((L.matrix_power, lambda a, n=n: L.matrix_power(a + 4 * np.eye(3), n), [SQUARES]) for n in (-2, 1, 3)),
     (L.multi_dot, lambda a, b, c: L.multi_dot([a, b, c]), [(3,), (3, 4), (4, 2)]),

@@ -210,16 +210,17 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 def _eig(a: Any, *, of_values: bool = False) -> Any:
     """The eigenvalues as a column, then the eigenvectors: (…, n, 1 + n)."""
     w, v = np.linalg.eig(a)
-    return np.concatenate((_real(w)[..., None], v), axis=-1)
+    return np.concatenate((_real(w)[..., None], np.real(v)), axis=-1)
 
 
 def _real(values: Any) -> Any:
-    if values.dtype.kind == "c":
+    """Eigenvalues as the real numbers that they are; NumPy 2.5 makes them complex in any case."""
+    if np.any(np.imag(values) != 0):
         raise ValueError(
             "eig: the matrix has complex eigenvalues, and tensors have no complex numbers; of a symmetric matrix use "
             "numpy.linalg.eigh, or pass t.detach().numpy() if no gradient is wanted"
         )
-    return values
+    return np.real(values)
 
 
 @primitive
