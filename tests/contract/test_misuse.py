@@ -43,7 +43,7 @@ def test_data_changed_in_place_under_a_live_graph():
     x.data -= 1
     message = (
         r"the data 'x' of shape \(2,\) that 'multiply' used was changed in place after it was recorded, so its "
-        r"gradient would be wrong\. Update data after backward\(\), or assign a new array: t\.data = t\.data - step"
+        r"gradient would be wrong\. Change it after backward\(\), or make a new array: t\.data = t\.data - step"
     )
     with pytest.raises(RuntimeError, match=message):
         y.backward()
