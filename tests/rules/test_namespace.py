@@ -561,6 +561,9 @@ def test_mistakes():
         out[0] = x[0]
         return numpy.sum(out)
 
+    for lost in (lambda: tg.grad(lambda t: numpy.ones(2).dot(t))(numpy.ones(2)), lambda: numpy.ones(2).dot(t)):
+        with pytest.raises(TypeError, match=r"a @ t in place of an array's own a\.dot\(t\)"):
+            lost()
     with pytest.raises(TypeError, match=r"np\.array and np\.zeros of `import tinygrad_edu\.numpy as np`"):
         tg.grad(fills)(numpy.ones(2))
     with pytest.raises(TypeError, match=r"a plain array is made of a tensor at .*must not depend on them"):
@@ -575,3 +578,168 @@ def test_what_was_looked_up_before_does_not_matter():
     x = numpy.array([1.0, 2.0])
     numpy.testing.assert_allclose(tg.jacobian(lambda x: np.linspace(x, 2 * x, 4))(x)[3], 2 * numpy.eye(2))
     assert np.any is np.any
+
+
+# More of what courses ask for
+
+
+def test_softmax_regression_in_loops():
+    """CS231n's first assignment, and its solution."""
+
+    def loss(W, X, y, weight):
+        total = 0.0
+        for i in range(X.shape[0]):
+            scores = np.dot(X[i], W)
+            scores -= np.max(scores)
+            p = np.exp(scores) / np.sum(np.exp(scores))
+            total += -np.log(p[y[i]])
+        return total / X.shape[0] + weight * np.sum(W * W)
+
+    X, y, rng = data()
+    W = rng.normal(size=(3, 4))
+    p = numpy.exp(X @ W)
+    p /= p.sum(axis=1, keepdims=True)
+    close(tg.grad(loss)(W, X, y, 0.3), X.T @ (p - numpy.eye(4)[y]) / len(X) + 0.6 * W)
+
+
+def test_a_hinge_loss_in_loops():
+    """Of the same assignment: margins of the wrong classes."""
+
+    def loss(W, X, y, weight):
+        total = 0.0
+        for i in range(X.shape[0]):
+            scores = np.dot(X[i], W)
+            for j in range(W.shape[1]):
+                if j == y[i]:
+                    continue
+                margin = scores[j] - scores[y[i]] + 1
+                if margin > 0:
+                    total += margin
+        total /= X.shape[0]
+        total += weight * np.sum(W * W)
+        return total
+
+    X, y, rng = data()
+    W = rng.normal(size=(3, 4))
+    scores = X @ W
+    wrong = (scores - scores[numpy.arange(len(X)), y][:, None] + 1 > 0) * (1.0 - numpy.eye(4)[y])
+    wrong[numpy.arange(len(X)), y] = -wrong.sum(axis=1)
+    close(tg.grad(loss)(W, X, y, 0.3), X.T @ wrong / len(X) + 0.6 * W)
+
+
+def test_features_that_are_normalised():
+    """Linear regression with several variables, ex1."""
+
+    def cost(theta, X, y):
+        mu, sigma = np.zeros((1, X.shape[1])), np.zeros((1, X.shape[1]))
+        scaled = np.array(X)
+        for j in range(X.shape[1]):
+            mu[0, j], sigma[0, j] = np.mean(X[:, j]), np.std(X[:, j], ddof=1)
+        scaled -= mu
+        scaled /= sigma
+        A = np.hstack((np.ones((len(y), 1)), scaled))
+        e = A.dot(theta) - y
+        return e.T.dot(e) / (2 * len(y))
+
+    X, _, rng = data()
+    y, theta = rng.normal(size=len(X)), rng.normal(size=4)
+    z = (X - X.mean(axis=0)) / X.std(axis=0, ddof=1)
+    A = numpy.c_[numpy.ones(len(X)), z]
+    e = (A @ theta - y) / len(X)
+    close(tg.grad(cost)(theta, X, y), A.T @ e)
+    close(tg.grad(cost, "X")(theta, X, y).sum(axis=0), numpy.zeros(3))  # where the data lie does not matter
+    assert tg.gradcheck(lambda X: cost(theta, X, y), X)
+
+
+def test_collaborative_filtering():
+    """ex8: ratings Y of films by users, known where R is 1."""
+
+    def cost(parameters, Y, R, users, films, features, weight):
+        X = np.reshape(parameters[: films * features], (films, features))
+        Theta = np.reshape(parameters[films * features :], (users, features))
+        J = np.zeros(films)
+        for i in range(films):
+            seen = np.where(R[i, :] == 1)[0]
+            J[i] = np.sum((X[i].dot(Theta[seen].T) - Y[i, seen]) ** 2) / 2
+        return np.sum(J) + weight / 2 * (np.sum(np.square(Theta)) + np.sum(X**2))
+
+    rng = numpy.random.default_rng(2)
+    X, Theta, Y = rng.normal(size=(5, 3)), rng.normal(size=(4, 3)), rng.normal(size=(5, 4))
+    R = rng.integers(2, size=Y.shape)
+    e = (X @ Theta.T - Y) * R
+    wanted = numpy.r_[(e @ Theta + 1.5 * X).ravel(), (e.T @ X + 1.5 * Theta).ravel()]
+    close(tg.grad(cost)(np.concatenate([X.ravel(), Theta.ravel()]), Y, R, 4, 5, 3, 1.5), wanted)
+
+
+def test_the_distortion_of_k_means():
+    """ex7: the nearest centroid of each sample is found, then the mean of the squared distances."""
+
+    def distortion(centroids, X):
+        nearest = np.zeros(len(X), dtype=int)
+        for i in range(len(X)):
+            distances = np.zeros(len(centroids))
+            for k in range(len(centroids)):
+                distances[k] = np.linalg.norm(X[i] - centroids[k])
+            nearest[i] = np.argmin(distances)
+        return np.mean(np.sum((X - centroids[nearest]) ** 2, axis=1))
+
+    X, _, rng = data(m=12)
+    centroids = rng.normal(size=(3, 3))
+    nearest = numpy.argmin(((X[:, None] - centroids) ** 2).sum(axis=-1), axis=1)
+    wanted = [2 * numpy.sum(centroids[k] - X[nearest == k], axis=0) / len(X) for k in range(3)]
+    close(tg.grad(distortion)(centroids, X), wanted)
+
+
+def test_a_recurrent_layer_whose_states_are_filled_in():
+    """CS231n's third assignment: `rnn_forward`, against its backward pass."""
+
+    def forward(x, h0, Wx, Wh, b):
+        h = np.zeros((x.shape[0], x.shape[1], h0.shape[1]))
+        before = h0
+        for t in range(x.shape[1]):
+            h[:, t, :] = np.tanh(before.dot(Wh) + x[:, t].dot(Wx) + b)
+            before = h[:, t, :]
+        return h
+
+    rng = numpy.random.default_rng(3)
+    x, h0, Wx, Wh, b = (rng.normal(size=shape) for shape in [(2, 4, 3), (2, 5), (3, 5), (5, 5), (5,)])
+    h, pull = tg.vjp(forward, x, h0, Wx, Wh, b)
+    assert type(h) is numpy.ndarray
+    dh = rng.normal(size=h.shape)
+    wanted = [numpy.zeros_like(a) for a in (x, h0, Wx, Wh, b)]
+    carried = numpy.zeros_like(h0)
+    for t in reversed(range(4)):
+        dz = (dh[:, t] + carried) * (1 - h[:, t] ** 2)
+        before = h[:, t - 1] if t else h0
+        wanted[0][:, t], carried = dz @ Wx.T, dz @ Wh.T
+        for total, part in zip(wanted[2:], (x[:, t].T @ dz, before.T @ dz, dz.sum(axis=0)), strict=True):
+            total += part
+    wanted[1] = carried
+    for found, right in zip(pull(dh), wanted, strict=True):
+        close(found, right)
+
+
+def test_parameters_in_a_list_are_trained_in_place():
+    """As in the examples of `autograd`: a list of weights and biases, each changed by its gradient."""
+
+    def loss(parameters, X, y):
+        for W, b in parameters:
+            X = np.tanh(np.dot(X, W) + b)
+        return np.mean((X[:, 0] - y) ** 2)
+
+    X, _, rng = data()
+    y = numpy.tanh(X[:, 0])
+    start = [rng.normal(size=shape) * 0.5 for shape in [(3, 4), (4, 1)]]
+    parameters = [[np.zeros(W.shape) + W, np.zeros(W.shape[1])] for W in start]
+    arrays = [[W.copy(), numpy.zeros(W.shape[1])] for W in start]
+    losses = []
+    for _ in range(20):
+        for each in (parameters, arrays):
+            value, slopes = tg.value_and_grad(loss)(each, X, y)
+            for layer, slope in zip(each, slopes, strict=True):
+                for p, g in zip(layer, slope, strict=True):
+                    p -= 0.5 * g
+            losses.append(value)
+    assert losses[-1] < losses[0] / 3 and losses[::2] == losses[1::2]
+    assert all(isinstance(p, tg.Tensor) for layer in parameters for p in layer)
+    close(parameters[0][0].numpy(), arrays[0][0])

@@ -47,7 +47,8 @@ def _dropped_by_array(shape: tuple[int, ...]) -> str:
     return (
         f"making a plain array of a Tensor that requires grad (shape {shape}) would drop its gradient. To join tensors "
         "use np.stack, np.concatenate or np.column_stack, or take NumPy with `import tinygrad_edu.numpy as np`, whose "
-        "np.array joins them and whose np.zeros can be filled; for the values .numpy() or .detach()"
+        "np.array joins them and whose np.zeros can be filled; a @ t in place of an array's own a.dot(t); for the "
+        "values .numpy() or .detach()"
     )
 
 

@@ -99,9 +99,9 @@ class Interpreter:
         if differentiated and not differentiated.isdisjoint(_behind(t)):
             raise DerivativeLost(
                 f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: np.stack, or "
-                "np.array and np.zeros of `import tinygrad_edu.numpy as np`, in place of filling an array, NumPy's "
-                "functions in place of math's, those of tinygrad_edu.scipy in place of SciPy's, np.where in place of a "
-                "branch; or take .detach() if no derivative is wanted"
+                "np.array and np.zeros of `import tinygrad_edu.numpy as np`, in place of filling an array, a @ t in "
+                "place of an array's own a.dot(t), NumPy's functions in place of math's, those of tinygrad_edu.scipy "
+                "in place of SciPy's, np.where in place of a branch; or take .detach() if no derivative is wanted"
             )
         return self.values(t, what)
 
