@@ -20,7 +20,7 @@ def leaf(values):
 
 def test_every_public_name_is_there_or_refused():
     t = leaf([[1.0, 2.0]])
-    names = {name for name in dir(np.ndarray) if not name.startswith("_")}
+    names = {name for name in dir(np.ndarray) if not name.startswith("_") and hasattr(t.data, name)}
     refused = OF_THE_MEMORY | {"view", "resize"}
     assert {name for name in names if not hasattr(t, name)} == names & refused
     for name in OF_THE_MEMORY:
