@@ -10,7 +10,7 @@ from tinygrad_edu import Tensor
 
 OF_THE_MEMORY = {
     "base", "byteswap", "ctypes", "device", "dump", "dumps", "flags", "getfield", "setfield", "setflags", "strides",
-    "to_device", "tobytes", "tofile",
+    "to_device", "tobytes", "tofile", "tostring",  # the last in older NumPy only
 }  # fmt: skip
 
 

@@ -266,4 +266,4 @@ class ArrayMethods(Operand):
 
     view = _Refused(".reshape(...) gives another shape, .astype(...) another dtype")
     base, byteswap, ctypes, device, dump, dumps, flags, getfield = (_Refused(_OF_ARRAYS) for _ in range(8))
-    setfield, setflags, strides, to_device, tobytes, tofile = (_Refused(_OF_ARRAYS) for _ in range(6))
+    setfield, setflags, strides, to_device, tobytes, tofile, tostring = (_Refused(_OF_ARRAYS) for _ in range(7))
