@@ -9,6 +9,7 @@ import operator
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tests.images import IMAGES
 from tinygrad_edu import functional as F
@@ -363,6 +364,36 @@ def slopes(draw):
 
 
 @st.composite
+def windows(draw):
+    x = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)))
+    axes = draw(st.lists(st.integers(-x.ndim, x.ndim - 1), max_size=3, unique_by=lambda k: k % x.ndim))
+    window = [draw(st.integers(1, x.shape[k])) for k in axes]
+    if axes and window[0] < x.shape[axes[0]]:  # windows of windows
+        axes, window = [*axes, axes[0]], [*window, 2]
+    return lambda a: sliding_window_view(a, window, axes), [x]
+
+
+@st.composite
+def interpolations(draw):
+    n = draw(st.integers(1, 4))
+    xp = np.cumsum(np.random.default_rng(draw(seeds)).uniform(0.3, 1.0, n))
+    between = draw(arrays(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3), 0.2, 0.8))
+    piece = np.random.default_rng(draw(seeds)).integers(-1, n, between.shape)
+    ends = np.concatenate(([xp[0] - 1], xp, [xp[-1] + 1]))
+    x = ends[piece + 1] + between * (ends[piece + 2] - ends[piece + 1])
+    options = draw(st.sampled_from([{}, {"left": 1.0}, {"right": -2.0}]))
+    return lambda *a: np.interp(*a, **options), [x, xp, draw(arrays((n,)))]
+
+
+@st.composite
+def counts(draw):
+    weights = draw(arrays(hnp.array_shapes(min_dims=1, max_dims=1, min_side=0, max_side=6)))
+    places = np.random.default_rng(draw(seeds)).integers(0, 4, weights.size)
+    least = draw(st.integers(0, 5))
+    return lambda w: np.bincount(places, w, least), [weights]
+
+
+@st.composite
 def traces(draw):
     x = draw(arrays(hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=3)))
     axes = draw(st.permutations(range(-x.ndim, 0)))[:2]
@@ -592,6 +623,10 @@ CALLS = {
     "partition": along(lambda a, axis: np.partition(a, 0, axis)),
     "slopes": slopes(),
     "flip": moves(np.flip),
+    "sliding_windows": windows(),
+    "interp": interpolations(),
+    "sums_by_place": counts(),
+    "unwrap": along(lambda a, axis: np.unwrap(5 * a, axis=-1 if axis is None else axis)),
     "roll": moves(np.roll),
     "repeat": moves(np.repeat),
     "tile": moves(np.tile),

@@ -247,18 +247,10 @@ def linspace(
     array([0. , 0.5, 1. ])
     """
     start, stop = joined(start), joined(stop)
-    if not isinstance(start, Operand) and not isinstance(stop, Operand):
-        found = _linspace(start, stop, num, endpoint, dtype=dtype, axis=axis)
-        return (found, _np.linspace(start, stop, num, endpoint, True)[1]) if retstep else found
-    parts = num - 1 if endpoint else num
-    k = _np.arange(num).reshape(-1, *(1,) * max(_np.ndim(start), _np.ndim(stop)))
-    step = (stop - start) / parts if parts > 0 else _np.nan
-    found = (k * step if parts > 0 else k * (stop - start)) + start
-    if endpoint and num > 1:
-        found = _np.where(k == parts, stop, found)
-    found = _np.moveaxis(found, 0, axis)
-    found = found if dtype is None else found.astype(dtype)
-    return (found, step) if retstep else found
+    if isinstance(start, Operand) or isinstance(stop, Operand):
+        return look_up(_np.linspace)(start, stop, num, endpoint, retstep, dtype, axis)
+    found = _linspace(start, stop, num, endpoint, dtype=dtype, axis=axis)
+    return (found, _np.linspace(start, stop, num, endpoint, True)[1]) if retstep else found
 
 
 _full, _full_like, _arange, _linspace = map(_creating, (_np.full, _np.full_like, _np.arange, _np.linspace))

@@ -338,6 +338,58 @@ operations(
     unique=lambda d: f"np.unique({d.any(lambda v: v.ndim and np.all(np.diff(np.sort(v, axis=None)) > 1e-2))})",
 )
 
+# Windows, counts, points and lines, polynomials, pieces, and what is written into a copy
+
+WINDOWS = "np.lib.stride_tricks.sliding_window_view"
+
+
+def _windows(d: Draw) -> str:
+    shape = d.shape(x := d.array(size=1))
+    axes = d.rng.sample(range(len(shape)), d.rng.randint(1, len(shape)))
+    return f"{WINDOWS}({x}, {tuple(d.rng.randint(1, shape[k]) for k in axes)}, {tuple(axes)})"
+
+
+def _written(d: Draw, text: str) -> str:
+    x = d.array(size=1)
+    indices = d.indices(d.values[x].size, 2)
+    call = text.format(v=d.array(size=1), one=d.exactly(0), indices=indices, mask=d.mask(d.shape(x)))
+    return f"[copy := {x} * 1, {call}][0]"
+
+
+each("np.polyval np.polyadd np.polysub np.polymul", lambda d, f: f"{f}({d.exactly(1)}, {d.exactly(1)})")
+each("np.polyder np.polyint np.vander np.poly", lambda d, f: f"{f}(np.tanh({d.exactly(1)}))")
+each("np.cov np.corrcoef", lambda d, f: f"{f}(np.diag([1.0, 2.0, 3.0]) + {d.any(lambda v: v.shape in {(3, 3), (3,)})})")
+each("np.linspace np.logspace", lambda d, f: f"{f}({(x := d.any())}, {d.operand(x)}, 3, axis={d.choice([0, -1])})")
+operations(
+    windows=_windows,
+    bincount=lambda d: f"np.bincount({d.rng.choices(range(4), k=d.shape(x := d.exactly(1))[0])}, {x}, 2)",
+    histogram=lambda d: f"np.histogram({d.mask(d.shape(x := d.exactly(1)))} * 1.5, 3, (0, 2), weights={x})[0]",
+    interp=lambda d: (
+        f"np.interp({d.any()}, np.cumsum(np.exp({(x := d.any(lambda v: v.ndim == 1 and v.size))})) - 1, {d.like(x)})"
+    ),
+    interp_period=lambda d: f"np.interp({d.any()}, [0.1, 0.5, 1.2], {d.any(lambda v: v.shape == (3,))}, period=1.5)",
+    cov_weights=lambda d: f"np.cov({(x := d.any(lambda v: v.ndim == 1 and v.size > 1))}, aweights=np.exp({d.like(x)}))",
+    geomspace=lambda d: f"np.geomspace(np.exp(np.tanh({(x := d.any())})), np.exp(np.tanh({d.like(x)})), 4)",
+    ediff1d=lambda d: f"np.ediff1d({d.array()}, {d.exactly(0)})",
+    unwrap=lambda d: f"np.unwrap(3 * {(x := d.array())}, axis={d.axis(x)})",
+    unstack=lambda d: f"np.unstack({(x := d.array(size=1))}, axis={d.axis(x)})[-1]",
+    trim_zeros=lambda d: f"np.trim_zeros({d.exactly(1)})",
+    apply_along_axis=lambda d: (
+        f"np.apply_along_axis({d.choice(['np.cumsum', 'np.max', 'lambda r: r * r[:1]'])}, "
+        f"{d.axis(x := d.array(size=1))}, {x})"
+    ),
+    apply_over_axes=lambda d: f"np.apply_over_axes(np.sum, {(x := d.array())}, {[d.axis(x)]})",
+    piecewise=lambda d: (
+        f"np.piecewise({(x := d.array())}, [{x} < -0.2, {x} > 0.4], [np.sin, np.square, {d.exactly(0)}])"
+    ),
+    copyto=lambda d: _written(d, "np.copyto(copy, {one}, where={mask})"),
+    fill_diagonal=lambda d: f"[copy := {d.exactly(2)} * 1, np.fill_diagonal(copy, {d.exactly(1)})][0]",
+    put=lambda d: _written(d, "np.put(copy, {indices}, {v})"),
+    place=lambda d: _written(d, "np.place(copy, {mask}, {v})"),
+    putmask=lambda d: _written(d, "np.putmask(copy, {mask}, {v})"),
+    put_along_axis=lambda d: _written(d, "np.put_along_axis(copy, np.array({indices}), {one}, None)"),
+)
+
 # Products
 
 each(

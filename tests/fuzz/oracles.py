@@ -30,7 +30,7 @@ REFUSALS = (  # the engine's documented ones: where a derivative does not exist 
     "the third derivative of a determinant has no rule",
     "or `array += tensor`",
     "got the output of s",  # of sigmoid or softmax, which a loss of logits would apply once more
-    "numpy.copyto got a Tensor",  # full_like(array, tensor), which NumPy keeps for itself
+    "copyto would write a tensor into a plain array",  # full_like(array, tensor), which NumPy keeps for itself
 )
 TIPS = {"absolute", "copysign", "fabs", "hypot", "std", "two_norm", "p_norm"}
 Gradients = list[Any]

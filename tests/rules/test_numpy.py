@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tests.rules.test_rules import check
 from tests.strategies import LAYOUTS, laid_out, seeds
@@ -30,6 +31,12 @@ def both(function, **options):
 def assigned(c, index, value):
     c[index] = value
     return c
+
+
+def written(function, a, *args, **options):
+    copy = a * 2
+    assert function(copy, *args, **options) is None
+    return copy
 
 
 # The functions that a call exercises, the call, and the shapes of its arrays.
@@ -153,6 +160,83 @@ CALLS = [
     (np.einsum, lambda a: np.einsum("ii", a), [(3, 3)]),
     (np.convolve, np.convolve, [(5,), (3,)]),
     (np.correlate, lambda a, v: np.correlate(a, v, "same"), [(3,), (6,)]),
+    # Statistics of several variables, counts, polynomials, points and lines
+    (np.cov, np.cov, [MATRIX]),
+    (np.cov, lambda a, b: np.cov(a, b, bias=True), [MATRIX, (2, 4)]),
+    (np.cov, lambda a, b: np.cov(a, b, rowvar=False, ddof=0), [(4, 2), (4,)]),
+    (np.cov, lambda a, w: np.cov(a, fweights=[1, 3, 0, 2], aweights=np.exp(w)), [MATRIX, (4,)]),
+    (np.cov, lambda a, w: np.cov(a, aweights=np.exp(w), ddof=0), [VECTOR, VECTOR]),
+    (np.cov, lambda a: np.cov(a, fweights=np.array([1, 3, 0, 2])), [MATRIX]),
+    (np.corrcoef, np.corrcoef, [MATRIX]),
+    (np.corrcoef, lambda a, b: np.corrcoef(a, b, False), [(4, 2), (4, 1)]),
+    (np.corrcoef, lambda a: a[0] + np.corrcoef(a), [VECTOR]),
+    (np.bincount, lambda w: np.bincount([0, 3, 3, 1, 0], w, minlength=6), [VECTOR]),
+    (np.histogram, lambda w: np.histogram([0.1, 0.5, 1.0, -2.0, 0.3], 4, (0, 1), weights=w)[0], [VECTOR]),
+    (np.histogram, lambda w: np.histogram([[1, 4, 2, 5]] * 3, [1, 2, 3, 4], weights=np.exp(w), density=True)[0],
+     [MATRIX]),
+    (np.interp, lambda x, f: np.interp(x, [-1.0, 0.4, 0.6], f), [MATRIX, (3,)]),
+    (np.interp, lambda x, p, f, e: np.interp(x, np.sort(p), f, e[0], right=e[1]), [MATRIX, VECTOR, VECTOR, (2,)]),
+    (np.interp, lambda x, p, f: np.interp(x, p, f, 1.0, 2.0, period=-1.4), [MATRIX, (3,), (3,)]),
+    (np.linspace, lambda a, b: np.linspace(a, b, 4), [(3,), ()]),
+    (np.linspace, both(lambda a, b: np.linspace(a, b, 3, endpoint=False, retstep=True, axis=-1)), [MATRIX, (4,)]),
+    (np.linspace, lambda a: np.linspace(a, 3, 1, dtype=np.float64), [(3,)]),
+    (np.logspace, lambda a, b: np.logspace(a, b, 4, base=2.0, axis=1, dtype=np.float64), [(3,), ()]),
+    (np.logspace, lambda a, b: np.logspace(a, 1.0, 3, False, np.exp(b)), [(3,), ()]),
+    (np.geomspace, lambda a, b: np.geomspace(np.exp(a), np.exp(b), 4, axis=-1), [(3,), ()]),
+    (np.geomspace, lambda a: np.geomspace(-np.exp(a), -2.0, 3, endpoint=False, dtype=np.float64), [()]),
+    (np.polyval, np.polyval, [VECTOR, MATRIX]),
+    (np.polyval, lambda x: np.polyval([1.0, 0.0, 2.0], x), [MATRIX]),
+    (np.polyval, lambda p: np.polyval(p, [0.5, 2.0]), [VECTOR]),
+    (np.polyadd, lambda a, b: np.polyadd(a, b), [VECTOR, (3,)]),
+    (np.polyadd, lambda a: np.polyadd(2.0, a), [VECTOR]),
+    (np.polysub, lambda a, b: np.polysub(a, b), [(3,), VECTOR]),
+    (np.polymul, lambda a, b: np.polymul(np.append(np.zeros(2), a), b), [VECTOR, (3,)]),
+    (np.polyder, np.polyder, [VECTOR]),
+    (np.polyder, lambda a: np.polyder(a, 2), [VECTOR]),
+    (np.polyint, np.polyint, [VECTOR]),
+    (np.polyint, lambda a, k: np.polyint(a, 2, k), [VECTOR, ()]),
+    (np.polyint, lambda a, k: np.polyint(a, m=2, k=k), [VECTOR, (3,)]),
+    (np.poly, np.poly, [VECTOR]),
+    (np.vander, np.vander, [VECTOR]),
+    *((np.vander, lambda a, n=n: np.vander(a, n, increasing=True), [(3,)]) for n in (0, 1, 5)),
+    (np.ediff1d, np.ediff1d, [MATRIX]),
+    (np.ediff1d, lambda a, b: np.ediff1d(a, b, to_begin=[1.0, 2.0]), [MATRIX, (2, 2)]),
+    (np.unwrap, lambda a: np.unwrap(a * 5, axis=0), [MATRIX]),
+    (np.unwrap, lambda a: np.unwrap(a * 5, 2.0, period=3.0), [MATRIX]),
+    # Parts, and functions of them
+    (sliding_window_view, lambda a: sliding_window_view(a, 3), [VECTOR]),
+    (sliding_window_view, lambda a: sliding_window_view(a, (2, 3)), [MATRIX]),
+    (sliding_window_view, lambda a: sliding_window_view(a, [2, 2, 2], axis=(-1, 0, -1)), [CUBE]),
+    (sliding_window_view, lambda a: sliding_window_view(a, np.int64(3), 1) * 2, [CUBE]),
+    (np.unstack, both(np.unstack), [MATRIX]),
+    (np.unstack, both(lambda a: np.unstack(a, axis=-1)), [CUBE]),
+    (np.trim_zeros, lambda a: np.trim_zeros(np.append(np.zeros(2), np.append(a, 0.0))), [VECTOR]),
+    *((np.trim_zeros, lambda a, t=t: np.trim_zeros(np.append(0.0, np.append(a, 0.0)), t), [VECTOR]) for t in "fB"),
+    (np.apply_along_axis, lambda a: np.apply_along_axis(np.sort, 0, a), [CUBE]),
+    (np.apply_along_axis, lambda a: np.apply_along_axis(lambda r, k: np.sum(r) * k, -1, a, k=2.0), [MATRIX]),
+    (np.apply_along_axis, lambda a: np.apply_along_axis(lambda r: r[:2, None] * r[1:], 1, a), [CUBE]),
+    (np.apply_along_axis, lambda a: a + np.apply_along_axis(np.argmax, 0, a), [MATRIX]),
+    (np.apply_over_axes, lambda a: np.apply_over_axes(np.sum, a, (0, -1)), [CUBE]),
+    (np.apply_over_axes, lambda a: np.apply_over_axes(lambda x, k: np.max(x, k, keepdims=True), a, 1), [MATRIX]),
+    (np.piecewise, lambda a: np.piecewise(a, [a < 0, a > 0.7], [np.sin, lambda x: x**3, 2.0]), [MATRIX]),
+    (np.piecewise, lambda a, b: np.piecewise(a * b[0], [a < 9, a > 0], [lambda x, k: k * x, lambda x, k: x * x], 3.0),
+     [MATRIX, (2,)]),
+    (np.piecewise, lambda a: np.piecewise(a, a > 0.3, [lambda x: x * x, lambda x: -x]), [VECTOR]),
+    (np.piecewise, lambda a: np.piecewise(a, [a > 3, a < -3], [np.sin, np.cos, np.exp]), [()]),
+    # Writing into a copy
+    *((f, lambda a, *b, f=f, how=how: written(f, a, *b, **how), shapes) for f, how, shapes in (
+        (np.copyto, {}, [MATRIX, (1, 1, 4)]),
+        (np.copyto, {"where": np.eye(3, 4) > 0}, [MATRIX, (4,)]),
+        (np.fill_diagonal, {}, [(5, 2), ()]),
+        (np.fill_diagonal, {"wrap": True}, [(5, 2), (3,)]),
+        (np.fill_diagonal, {}, [(2, 2, 2), (4,)]),
+    )),
+    (np.put, lambda a, b: written(np.put, a, [0, -1, 0, 5], b), [MATRIX, (3,)]),
+    (np.put, lambda a, b: written(np.put, a, [[2, 33]], b, mode="wrap"), [MATRIX, (3,)]),
+    (np.place, lambda a, b: written(np.place, a, np.arange(12) % 3 < 2, b), [MATRIX, (3,)]),
+    (np.putmask, lambda a, b: written(np.putmask, a, np.eye(3, 4) > 0, b), [MATRIX, (3,)]),
+    (np.put_along_axis, lambda a, b: written(np.put_along_axis, a, np.array([[0], [3], [1]]), b, 1), [MATRIX, (3, 1)]),
+    (np.put_along_axis, lambda a, b: written(np.put_along_axis, a, np.array([0, 11]), b, None), [MATRIX, ()]),
     # Linear algebra
     (L.inv, lambda a: L.inv(a + 4 * np.eye(3)), [SQUARES]),
     (L.pinv, L.pinv, [(2, 4, 2)]),

@@ -37,6 +37,8 @@ USED_BY_RULES |= {
     "slopes_back",
     "of_full_rank",
     "basis",
+    "sum_of_windows",
+    "einsum_view",
 }
 # Their gradient does not depend on this argument, or the rule is exercised together with another's.
 SIGNLESS = {("astype", 0), ("copysign", 1), *((name, 0) for name in STEPS), ("floor_divide", 1), ("heaviside", 1)}

@@ -35,7 +35,6 @@ REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.minimum: np.min,
 }
 ACCUMULATIONS: dict[Any, Callable[..., Any]] = {np.add: np.cumsum, np.multiply: np.cumprod}
-WRITERS = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}  # change an array in place
 
 
 def look_up(function: Callable[..., Any], given: tuple[Any, ...] = (), options: Any = None) -> Callable[..., Any]:
@@ -46,7 +45,7 @@ def look_up(function: Callable[..., Any], given: tuple[Any, ...] = (), options: 
     except KeyError:
         if entered_now(function):
             return FUNCTIONS[function]
-        if is_constant((*given, *(options or {}).values())) and function not in WRITERS:
+        if is_constant((*given, *(options or {}).values())):
             return on_values(function)
         name = function.__name__
         module = "numpy" if getattr(np, name, None) is function else getattr(function, "__module__", None)

@@ -6,9 +6,12 @@ keeps. Importing the package fills the table; the files are meant to be read.
 
 Read in this order: `elementwise.py` (arithmetic, exponentials, kinks), `shape.py` (reshape, join, index),
 `reductions.py` (sum, mean, max), `products.py` (matrix products), `einsum.py`, `blocks.py` (roll, pad, repeat),
-`movement.py` (other functions that only move or repeat elements; sorting), `statistics.py` (means, quantiles,
-differences), `linalg.py` (inverses, systems of equations, determinants), `decompositions.py` (QR, eigenvalues, singular
-values), `least_squares.py`, `chains.py` (products of many matrices), `norms.py`.
+`movement.py` (other functions that only move or repeat elements; sorting), `windows.py` (windows that slide),
+`statistics.py` (means, quantiles), `covariance.py`, `differences.py` (differences and integrals along an axis),
+`counting.py` (counts with weights), `interpolation.py`, `spacing.py` (numbers between two ends), `polynomials.py`,
+`pieces.py` (functions that call others), `writing.py` (functions that write into an array), `linalg.py` (inverses,
+systems of equations, determinants), `decompositions.py` (QR, eigenvalues, singular values), `least_squares.py`,
+`chains.py` (products of many matrices), `norms.py`.
 
 May import `autograd`.
 """
@@ -16,31 +19,49 @@ May import `autograd`.
 from . import (
     blocks,
     chains,
+    counting,
+    covariance,
     decompositions,
+    differences,
     einsum,
     elementwise,
+    interpolation,
     least_squares,
     linalg,
     movement,
     norms,
+    pieces,
+    polynomials,
     products,
     reductions,
     shape,
+    spacing,
     statistics,
+    windows,
+    writing,
 )
 
 __all__ = [
     "blocks",
     "chains",
+    "counting",
+    "covariance",
     "decompositions",
+    "differences",
     "einsum",
     "elementwise",
+    "interpolation",
     "least_squares",
     "linalg",
     "movement",
     "norms",
+    "pieces",
+    "polynomials",
     "products",
     "reductions",
     "shape",
+    "spacing",
     "statistics",
+    "windows",
+    "writing",
 ]

@@ -167,6 +167,13 @@ for _function, _own_axis in ((np.split, None), (np.array_split, None), (np.hspli
     FUNCTIONS[_function] = _splitting(_function, _own_axis)
 
 
+@implements(np.unstack)
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+    if not x.ndim:
+        raise ValueError("unstack: a single number has no axis to take it apart along")
+    return tuple(np.moveaxis(x, axis, 0))
+
+
 @primitive(moves=True)
 def _diagonal(a: Any, *, offset: int, axis1: int, axis2: int) -> Any:
     return np.diagonal(a, offset, axis1, axis2)

@@ -14,6 +14,7 @@ import numpy as np
 from ..autograd.operators import constant, on_values, refuse
 from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, implements, primitive, primitive_of, rule
+from ..autograd.record import Operand
 
 # Arithmetic
 
@@ -311,6 +312,12 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
     if not copy and x.dtype == dtype:
         return x
     return _astype(x if kind == "f" else x.detach(), dtype=dtype)
+
+
+def as_array(x: Any, dtype: Any = None) -> Any:
+    """`x` as an array, of this dtype if one is given; a tensor remains one."""
+    x = x if isinstance(x, Operand) else np.asarray(x)
+    return x if dtype is None or x.dtype == dtype else np.astype(x, dtype)
 
 
 constant(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)

@@ -89,6 +89,17 @@ def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: 
     return getitem(a, (slice(None),) * axis + (indices,) if axis else indices)
 
 
+@implements(np.trim_zeros)
+def trim_zeros(filt: Any, trim: Any = "fb", *axis: Any, **options: Any) -> Any:
+    nonzero = np.asarray(plain(filt) != 0)  # raises for a symbol, which has no values
+    shape = np.trim_zeros(nonzero, trim, *axis, **options).shape
+    starts = [
+        int(np.argmax(np.moveaxis(nonzero, k, 0).reshape(n, -1).any(1))) if m < n and "f" in trim.lower() else 0
+        for k, (m, n) in enumerate(zip(shape, nonzero.shape, strict=True))
+    ]
+    return filt[tuple(slice(start, start + n) for start, n in zip(starts, shape, strict=True))]
+
+
 @implements(np.unique)
 def unique(
     ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: None = None

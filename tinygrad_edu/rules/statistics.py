@@ -10,8 +10,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autograd.operators import on_values, option, refuse
 from ..autograd.primitives import implements, primitive, rule
-from ..autograd.record import Operand
 from ..autograd.recording import plain
+from .elementwise import as_array
 from .reductions import products_of_others, restored
 from .shape import _scatter
 
@@ -36,9 +36,9 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         if len(axes) > 1:
             weights = np.transpose(weights, np.argsort(axes))
         weights = np.expand_dims(weights, [k for k in range(np.ndim(a)) if k not in axes])
-    a, weights = (x if isinstance(x, Operand) else np.asarray(x) for x in (a, weights))
+    a, weights = as_array(a), as_array(weights)
     dtype = np.result_type(a.dtype, weights.dtype, a.dtype if a.dtype.kind == "f" else np.float64)
-    a, weights = (x if x.dtype == dtype else np.astype(x, dtype) for x in (a, weights))
+    a, weights = as_array(a, dtype), as_array(weights, dtype)
     total = np.sum(weights, axis=axis, keepdims=keepdims)
     _refuse_zero_sum(total)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
@@ -189,107 +189,3 @@ def percentile(
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
     refuse(np.median, {"out": out}, "out")
     return _in_order(a, None, axis, "linear", keepdims)
-
-
-# Differences and integrals along an axis
-
-
-def _along(axis: int, ndim: int, chosen: Any) -> tuple[Any, ...]:
-    """The index that chooses along one axis."""
-    index: list[Any] = [slice(None)] * ndim
-    index[axis] = chosen
-    return tuple(index)
-
-
-@implements(np.diff)
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _GIVEN, append: Any = _GIVEN) -> Any:
-    if n < 0:
-        raise ValueError(f"diff: n must not be negative, got {n}")
-    if n == 0:
-        return a
-    if np.ndim(a) == 0:
-        raise ValueError("diff: the input must have at least one axis")
-    parts = []
-    for part in (prepend, a, append):
-        if part is not _GIVEN:
-            edge = list(np.shape(a))
-            edge[axis] = 1
-            parts.append(np.broadcast_to(part, edge) if np.ndim(part) == 0 else part)
-    a = np.concatenate(parts, axis) if len(parts) > 1 else a
-    step = np.not_equal if np.result_type(a).kind == "b" else np.subtract
-    for _ in range(n):
-        a = step(a[_along(axis, np.ndim(a), slice(1, None))], a[_along(axis, np.ndim(a), slice(None, -1))])
-    return a
-
-
-@implements(np.trapezoid)
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
-    if x is not None:
-        dx = np.diff(x) if np.ndim(x) == 1 else np.diff(x, axis=axis)
-        if np.ndim(x) == 1:
-            shape = [1] * np.ndim(y)
-            shape[axis] = -1
-            dx = np.reshape(dx, shape)
-    later, earlier = _along(axis, np.ndim(y), slice(1, None)), _along(axis, np.ndim(y), slice(None, -1))
-    return np.sum(dx * (y[later] + y[earlier]) / 2, axis=axis)
-
-
-@implements(np.gradient)
-def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
-    axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
-    spacings = [_spacing(option(v)) for v in varargs or (1.0,)]
-    if len(spacings) == 1 and np.ndim(spacings[0]) == 0:
-        spacings *= len(axes)
-    if len(spacings) != len(axes):
-        raise TypeError(f"gradient: {len(varargs)} spacings for {len(axes)} axes")
-    slopes = [_slopes(f, axis=k, spacing=v, edge_order=edge_order) for k, v in zip(axes, spacings, strict=True)]
-    return slopes[0] if len(slopes) == 1 else tuple(slopes)
-
-
-def _spacing(v: Any) -> Any:
-    """Distances, or coordinates; of integers as floats, as NumPy takes them: products of small ones would overflow."""
-    return np.asarray(v, np.float64) if np.ndim(v) and np.asarray(v).dtype.kind in "iub" else v
-
-
-@primitive
-def _slopes(f: Any, *, axis: int, spacing: Any, edge_order: Any) -> Any:
-    return np.gradient(f, spacing, axis=axis, edge_order=edge_order)
-
-
-@primitive
-def _slopes_back(x: Any, *, axis: int, spacing: Any, edge_order: int) -> Any:
-    """The gradients of finite differences, handed to the numbers that they are made of."""
-    rows = np.moveaxis(x, axis, 0)
-    total, inner = np.zeros_like(rows), rows[1:-1]
-    steps: Any = np.diff(spacing) if np.ndim(spacing) else np.full(max(1, len(rows) - 1), spacing, float)
-    if np.all(steps == steps[0]):
-        parts = inner * x.dtype.type(0.5 / steps[0])
-        total[:-2] -= parts
-        total[2:] += parts
-    else:
-        h, k = steps[:-1], steps[1:]
-        for place, weights in enumerate((-k / (h * (h + k)), (k - h) / (h * k), h / (k * (h + k)))):
-            weights = np.reshape(weights, (-1, *(1,) * (x.ndim - 1))).astype(x.dtype)
-            parts = weights * (inner if np.all(weights) else np.where(weights == 0, 0, inner))  # 0 · ∞ would be NaN
-            total[place : place + len(inner)] += parts
-    for k, weight in enumerate(_weights_at_end(steps[0], steps[:2][-1], edge_order)):
-        total[k] += rows[0] * x.dtype.type(weight)
-    for k, weight in enumerate(_weights_at_end(-steps[-1], -steps[-2:][0], edge_order)):
-        total[-1 - k] += rows[-1] * x.dtype.type(weight)
-    return np.moveaxis(total, 0, axis)
-
-
-def _weights_at_end(h: Any, k: Any, edge_order: int) -> tuple[Any, ...]:
-    """How much the first numbers, h and k apart, count in the first difference."""
-    return (-1 / h, 1 / h) if edge_order == 1 else (-(2 * h + k) / (h * (h + k)), (h + k) / (h * k), -h / (k * (h + k)))
-
-
-rule(
-    _slopes,
-    lambda g, *, axis, spacing, edge_order: _slopes_back(g, axis=axis, spacing=spacing, edge_order=edge_order),
-    new=True,
-)
-rule(
-    _slopes_back,
-    lambda g, *, axis, spacing, edge_order: _slopes(g, axis=axis, spacing=spacing, edge_order=edge_order),
-)

@@ -1,0 +1,99 @@
+"""Functions that write into an array: on a tensor each is an assignment `a[index] = values`, and recorded like one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autograd.operators import option, refuse
+from ..autograd.primitives import implements
+from ..autograd.record import Operand
+from ..autograd.recording import is_constant, plain
+
+
+def _is_plain(a: Any) -> bool:
+    return not isinstance(a, Operand)
+
+
+def _into_array(function: Callable[..., Any], *args: Any) -> None:
+    """What NumPy does, if no gradient is lost."""
+    if not is_constant(args):
+        raise TypeError(
+            f"{function.__name__} would write a tensor into a plain array, through which no gradient flows. Write into "
+            "a tensor, such as np.zeros of `import tinygrad_edu.numpy as np` makes; or pass .detach().numpy() if no "
+            "gradient is wanted"
+        )
+    function(*map(plain, args))
+
+
+def _repeated(function: Callable[..., Any], values: Any, shape: Any) -> Any:
+    """The values over and over again, until there are enough."""
+    if not np.size(values) and math.prod(shape):
+        raise ValueError(f"{function.__name__}: there are no values to write")
+    return np.resize(values, shape)
+
+
+def _at(a: Any, numbers: Any) -> Any:
+    """The index of the elements of these numbers, counted along the rows."""
+    return np.unravel_index(numbers, a.shape)
+
+
+def _where_to_write(a: Any, mask: Any) -> Any:
+    return np.reshape(np.asarray(option(mask), bool), a.shape)
+
+
+@implements(np.copyto)
+def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
+    if _is_plain(dst):
+        return _into_array(np.copyto, dst, src, casting, where)
+    refuse(np.copyto, {"casting": None if casting == "same_kind" else casting}, "casting")
+    if where is True:
+        dst[...] = src
+    else:
+        mask = np.broadcast_to(option(where), dst.shape)
+        dst[mask] = np.broadcast_to(src, dst.shape)[mask]
+
+
+@implements(np.fill_diagonal)
+def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
+    if _is_plain(a):
+        return _into_array(np.fill_diagonal, a, val, wrap)
+    places = np.zeros(a.shape, bool)
+    np.fill_diagonal(places, True, wrap)  # says what is wrong
+    numbers = np.flatnonzero(places)
+    a[_at(a, numbers)] = _repeated(np.fill_diagonal, val, numbers.shape)
+
+
+@implements(np.put)
+def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> None:
+    if _is_plain(a):
+        return _into_array(np.put, a, ind, v, mode)
+    numbers = np.take(np.arange(a.size), np.ravel(option(ind)), mode=mode)  # says what is wrong
+    a[_at(a, numbers)] = _repeated(np.put, v, numbers.shape)
+
+
+@implements(np.place)
+def place(arr: Any, mask: Any, vals: Any) -> None:
+    if _is_plain(arr):
+        return _into_array(np.place, arr, mask, vals)
+    mask = _where_to_write(arr, mask)
+    arr[mask] = _repeated(np.place, vals, (np.count_nonzero(mask),))
+
+
+@implements(np.putmask)
+def putmask(a: Any, mask: Any, values: Any) -> None:
+    if _is_plain(a):
+        return _into_array(np.putmask, a, mask, values)
+    mask = _where_to_write(a, mask)
+    a[mask] = _repeated(np.putmask, values, a.shape)[mask]
+
+
+@implements(np.put_along_axis)
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> None:
+    if _is_plain(arr):
+        return _into_array(np.put_along_axis, arr, indices, values, axis)
+    numbers = np.arange(arr.size).reshape(arr.shape)
+    arr[_at(arr, np.take_along_axis(numbers, option(indices), axis))] = values
