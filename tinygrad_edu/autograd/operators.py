@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .methods import ArrayMethods
-from .primitives import FUNCTIONS, Primitive, entered_now, primitive_of
+from .primitives import FUNCTIONS, entered_now, primitive_of
 from .record import Operand
 from .recording import holds_operand, interpreter, is_constant, is_recording, plain
 
@@ -110,9 +110,6 @@ class ArrayOperand(ArrayMethods):
     __hash__: ClassVar[Any] = object.__hash__  # `==` compares values; a key is the object
     __pandas_priority__ = 5000  # so that pandas leaves `table * t` to the tensor
 
-    def _binary(self, primitive: Primitive, a: Any, b: Any) -> Self:
-        raise NotImplementedError
-
     def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Self:
         result: Self = look_up(function)(*args, **options)
         return result
@@ -120,6 +117,8 @@ class ArrayOperand(ArrayMethods):
     # NumPy's protocols: what `np.exp(t)`, `array * t` and `np.sum(t)` arrive at.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "__call__" and not options:
+            return look_up(ufunc, inputs)(*inputs)
         out = options.pop("out", None)
         if out is not None and is_constant(inputs) and not holds_operand(out):
             return getattr(ufunc, method)(*map(plain, inputs), out=out, **options)
@@ -150,34 +149,34 @@ class ArrayOperand(ArrayMethods):
     # Arithmetic
 
     def __add__(self, other: Any) -> Self:
-        return self._binary(ADD, self, other)
+        return interpreter().binary(ADD, self, other)  # type: ignore[no-any-return]
 
     def __radd__(self, other: Any) -> Self:
-        return self._binary(ADD, other, self)
+        return interpreter().binary(ADD, other, self)  # type: ignore[no-any-return]
 
     def __sub__(self, other: Any) -> Self:
-        return self._binary(SUBTRACT, self, other)
+        return interpreter().binary(SUBTRACT, self, other)  # type: ignore[no-any-return]
 
     def __rsub__(self, other: Any) -> Self:
-        return self._binary(SUBTRACT, other, self)
+        return interpreter().binary(SUBTRACT, other, self)  # type: ignore[no-any-return]
 
     def __mul__(self, other: Any) -> Self:
-        return self._binary(MULTIPLY, self, other)
+        return interpreter().binary(MULTIPLY, self, other)  # type: ignore[no-any-return]
 
     def __rmul__(self, other: Any) -> Self:
-        return self._binary(MULTIPLY, other, self)
+        return interpreter().binary(MULTIPLY, other, self)  # type: ignore[no-any-return]
 
     def __truediv__(self, other: Any) -> Self:
-        return self._binary(DIVIDE, self, other)
+        return interpreter().binary(DIVIDE, self, other)  # type: ignore[no-any-return]
 
     def __rtruediv__(self, other: Any) -> Self:
-        return self._binary(DIVIDE, other, self)
+        return interpreter().binary(DIVIDE, other, self)  # type: ignore[no-any-return]
 
     def __pow__(self, other: Any) -> Self:
-        return self._binary(POWER, self, other)
+        return interpreter().binary(POWER, self, other)  # type: ignore[no-any-return]
 
     def __rpow__(self, other: Any) -> Self:
-        return self._binary(POWER, other, self)
+        return interpreter().binary(POWER, other, self)  # type: ignore[no-any-return]
 
     def __matmul__(self, other: Any) -> Self:
         return self._call(np.matmul, self, other)

@@ -165,6 +165,7 @@ class Primitive:
         self.adds = adds  # adds the gradient of its argument to an array in place
         self.moves = moves  # whether it only moves elements: what they were made of stays true
         self.selects = selects or moves  # whether its results are elements of its argument: small integers stay small
+        self.is_ufunc = isinstance(function, np.ufunc)  # then it gives floats for floats
         self.elementwise = elementwise or (isinstance(function, np.ufunc) and function.signature is None)
         self.marks_origin = marks_origin  # whether its results remember, while they live, what they were made of
         self.steps = False  # whether it is a step function, from which whole numbers are taken without losing anything
@@ -175,11 +176,15 @@ class Primitive:
         self.arguments, self.positional, self.defaults_of_its_own = _parameters(function)
         self.defaults: Options = {}  # the function's own, of the options that the rules honour
         self.reads_metadata = False
+        self.operands = 0  # one or two, if that is all there is to say of it: then recording it is short
         self.picks = _Picks(self)
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        if options:
+        if not options and len(args) == self.operands:
+            if isinstance(args[0], Operand):
+                return interpreter().unary(self, *args) if self.operands == 1 else interpreter().binary(self, *args)
+        elif options:
             for name in self.positional[len(args) : len(self.rules)]:  # arrays given by name
                 if name not in options:
                     break
@@ -209,6 +214,8 @@ class Primitive:
         rules = [rule for rule in (*self.rules, each and self._rule(each(0), 0, 1)) if rule is not None]
         self.defaults = {name: value for name, value in self.defaults_of_its_own.items() if name in self.options}
         self.reads_metadata = any(rule.metadata for rule in rules)
+        simple = self.elementwise and each is None and not (self.options or self.marks_origin or self.moves)
+        self.operands = count if simple and count <= 2 else 0
         self.picks.clear()
 
     def _rule(self, vjp: Vjp, k: int, count: int) -> Rule:

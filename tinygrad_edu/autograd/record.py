@@ -103,6 +103,7 @@ class Operand:
     name: str | None
     shape: Any
     _value: Any
+    _name: str | None
     _requires_grad: bool
 
     def _made(self, value: Any, record: Record | None) -> Any:

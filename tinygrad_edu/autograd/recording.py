@@ -55,7 +55,6 @@ class Interpreter:
     """Who is handed operations on tensors."""
 
     lines: Any = None  # what a trace has written
-    quick = False  # whether an operator may record by itself, as `Tensor._binary` does, and need not call `apply`
 
     @property
     def records(self) -> bool:
@@ -70,6 +69,14 @@ class Interpreter:
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         """An operation on tensors."""
         raise NotImplementedError
+
+    def unary(self, primitive: Primitive, a: Any) -> Any:
+        """The same, for a primitive of one operand without options."""
+        return self.apply(primitive, (a,), {})
+
+    def binary(self, primitive: Primitive, a: Any, b: Any) -> Any:
+        """The same, for a primitive of two operands without options."""
+        return self.apply(primitive, (a, b), {})
 
     def constant(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
         """A function of tensors through which no gradient flows, such as a comparison."""
@@ -127,8 +134,6 @@ class Interpreter:
 class _Recorder(Interpreter):
     """Computes, and records what a gradient can flow through."""
 
-    quick = True
-
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
         operand = None
         values: list[Any] = []
@@ -160,6 +165,41 @@ class _Recorder(Interpreter):
         if primitive.marks_origin or primitive.moves:
             t._origin = origin_of(primitive, settings, bound[0], values[0], nodes[0])
         return t
+
+    # The same, unrolled: arithmetic on single numbers is mostly this.
+
+    def unary(self, primitive: Primitive, a: Any) -> Any:
+        node = a.record if a.record is not None else a if a._requires_grad else None
+        if node is None:
+            return self.apply(primitive, (a,), {})
+        y = primitive.forward(a._value)
+        if not primitive.is_ufunc:
+            y = _differentiable(primitive, y)
+        saved = primitive.picks[True,]((None, y, a._value))
+        return a._made(y, record_of(primitive, y, (node,), saved, primitive.defaults))
+
+    def binary(self, primitive: Primitive, a: Any, b: Any) -> Any:
+        node_a = node_b = None
+        if isinstance(a, Operand):
+            x, node_a = a._value, a.record if a.record is not None else a if a._requires_grad else None
+        else:
+            x = constant_value(a)
+        if isinstance(b, Operand):
+            z, node_b = b._value, b.record if b.record is not None else b if b._requires_grad else None
+        else:
+            z = constant_value(b)
+        if node_a is None and node_b is None:
+            return self.apply(primitive, (a, b), {})
+        y = primitive.forward(x, z)
+        if not primitive.is_ufunc:
+            y = _differentiable(primitive, y)
+        saved = primitive.picks[node_a is not None, node_b is not None]((None, y, x, z))
+        record = record_of(primitive, y, (node_a, node_b), saved, primitive.defaults)
+        if (node_a is None and (x.__class__ is np.ndarray or (x is not a and a._name))) or (
+            node_b is None and (z.__class__ is np.ndarray or (z is not b and b._name))
+        ):
+            note_constants(record, (a, b))
+        return (a if node_a is not None else b)._made(y, record)
 
 
 _FLOATS = {float, *(np.dtype(c) for c in np.typecodes["Float"])}

@@ -6,20 +6,18 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
-from numpy import ndarray
 from numpy.typing import ArrayLike as ArrayConvertible
 from numpy.typing import DTypeLike, NDArray
 
 from .assignment import assign, changed
 from .call_site import _dropped_by_array, _dropped_by_copy
-from .conversion import constant_value, numeric
+from .conversion import numeric
 from .engine import pullback
 from .hooks import Hookable, explain_missing
 from .inplace import is_written_over, mark_changed
 from .operators import ArrayOperand
-from .primitives import Primitive
-from .record import Node, Record, note_constants, record_of
-from .recording import RECORD, interpreter, is_recording
+from .record import Node, Record
+from .recording import interpreter, is_recording
 
 _new = object.__new__
 _NO_OPTIONS: dict[str, Any] = {}
@@ -315,32 +313,6 @@ class Tensor(ArrayOperand, Hookable):
     def _node(self) -> Node | None:
         """The node at which the walk back continues: its record, itself if it is a leaf, None if it is constant."""
         return self.record if self.record is not None else self if self._requires_grad else None
-
-    def _binary(self, primitive: Primitive, a: Any, b: Any) -> Any:
-        """What an operator does: `primitive(a, b)`, unrolled for recording, because a scalar's arithmetic is mostly
-        this."""
-        if not interpreter().quick:
-            return interpreter().apply(primitive, (a, b), _NO_OPTIONS)
-        if isinstance(a, Tensor):
-            x = a._value
-            node_a = a.record if a.record is not None else a if a._requires_grad else None
-        else:
-            x, node_a = constant_value(a), None
-        if isinstance(b, Tensor):
-            z = b._value
-            node_b = b.record if b.record is not None else b if b._requires_grad else None
-        else:
-            z, node_b = constant_value(b), None
-        if node_a is None and node_b is None:
-            return RECORD.apply(primitive, (a, b), _NO_OPTIONS)
-        y = primitive.forward(x, z)
-        saved = primitive.picks[node_a is not None, node_b is not None]((None, y, x, z))
-        record = record_of(primitive, y, (node_a, node_b), saved, _NO_OPTIONS)
-        if (node_a is None and (x.__class__ is ndarray or (a.__class__ is Tensor and a._name))) or (
-            node_b is None and (z.__class__ is ndarray or (b.__class__ is Tensor and b._name))
-        ):
-            note_constants(record, (a, b))
-        return made(y, record)
 
 
 def rebuilt(value: Any, node: Node) -> Tensor:

@@ -87,6 +87,8 @@ def where_positive_into(out: Any, scratch: Scratch, h: Any, x: Any) -> None:
 @primitive(into=where_positive_into, overwrites=1)
 def _where_positive(h: Any, x: Any) -> Any:
     """x where h > 0, elsewhere 0."""
+    if isinstance(x, np.generic):  # a single number: sooner than by arrays
+        return x if h > 0 else x.dtype.type(0)
     if not (isinstance(x, np.ndarray) and x.dtype.itemsize in BITS and x.shape == h.shape):
         return np.where(h > 0, x, 0)
     return (x.view(BITS[x.itemsize]) * (h > 0)).view(x.dtype)

@@ -179,16 +179,17 @@ rule(
     lambda g, a, b: np.where((b < a) | np.isnan(a), g, np.where(a == b, g / 2, 0)),
 )
 rule(np.nan_to_num, lambda g, x, *, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0))
-rule(  # what is NaN comes of both
-    np.maximum,
-    lambda g, a, b: np.where(a < b, 0, np.where(a == b, g / 2, g)),
-    lambda g, a, b: np.where(b < a, 0, np.where(a == b, g / 2, g)),
-)
-rule(
-    np.minimum,
-    lambda g, a, b: np.where(a > b, 0, np.where(a == b, g / 2, g)),
-    lambda g, a, b: np.where(b > a, 0, np.where(a == b, g / 2, g)),
-)
+
+
+def _of_larger(g: Any, a: Any, b: Any) -> Any:
+    """The share of `a` in the gradient of the larger one. Equal ones have half of it each; what is NaN comes of both."""
+    if isinstance(g, np.floating):  # a single number: sooner than by arrays
+        return g.dtype.type(0) if a < b else g / 2 if a == b else g
+    return np.where(a < b, 0, np.where(a == b, g / 2, g))
+
+
+rule(np.maximum, _of_larger, lambda g, a, b: _of_larger(g, b, a))
+rule(np.minimum, lambda g, a, b: _of_larger(g, b, a), _of_larger)
 
 
 @primitive(elementwise=True)
