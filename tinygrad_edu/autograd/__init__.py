@@ -4,7 +4,8 @@ READ THIS FIRST, in this order:
 
 1. `record.py`: what is recorded of an applied function, and which records lie behind one.
 2. `recording.py`: who is handed an operation: the recorder, nobody (`no_grad`), an observer, or a trace.
-3. `primitives.py`: the table: a function with its derivative rules, each of which names what it reads.
+3. `primitives.py`: the table: a function with its derivative rules. `reads.py`: what a rule reads, by the names of its
+   parameters.
 4. `engine.py`: the walk back, which is the chain rule.
 5. `tensor.py`: `Tensor`, an array with its record and its gradient.
 6. `operators.py`: Python's operators, and NumPy's protocols. `methods.py`: the methods of `ndarray`.

@@ -14,7 +14,8 @@ import numpy as np
 
 from .engine import pullback
 from .hooks import hooks_of
-from .primitives import Options, Primitive, primitive, rule
+from .primitives import Primitive, primitive, rule
+from .reads import Options
 from .record import Operand, Record, reached
 from .recording import (
     Around,

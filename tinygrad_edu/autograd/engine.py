@@ -18,7 +18,7 @@ from . import inplace
 from .broadcasting import unbroadcast
 from .hooks import watcher
 from .inplace import changed_since
-from .primitives import Rule
+from .reads import Rule
 from .record import Node, Operand, Record, leading_to
 
 Reader = Callable[[Any, Node], Any] | None  # makes a tensor of a value and its node

@@ -11,7 +11,8 @@ from .inplace import changed_since, next_order
 from .record import Operand
 
 if TYPE_CHECKING:
-    from .primitives import Options, Primitive
+    from .primitives import Primitive
+    from .reads import Options
 
 
 class Origin(NamedTuple):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from .recording import Around, Interpreter, current, interpreted, interpreter
 
 if TYPE_CHECKING:
-    from .primitives import Options, Primitive
+    from .primitives import Primitive
+    from .reads import Options
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

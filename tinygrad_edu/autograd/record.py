@@ -12,7 +12,8 @@ import numpy as np
 from .inplace import next_order
 
 if TYPE_CHECKING:
-    from .primitives import Options, Primitive
+    from .primitives import Primitive
+    from .reads import Options
 
 Node = Any  # a `Record`, or the leaf tensor at which the record ends
 

@@ -22,7 +22,8 @@ from .origin import argument_of, origin_of
 from .record import Node, Operand, Record, note_constants, record_of
 
 if TYPE_CHECKING:
-    from .primitives import Options, Primitive
+    from .primitives import Primitive
+    from .reads import Options
 
 Watcher = Callable[["Record", Any, Sequence[Any]], None]  # told of a record, its output and its arguments' values
 

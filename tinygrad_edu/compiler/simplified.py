@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import DIVIDE, MULTIPLY, POWER
-from ..autograd.primitives import Options, primitive_of
+from ..autograd.primitives import primitive_of
+from ..autograd.reads import Options
 from ..autograd.tensor import Tensor
 
 ADD, NEGATIVE = primitive_of(np.add), primitive_of(np.negative)

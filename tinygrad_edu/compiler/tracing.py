@@ -21,7 +21,8 @@ import numpy as np
 from ..autograd.call_site import where
 from ..autograd.conversion import constant_value, widened
 from ..autograd.differentiation import _variable
-from ..autograd.primitives import Options, Primitive
+from ..autograd.primitives import Primitive
+from ..autograd.reads import Options
 from ..autograd.record import Node, Record, record_of
 from ..autograd.recording import Interpreter, interpreted, interpreter
 from ..autograd.tensor import Tensor

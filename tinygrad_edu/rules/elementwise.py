@@ -182,7 +182,7 @@ rule(np.nan_to_num, lambda g, x, *, copy=True, nan=0.0, posinf=None, neginf=None
 
 
 def _of_larger(g: Any, a: Any, b: Any) -> Any:
-    """The share of `a` in the gradient of the larger one. Equal ones have half of it each; what is NaN comes of both."""
+    """The share of `a` in the gradient of the larger one: half of it each for equal ones; what is NaN comes of both."""
     if isinstance(g, np.floating):  # a single number: sooner than by arrays
         return g.dtype.type(0) if a < b else g / 2 if a == b else g
     return np.where(a < b, 0, np.where(a == b, g / 2, g))
