@@ -77,6 +77,7 @@ UNDER_OTHER_NAMES = {"product", "cofactors", "cofactors_slope", "log_abs_det", "
                      "normal_cdf", "elu_slope", "of_each_probability", "conv", "conv_x", "conv_w", "max_pool", "unpool",
                      "pick", "sum_pool", "spread", "standardised", "variance", "slope", "on_diagonal",
                      "sums_of_runs", "folded", "slopes_back", "einsum_view",
+                     "basis", "of_full_rank", "values_of_lstsq", "inverse_or_nan",
                      "sliding_windows", "sum_of_windows", "sums_by_place"}  # fmt: skip
 
 

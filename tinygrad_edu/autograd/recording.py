@@ -191,9 +191,7 @@ class _Recorder(Interpreter):
             z = constant_value(b)
         if node_a is None and node_b is None:
             return self.apply(primitive, (a, b), {})
-        y = primitive.forward(x, z)
-        if not primitive.is_ufunc:
-            y = _differentiable(primitive, y)
+        y = primitive.forward(x, z) if primitive.is_ufunc else _differentiable(primitive, primitive.forward(x, z))
         saved = primitive.picks[node_a is not None, node_b is not None]((None, y, x, z))
         record = record_of(primitive, y, (node_a, node_b), saved, primitive.defaults)
         if (node_a is None and (x.__class__ is np.ndarray or (x is not a and a._name))) or (

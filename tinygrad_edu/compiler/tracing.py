@@ -4,8 +4,7 @@ A function is run once on symbols. That gives its forward part as a list of `Lin
 rules write the backward part behind it. What was written is printed as NumPy source (`source.py`), or run in memory
 that is allocated once (`program.py`).
 
-A trace is an interpreter: inside it, operations on tensors are handed to it. Tensors that the function has from
-elsewhere, such as parameters, stay what they are; the trace knows their lines.
+A trace is an interpreter. Tensors that the function has from elsewhere, such as parameters, stay what they are.
 """
 
 from __future__ import annotations
