@@ -416,6 +416,13 @@ class TestChangesInPlace:
                 assert same is c
             assert np.conj(c) is not c
 
+    @pytest.mark.parametrize("made", [lambda x: x, lambda x: x * 1.5], ids=["leaf", "recorded"])
+    def test_what_is_real_has_no_gradient_under_no_grad(self, made):
+        x = made(leaf([1.0, 2.0]))
+        with no_grad():
+            for alone in (np.real(x), x.real, x.conj(), np.real_if_close(x)):
+                assert not alone.requires_grad and alone.data is x.data
+
     def test_what_was_assigned_to_is_not_what_a_sigmoid_gave(self):
         """A loss computes from the logits only while the probabilities are those."""
         y = np.array([[1.0], [0.0]])

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 
 from .primitives import NAMED
 from .record import Operand
+from .recording import is_recording
 
 Axis = int | tuple[int, ...] | None
 
@@ -232,13 +233,14 @@ class ArrayMethods(Operand):
         return self._call(np.copy, self)
 
     def conj(self) -> Self:
-        return self
+        return self.real
 
     conjugate = conj
 
     @property
     def real(self) -> Self:
-        return self
+        """The tensor itself; under `no_grad`, as for all that is computed there, without its gradient."""
+        return self if is_recording() or not self.requires_grad else self.detach()
 
     @property
     def imag(self) -> Self:

@@ -293,7 +293,7 @@ def _copy(x: Any) -> Any:
 
 rule(_copy, lambda g: g)
 FUNCTIONS[np.copy] = lambda a, order="K", subok=False: _copy(a)
-FUNCTIONS[np.real] = FUNCTIONS[np.real_if_close] = lambda a, tol=None: a  # tensors are real
+FUNCTIONS[np.real] = FUNCTIONS[np.real_if_close] = lambda a, tol=None: a.real
 rule(np.conjugate, lambda g: g)
 
 
