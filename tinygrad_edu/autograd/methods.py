@@ -60,6 +60,9 @@ class ArrayMethods(Operand):
 
     __slots__ = ()
 
+    def detach(self) -> Self:
+        raise NotImplementedError
+
     def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Self:
         raise NotImplementedError
 
