@@ -39,7 +39,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinygrad_edu"
-FILES = [p for room in ("rules", "functional") for p in sorted((PACKAGE / room).glob("*.py")) if p.stem != "__init__"]
+ROOMS = ("rules", "functional", "scipy")
+FILES = [p for room in ROOMS for p in sorted((PACKAGE / room).glob("*.py")) if p.stem != "__init__"]
 AREAS = "functional/functional functional/functional_edges contract/misuse rules/rules autograd/tensor"
 AREAS += " functional/activations functional/losses functional/distances functional/likelihoods functional/images"
 AREAS += " functional/attention functional/sequences"

@@ -102,6 +102,12 @@ def test_integrals(name):
     assert isinstance(value, tg.Tensor) and (value.item(), error) == integrate.quad(f, a, b, (t,))
 
 
+def test_an_integral_with_two_parameters():
+    f = lambda x, t, name, u: t * x + u[0] * np.cos(u[1] * x)
+    integral = lambda b, t, u: quad(f, 0.0, b, args=(t, "an option", u))[0]
+    assert tg.gradcheck(integral, np.array(1.5), np.array(0.5), np.array([2.0, 0.7]), order=2)
+
+
 def test_integrals_that_are_known():
     gamma = lambda z: quad(lambda x, z: x ** (z - 1) * np.exp(-x), 0.0, np.inf, z, epsabs=1e-12)[0]
     np.testing.assert_allclose(tg.grad(gamma)(3.5), special.gamma(3.5) * special.digamma(3.5), rtol=1e-8)

@@ -45,12 +45,14 @@ def _of_parameter(g: Any, a: Any, b: Any, args: Any, f: Callable[..., Any], opti
     return g * np.reshape(np.stack([integral(k) for k in range(math.prod(shape))]), shape)
 
 
-rule(
-    _quad,
-    lambda g, *given, f, options, value: -g * f(given[0], *given[2:]),
-    lambda g, *given, f, options, value: g * f(given[1], *given[2:]),
-    each=lambda i: lambda g, a, *rest, f, options, value: _of_parameter(g, a, rest[0], rest[1:], f, options, i - 2),
-)
+def _of_argument(i: int) -> Callable[..., Any]:
+    """The rule of a limit, or of a parameter."""
+    if i < 2:
+        return lambda g, *given, f, options, value: (g if i else -g) * f(given[i], *given[2:])
+    return lambda g, a, *rest, f, options, value: _of_parameter(g, a, rest[0], rest[1:], f, options, i - 2)
+
+
+rule(_quad, each=_of_argument)
 
 
 def quad(func: Callable[..., Any], a: Any, b: Any, args: Any = (), **options: Any) -> Any:
