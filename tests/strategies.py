@@ -374,6 +374,16 @@ def windows(draw):
 
 
 @st.composite
+def chosen_along(draw):
+    x = draw(arrays(full_shapes))
+    axis = draw(st.integers(-x.ndim, x.ndim - 1))
+    shape = list(x.shape)
+    shape[axis] = draw(st.integers(0, 4))
+    indices = np.random.default_rng(draw(seeds)).integers(-x.shape[axis], x.shape[axis], shape)
+    return lambda a: np.take_along_axis(a, indices, axis), [x]
+
+
+@st.composite
 def interpolations(draw):
     n = draw(st.integers(1, 4))
     xp = np.cumsum(np.random.default_rng(draw(seeds)).uniform(0.3, 1.0, n))
@@ -624,6 +634,8 @@ CALLS = {
     "slopes": slopes(),
     "flip": moves(np.flip),
     "sliding_windows": windows(),
+    "differences": along(lambda a, axis: np.diff(a, axis=-1 if axis is None else axis)),
+    "take_along_axis": chosen_along(),
     "interp": interpolations(),
     "sums_by_place": counts(),
     "unwrap": along(lambda a, axis: np.unwrap(5 * a, axis=-1 if axis is None else axis)),

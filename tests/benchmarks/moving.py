@@ -22,6 +22,7 @@ KEEP = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "40000
 Case = tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]
 LONG, SQUARE = (1_000_000,), (1000, 1000)
 SOME = np.arange(1000) % 3
+WINDOWS = np.lib.stride_tricks.sliding_window_view
 
 CASES: dict[str, Case] = {
     "gradient": (np.gradient, (LONG,)),
@@ -57,6 +58,14 @@ CASES: dict[str, Case] = {
     "insert": (lambda a: np.insert(a, 3, 1.0, axis=0), (SQUARE,)),
     "take": (lambda a: np.take(a, SOME, axis=0), (SQUARE,)),
     "take_along_axis": (lambda a: np.take_along_axis(a, np.tile(SOME, (1000, 1)), 1), (SQUARE,)),
+    "delete from rows": (lambda a: np.delete(a, 3, axis=1), (SQUARE,)),
+    "insert, several": (lambda a: np.insert(a, [3, 7], 1.0, axis=0), (SQUARE,)),
+    "sliding windows": (lambda a: WINDOWS(a, 5) * 2.0, (LONG,)),
+    "sliding windows of both axes": (lambda a: WINDOWS(a, (3, 3)) * 2.0, (SQUARE,)),
+    "interp": (lambda x: np.interp(x, np.arange(1000.0), np.arange(1000.0)), (LONG,)),
+    "bincount": (lambda a: np.bincount(np.arange(1_000_000) % 1000, a), (LONG,)),
+    "unwrap": (np.unwrap, (LONG,)),
+    "cov": (np.cov, (SQUARE,)),
     "block": (lambda a: np.block([[a, a], [a, a]]), (SQUARE,)),
     "diff": (np.diff, (LONG,)),
     "convolve": (lambda a: np.convolve(a, np.ones(5)), (LONG,)),
@@ -108,11 +117,11 @@ def main() -> None:
     given = parser.parse_args()
     if not os.environ.keys() >= KEEP.keys():
         os.execve(sys.executable, [sys.executable, "-m", "tests.benchmarks.moving", *sys.argv[1:]], os.environ | KEEP)
-    print(f"{'':24} {'NumPy':>10} {'forward':>8} {'both':>8}")
+    print(f"{'':28} {'NumPy':>10} {'forward':>8} {'both':>8}")
     for name in CASES:
         if not given.names or any(part in name for part in given.names):
             numpy, forward, both = measure(name, given.rounds)
-            print(f"{name:24} {numpy * 1e3:7.2f} ms {forward / numpy:8.1f} {both / numpy:8.1f}", flush=True)
+            print(f"{name:28} {numpy * 1e3:7.2f} ms {forward / numpy:8.1f} {both / numpy:8.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ UNDER_OTHER_NAMES = {"product", "cofactors", "cofactors_slope", "log_abs_det", "
                      "pick", "sum_pool", "spread", "standardised", "variance", "slope", "on_diagonal",
                      "sums_of_runs", "folded", "slopes_back", "einsum_view",
                      "basis", "of_full_rank", "values_of_lstsq", "inverse_or_nan",
-                     "sliding_windows", "sum_of_windows", "sums_by_place"}  # fmt: skip
+                     "sliding_windows", "sum_of_windows", "sums_by_place", "differences",
+                     "differences_back"}  # fmt: skip
 
 
 class TestPlantedFaults:

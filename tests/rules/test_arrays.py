@@ -224,6 +224,72 @@ def test_dtypes_are_numpy_s(call, dtype):
     np.testing.assert_allclose(found.numpy(), wanted, rtol=3e-6)
 
 
+# Joining, dropping and inserting
+
+
+def test_blocks_as_numpy_s():
+    t = leaf([1.0, 2.0])
+    for arrays in (
+        [t, 3.0], [[t], [t]], [[[t]], [[t]]], [[np.ones((2, 1)), leaf(np.eye(2))], [t[:1], t]], t, t[0], [[t[0], 1.0]],
+        [[np.ones((1, 2, 2)), leaf(np.zeros((1, 2, 1)))]], [[leaf(np.zeros((2, 0))), t[:, None]]],
+    ):  # fmt: skip
+        plain = tg.autograd.recording.plain(arrays)
+        np.testing.assert_array_equal(np.block(arrays).numpy(), np.block(plain))
+        assert np.block(arrays).shape == np.block(plain).shape
+    for wrong, message in (([[t], t], "same depth"), ([t, [t]], "same depth"), ([[], [t]], "empty")):
+        with pytest.raises(ValueError, match=message):
+            np.block(wrong)
+
+
+@pytest.mark.parametrize("obj", [0, 2, -1, [1, 1, -1], [3], slice(0, 3, 2), np.array([True, False, True, False]), []])
+@pytest.mark.parametrize("axis", [0, 1, -1, None])
+def test_inserted_and_deleted(obj, axis):
+    x = np.arange(16.0).reshape(4, 4)
+    if axis is not None or not isinstance(obj, np.ndarray):  # a mask fits the axis
+        np.testing.assert_array_equal(np.delete(leaf(x), obj, axis).numpy(), np.delete(x, obj, axis))
+    for values in (7.0, np.arange(4.0) + 20, np.arange(4.0).reshape(4, 1), np.arange(8.0).reshape(2, 4)):
+        try:
+            wanted = np.insert(x, obj, values, axis)
+        except ValueError:
+            with pytest.raises(ValueError):
+                np.insert(leaf(x), obj, values, axis)
+            continue
+        for found in (np.insert(leaf(x), obj, values, axis), np.insert(x, obj, leaf(values), axis)):
+            np.testing.assert_array_equal(tg.autograd.recording.plain(found), wanted)
+        if wanted.size == x.size:
+            continue
+        weights = np.cos(np.arange(wanted.size)).reshape(wanted.shape)
+        a, v = leaf(x + 100), leaf(values)
+        y = np.insert(a, obj, v, axis)
+        (y * weights).sum().backward()
+        numbered = np.insert(np.arange(16.0).reshape(4, 4), obj, np.full_like(values, -1), axis)
+        kept = [weights[numbered == k].sum() for k in range(16)]
+        np.testing.assert_allclose(a.grad.ravel(), kept, rtol=1e-15)
+        assert v.grad.sum() == pytest.approx(weights[numbered < 0].sum(), abs=1e-13)
+
+
+def test_many_are_deleted_and_inserted():
+    x, some = np.arange(40.0).reshape(2, 20), np.arange(0, 20, 2)
+    weights = np.cos(np.arange(60.0)).reshape(2, 30)
+    a, v = leaf(x), leaf(-x[:, :10])
+    y = np.insert(a, some, v, axis=1)
+    np.testing.assert_array_equal(y.numpy(), np.insert(x, some, -x[:, :10], axis=1))
+    (y * weights).sum().backward()
+    is_new = np.tile([True, False, False], 10)
+    assert a.grad.tolist() == weights[:, ~is_new].tolist() and v.grad.tolist() == weights[:, is_new].tolist()
+    a = leaf(x)
+    (np.delete(a, some, axis=1) * weights[:, :10]).sum().backward()
+    assert a.grad[:, 1::2].tolist() == weights[:, :10].tolist() and not a.grad[:, ::2].any()
+    assert np.delete(a, slice(None), 1).shape == (2, 0)
+
+
+def test_what_cannot_be_inserted_or_deleted():
+    t = leaf(np.ones((2, 3)))
+    for call in (lambda: np.delete(t, 3, 0), lambda: np.insert(t, 5, 1.0, 0), lambda: np.delete(t, 0, 2)):
+        with pytest.raises(IndexError):
+            call()
+
+
 # Zeros at the ends
 
 

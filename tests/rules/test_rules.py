@@ -38,6 +38,7 @@ USED_BY_RULES |= {
     "of_full_rank",
     "basis",
     "sum_of_windows",
+    "differences_back",
     "einsum_view",
 }
 # Their gradient does not depend on this argument, or the rule is exercised together with another's.

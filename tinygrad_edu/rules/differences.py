@@ -35,10 +35,27 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _ABSENT, append: Any
             edge[axis] = 1
             parts.append(np.broadcast_to(part, edge) if np.ndim(part) == 0 else part)
     a = np.concatenate(parts, axis) if len(parts) > 1 else a
-    step = np.not_equal if np.result_type(a).kind == "b" else np.subtract
     for _ in range(n):
-        a = step(a[_along(axis, np.ndim(a), slice(1, None))], a[_along(axis, np.ndim(a), slice(None, -1))])
+        a = _differences(a, axis=axis)
     return a
+
+
+@primitive
+def _differences(x: Any, *, axis: int) -> Any:
+    return np.diff(x, axis=axis)
+
+
+@primitive
+def _differences_back(x: Any, *, shape: Any, axis: int) -> Any:
+    """What arrives at each difference, taken from the first of its two numbers and given to the second."""
+    total = np.zeros(shape, x.dtype)
+    total[_along(axis, x.ndim, slice(1, None))] = x
+    total[_along(axis, x.ndim, slice(None, -1))] -= x
+    return total
+
+
+rule(_differences, lambda g, x_shape, *, axis: _differences_back(g, shape=tuple(x_shape), axis=axis), new=True)
+rule(_differences_back, lambda g, *, shape, axis: _differences(g, axis=axis), new=True)
 
 
 @implements(np.ediff1d)

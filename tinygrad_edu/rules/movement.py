@@ -8,6 +8,7 @@ tells where each element goes. The result is that selection of the elements, so 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,8 @@ from ..autograd.operators import on_values, option, refuse
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.record import Operand
 from ..autograd.recording import plain
-from .shape import getitem
+from .elementwise import as_array
+from .shape import _at_least, _scatter, _without_leading, getitem
 
 
 def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
@@ -66,10 +68,8 @@ def _joined(sources: list[Any]) -> Any:
 _function: Any
 for _function in (np.resize, np.compress):
     FUNCTIONS[_function] = _moving(_function, "a")
-for _function in (np.extract, np.delete, np.take_along_axis):
-    FUNCTIONS[_function] = _moving(_function, "arr")
+FUNCTIONS[np.extract] = _moving(np.extract, "arr")
 FUNCTIONS[np.choose] = _moving(np.choose, "choices")
-FUNCTIONS[np.block] = _moving(np.block, "arrays")
 _select = _moving(np.select, "choicelist", "default")
 FUNCTIONS[np.select] = lambda condlist, choicelist, default=0: _select(condlist, choicelist, default)
 
@@ -126,15 +126,63 @@ rule(
 )
 
 
+@primitive(selects=True)
+def _take_along_axis(x: Any, *, indices: Any, axis: int) -> Any:
+    return np.take_along_axis(x, indices, axis)
+
+
+def _put_back(g: Any, shape: Any, indices: Any, axis: int) -> Any:
+    size = math.prod(shape)
+    numbers = np.take_along_axis(np.reshape(np.arange(size), shape), indices, axis)
+    return np.reshape(_scatter(np.ravel(g), index=np.ravel(numbers), shape=(size,)), shape)
+
+
+rule(_take_along_axis, lambda g, x_shape, *, indices, axis: _put_back(g, tuple(x_shape), indices, axis), new=True)
+
+
+@implements(np.take_along_axis)
+def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    arr, axis = (np.ravel(arr), 0) if axis is None else (arr, axis)
+    return _take_along_axis(arr, indices=option(indices), axis=axis)
+
+
+def _taken_in_runs(parts: tuple[Any, ...], numbers: Any, axis: int) -> Any:
+    """The elements of these numbers along an axis of one array, or of two: as slices, if a few of them will do, for
+    those are fast."""
+    before, n = (slice(None),) * axis, parts[0].shape[axis]
+    ends = np.flatnonzero((np.diff(numbers) != 1) | np.diff(numbers >= n)) + 1
+    if len(ends) > 8 or not numbers.size:
+        return getitem(np.concatenate(parts, axis), (*before, numbers))
+    bounds = [(int(run[0]), int(run[-1]) + 1) for run in np.split(numbers, ends)]
+    runs = [
+        parts[0][(*before, slice(start, end))] if start < n else parts[1][(*before, slice(start - n, end - n))]
+        for start, end in bounds
+    ]
+    return np.concatenate(runs, axis)
+
+
+@implements(np.delete)
+def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    arr, axis = (np.ravel(arr), 0) if axis is None else (arr, normalize_axis_index(axis, arr.ndim))
+    left = on_values(np.delete)(np.arange(arr.shape[axis]), option(obj))
+    return _taken_in_runs((arr,), np.asarray(left), axis)
+
+
 @implements(np.insert)
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
-    arr = arr if isinstance(arr, Operand) else np.asarray(arr)
-    if isinstance(values, Operand):
-        return _insert(arr, obj, np.astype(values, arr.dtype), axis)  # type: ignore[call-overload]
-    return _insert(arr, obj, np.asarray(values, arr.dtype), axis)
-
-
-_insert = _moving(np.insert, "arr", "values")
+    arr, obj = as_array(arr), option(obj)
+    values = as_array(values, arr.dtype)
+    arr, axis = (np.ravel(arr), 0) if axis is None else (arr, normalize_axis_index(axis, arr.ndim))
+    n = arr.shape[axis]
+    count = np.insert(np.zeros(n), obj, 0).size - n  # says what is wrong
+    if count == 1:  # in one place there may be several
+        values = _at_least(arr.ndim, values)
+        values = values if isinstance(obj, slice) or np.ndim(obj) else np.moveaxis(values, 0, axis)
+        count = values.shape[axis]
+    shape = [count if k == axis else m for k, m in enumerate(arr.shape)]
+    values = np.broadcast_to(_without_leading(values, arr.ndim), shape)
+    numbers = np.insert(np.arange(n), obj, n + np.arange(count))
+    return _taken_in_runs((arr, values), numbers, axis)
 
 
 @implements(np.meshgrid)

@@ -191,7 +191,10 @@ def _getitem(x: Any, *, index: Any) -> Any:
 def _scatter(x: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with `x` added at `index`; an element that is indexed twice gets both."""
     out = np.zeros(shape, np.result_type(x))
-    _add_at(out, x, index=index)
+    if _is_basic(index):
+        out[index] = x
+    else:
+        _add_at(out, x, index=index)
     return out
 
 
@@ -304,6 +307,27 @@ def column_stack(tup: Sequence[Any]) -> Any:
 @implements(np.dstack)
 def dstack(tup: Sequence[Any]) -> Any:
     return concatenate([np.atleast_3d(a) for a in tup], 2)
+
+
+@implements(np.block)
+def block(arrays: Any) -> Any:
+    depth, first = 0, arrays
+    while isinstance(first, list):
+        if not first:
+            raise ValueError("block: a list is empty")
+        depth, first = depth + 1, first[0]
+    ndim = max(depth, *(np.ndim(part) for part in _flat(arrays)), 0)
+
+    def joined(part: Any, depth: int) -> Any:
+        if isinstance(part, list) != (depth > 0):
+            raise ValueError("block: all lists must be nested to the same depth")
+        return concatenate([joined(p, depth - 1) for p in part], -depth) if depth else _at_least(ndim, part)
+
+    return joined(arrays, depth) if depth else np.copy(arrays)
+
+
+def _flat(part: Any) -> list[Any]:
+    return [p for inner in part for p in _flat(inner)] if isinstance(part, list) else [part]
 
 
 @implements(np.append)
