@@ -336,3 +336,5 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Any:
 
 
 constant(np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj)
+constant(np.common_type, np.min_scalar_type, np.can_cast, np.shares_memory, np.may_share_memory, np.lexsort)
+constant(np.diag_indices_from, np.tril_indices_from, np.triu_indices_from, np.array2string, np.array_repr, np.array_str)
