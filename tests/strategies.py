@@ -136,6 +136,22 @@ def along(draw, function, shape=full_shapes):
 
 
 @st.composite
+def along_one(draw, function):
+    """Calls that take one axis of those that there are."""
+    x = draw(arrays(full_shapes, apart=True))
+    axis = draw(st.integers(-x.ndim, x.ndim - 1))
+    return lambda a: function(a, axis=axis), [x]
+
+
+@st.composite
+def parts(draw):
+    x = draw(arrays(full_shapes))
+    axis = draw(st.integers(-x.ndim, x.ndim - 1))
+    starts = draw(st.lists(st.integers(0, x.shape[axis] - 1), min_size=1, max_size=5))
+    return lambda a: np.add.reduceat(a, starts, axis=axis), [x]
+
+
+@st.composite
 def clips(draw):
     x = draw(arrays(shapes, apart=True))
     if draw(st.booleans()):
@@ -541,10 +557,19 @@ def norms(draw):
 
 
 @st.composite
-def sums_of_some(draw):
-    x = draw(arrays(shapes))
-    axis, where = draw(axes_of(x.ndim)), np.random.default_rng(draw(seeds)).random(x.shape) < 0.5
-    return lambda a: np.sum(a, axis=axis, where=where, initial=2.0), [x]
+def of_some(draw, function, initial=None, holes=False):
+    """Reductions with where=, of which something is selected in each row, and initial=; with `holes` of NaNs, too."""
+    x = draw(arrays(shapes if initial is not None else full_shapes, apart=True))
+    axis, keepdims = draw(axes_of(x.ndim)), draw(st.booleans())
+    rng = np.random.default_rng(draw(seeds))
+    where = rng.random(x.shape) < draw(st.sampled_from([0.4, 0.8]))
+    if initial is None and axis is not None:
+        where = where | (np.cumsum(np.ones(x.shape), axis=axis if isinstance(axis, int) else axis[0]) == 1)
+    elif initial is None:
+        where = where | (np.arange(x.size).reshape(x.shape) == 0)
+    options = {"where": where} if initial is None else {"where": where, "initial": initial}
+    hole = np.where(where | (not holes), 1.0, np.nan)
+    return lambda a: function(np.where(np.isnan(hole), np.nan, a), axis=axis, keepdims=keepdims, **options), [x]
 
 
 # For every primitive, by its name, random calls of the functions that use it.
@@ -567,6 +592,7 @@ CALLS = {
     "radians": one(np.radians),
     "degrees": one(np.degrees),
     "sinc": one(np.sinc, -4.0, 4.0),
+    "angle": one(lambda a: a + np.angle(a), apart=True),
     "fabs": one(np.fabs, apart=True),
     "copysign": two(np.copysign),
     "fmax": either(np.fmax),
@@ -617,18 +643,18 @@ CALLS = {
     "copy": one(np.copy),
     "conjugate": one(np.conj),
     "astype": one(lambda a: a.astype(np.float64)),
-    "sum": st.one_of(reduction(np.sum), sums_of_some()),
-    "mean": reduction(np.mean, full_shapes),
-    "var": spread(np.var),
-    "std": spread(np.std),
-    "max": reduction(np.max, full_shapes),
-    "min": reduction(np.min, full_shapes),
-    "prod": products(),
-    "nansum": with_holes(np.nansum),
-    "nanmean": with_holes(np.nanmean),
-    "nanprod": with_holes(np.nanprod),
-    "nanmax": with_holes(np.nanmax),
-    "nanmin": with_holes(np.nanmin),
+    "sum": st.one_of(reduction(np.sum), of_some(np.sum, 2.0)),
+    "mean": st.one_of(reduction(np.mean, full_shapes), of_some(np.mean)),
+    "var": st.one_of(spread(np.var), of_some(np.var)),
+    "std": st.one_of(spread(np.std), spread(lambda a, **o: np.std(a, where=abs(a) < 99, **o))),
+    "max": st.one_of(reduction(np.max, full_shapes), of_some(np.max, -0.2)),
+    "min": st.one_of(reduction(np.min, full_shapes), of_some(np.min, 0.2)),
+    "prod": st.one_of(products(), of_some(np.prod, 0.7)),
+    "nansum": st.one_of(with_holes(np.nansum), of_some(np.nansum, 0.5, holes=True)),
+    "nanmean": st.one_of(with_holes(np.nanmean), of_some(np.nanmean, holes=True)),
+    "nanprod": st.one_of(with_holes(np.nanprod), of_some(np.nanprod, 0.7, holes=True)),
+    "nanmax": st.one_of(with_holes(np.nanmax), of_some(np.nanmax, -0.2, holes=True)),
+    "nanmin": st.one_of(with_holes(np.nanmin), of_some(np.nanmin, 0.2, holes=True)),
     "sort": along(np.sort),
     "partition": along(lambda a, axis: np.partition(a, 0, axis)),
     "slopes": slopes(),
@@ -651,6 +677,9 @@ CALLS = {
     "unique": arrays(full_shapes).map(lambda x: (lambda a: np.unique(np.concatenate((a, a))), [x])),
     "cumsum": along(np.cumsum),
     "cumprod": cumulative_products(),
+    "running_max": along_one(np.maximum.accumulate),
+    "running_min": along_one(np.minimum.accumulate),
+    "sums_of_parts": parts(),
     "reshape": reshapes(),
     "broadcast_to": broadcasts(),
     "transpose": transposes(),

@@ -196,14 +196,44 @@ each(
 )
 each("np.nansum np.nanprod np.nanmax np.nanmin np.nanmean", lambda d, f: _reduced(d, f + "({nan}"))
 each(".sum .mean .max .min .prod .var .std", lambda d, f: _reduced(d, "{x}" + f + "(").replace("(, ", "("))
+each("np.nancumsum np.nancumprod", lambda d, f: f"{f}({NAN.format(x=(x := d.array()))}, axis={d.axis(x)})")
+each("np.cumulative_sum np.cumulative_prod",
+     lambda d, f: f"{f}({(x := d.array())}, axis={d.axis(x)}, include_initial={d.chance() < 0.5})")  # fmt: skip
 each("np.cumsum np.cumprod", lambda d, f: f"{f}({(x := d.array())}, axis={d.choice([None, d.axis(x)])})")
-each("np.add.reduce np.multiply.reduce np.maximum.reduce np.minimum.reduce np.add.accumulate np.multiply.accumulate",
+each("np.mean np.var np.std np.nansum np.nanmean np.nanvar np.nanprod".replace(" ", "_where ") + "_where",
+     lambda d, f: f"{f[:-6]}({(x := d.array())}, axis={d.axes(x)}, where={x} > -0.5)")  # fmt: skip
+each("np.max np.min np.prod np.nanmax np.nanmin".replace(" ", "_initial ") + "_initial",
+     lambda d, f: f"{f[:-8]}({(x := d.array())}, {d.axes(x)}, initial=0.4, where={d.mask(d.shape(x))})")  # fmt: skip
+each("np.add.reduce np.multiply.reduce np.maximum.reduce np.minimum.reduce np.add.accumulate np.multiply.accumulate "
+     "np.maximum.accumulate np.minimum.accumulate np.logaddexp.accumulate np.subtract.accumulate np.logical_or.reduce",
      lambda d, f: f"{f}({(x := d.array())}, axis={d.axis(x)})")  # fmt: skip
+
+
+def _starts(d: Draw) -> str:
+    x = d.array()
+    axis = d.axis(x)
+    return f"{x}, {[k % d.shape(x)[axis] for k in d.indices(d.shape(x)[axis], 3)]}, axis={axis}"
+
+
 each("F.softmax F.log_softmax", lambda d, f: f"{f}({(x := d.array())}, {d.axis(x)})")
 operations(
     var_ddof=lambda d: f"np.var({(x := d.array(size=2))}, axis={d.axes(x)}, ddof=1)",
     std_ddof=lambda d: f"np.std({(x := d.array(size=2))}, axis={d.axes(x)}, ddof=1)",
     sum_where=lambda d: f"np.sum({(x := d.array())}, axis={d.axes(x)}, where={d.mask(d.shape(x))}, initial=2.0)",
+    var_about=lambda d: f"np.{d.choice(['var', 'std'])}({(x := d.array(size=2))} + 0.1, mean=0.3 * np.mean({x}))",
+    fold=lambda d: f"np.{d.choice(['hypot', 'logaddexp'])}.reduce({(x := d.array(size=1))} + 0.1, axis={d.axes(x)})",
+    logical_and=lambda d: f"np.sum({(x := d.array())}) * np.logical_and.reduce({x} > 0, axis=None)",
+    reduceat=lambda d: f"np.{d.choice(['add', 'maximum'])}.reduceat({_starts(d)})",
+    nanspread=lambda d: f"np.nan{d.choice(['var', 'std'])}({NAN.format(x=(x := d.array()))}, axis={d.axes(x)})",
+    nanmedian=lambda d: f"np.nanmedian(np.where({(x := d.array(size=2))} >= np.max({x}), np.nan, {x}))",
+    nanquantile=lambda d: (
+        f"np.{d.choice(['nanquantile', 'nanpercentile'])}"
+        f"(np.where({(x := d.array(size=2))} <= np.min({x}), np.nan, {x}), 0.4)"
+    ),
+    masked_divide=lambda d: (
+        f"np.divide({d.like(x := d.any())}, {x} * ({x} > 0.1), out=np.zeros({d.shape(x)}), where={x} > 0.1)"
+    ),
+    angle=lambda d: f"{(x := d.any())} + np.angle({x})",
     quantile=lambda d: _reduced(d, f"np.quantile({{x}}, {d.choice(['0.3', '[0.2, 0.5]', '1.0'])}"),
     percentile=lambda d: _reduced(d, "np.percentile({x}, 35"),
     average=lambda d: f"np.average({(x := d.array())}, axis={d.axes(x)}, weights=np.exp(0.3 * {d.like(x)}))",

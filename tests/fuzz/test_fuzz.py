@@ -66,7 +66,8 @@ def test_every_function_of_the_table_is_drawn():
     plain = TABLE[np.equal].__code__  # of those through which no gradient flows
     table = {f.__name__ for f, handler in TABLE.items() if getattr(handler, "__code__", None) is not plain}
     own = {p.name for p in PRIMITIVES.values()}
-    assert {name for name in table - called if name.lstrip("_") not in own} == set()
+    in_disguise = {"__call__", "at"}  # a call with keywords; a statement, which has no value
+    assert {name for name in table - called - in_disguise if name.lstrip("_") not in own} == set()
     assert own - {"getitem", "setitem"} <= called | UNDER_OTHER_NAMES
 
 
@@ -79,7 +80,7 @@ UNDER_OTHER_NAMES = {"product", "cofactors", "cofactors_slope", "log_abs_det", "
                      "sums_of_runs", "folded", "slopes_back", "einsum_view",
                      "basis", "of_full_rank", "values_of_lstsq", "inverse_or_nan",
                      "sliding_windows", "sum_of_windows", "sums_by_place", "differences",
-                     "differences_back"}  # fmt: skip
+                     "differences_back", "running_max", "running_min", "sums_of_parts"}  # fmt: skip
 
 
 class TestPlantedFaults:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import tinygrad_edu as tg
 from tests.strategies import LAYOUTS, laid_out, seeds
 from tinygrad_edu.rules import einsum as einsums
-from tinygrad_edu.rules import reductions
+from tinygrad_edu.rules import running
 
 
 def gradients(call, arrays, weights):
@@ -112,12 +112,12 @@ def test_running_products_by_division(x, monkeypatch):
     weights = np.cos(np.arange(x.size))
     with np.errstate(all="ignore"):
         found = gradients(np.cumprod, [x], weights)[1][0]
-        monkeypatch.setattr(reductions, "_may_be_divided", lambda g, y: False)
+        monkeypatch.setattr(running, "_may_be_divided", lambda g, y: False)
         np.testing.assert_allclose(found, gradients(np.cumprod, [x], weights)[1][0], rtol=1e-12, atol=0)
 
 
 def test_which_running_products_are_divided_by():
-    may, g = reductions._may_be_divided, np.array([0.0, -1.0])
+    may, g = running._may_be_divided, np.array([0.0, -1.0])
     assert may(g, np.array([1.0, -2e-150])) and may(g, np.array([-1e150, 2.0])) and may(g, np.ones(2, np.float32))
     for bad in (1e-155, -1e-300, 1e152, -1e300, np.inf, np.nan):
         assert not may(g, np.array([1.0, bad])) and not may(np.array([1.0, bad]), g + 2)

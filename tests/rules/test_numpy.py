@@ -39,6 +39,11 @@ def written(function, a, *args, **options):
     return copy
 
 
+def changed(ufunc, c, *args):
+    ufunc.at(c, *args)
+    return c
+
+
 # The functions that a call exercises, the call, and the shapes of its arrays.
 CALLS = [
     (np.divmod, both(lambda a: np.divmod(a, 0.7)), [MATRIX]),
@@ -67,6 +72,17 @@ CALLS = [
     (np.ptp, lambda a: np.ptp(a, 0), [MATRIX]),
     *((f, lambda a, f=f: f(np.where(a > 0.8, np.nan, a), axis=1, keepdims=True), [(3, 9)])
       for f in (np.nansum, np.nanprod, np.nanmax, np.nanmin, np.nanmean)),
+    *((f, lambda a, f=f: f(np.where(a > 0.8, np.nan, a), axis=1, ddof=1, keepdims=True), [(3, 9)])
+      for f in (np.nanvar, np.nanstd)),
+    *((f, lambda a, f=f: f(np.where(abs(a) > 0.8, np.nan, a), axis=1), [CUBE]) for f in (np.nancumsum, np.nancumprod)),
+    *((f, lambda a, f=f: f(a, axis=0, mean=np.mean(a, 0, keepdims=True)), [MATRIX]) for f in (np.var, np.std)),
+    (np.nanmedian, lambda a: np.nanmedian(np.where(a > 0.8, np.nan, a), axis=(0, -1), keepdims=True), [(3, 2, 9)]),
+    *((np.nanquantile, lambda a, m=m: np.nanquantile(np.where(a > 0.8, np.nan, a), [0.1, 0.7], 0, method=m), [(9, 3)])
+      for m in ("linear", "lower", "hazen")),
+    (np.nanpercentile, lambda a: np.nanpercentile(np.where(a > 0.8, np.nan, a), 30, axis=1, keepdims=True), [(3, 9)]),
+    (np.cumulative_sum, lambda a: np.cumulative_sum(a, axis=-1, include_initial=True), [MATRIX]),
+    (np.cumulative_prod, lambda a: np.cumulative_prod(a, axis=0, include_initial=True), [MATRIX]),
+    (np.cumulative_prod, np.cumulative_prod, [VECTOR]),
     (np.median, lambda a: np.median(a, axis=0), [MATRIX]),
     (np.median, lambda a: np.median(a, (0, 2), keepdims=True), [CUBE]),
     *((np.quantile, lambda a, m=m: np.quantile(a, [0.1, 0.35, 0.9], axis=1, method=m), [MATRIX])
@@ -281,14 +297,30 @@ CALLS = [
     (L.tensordot, L.tensordot, [CUBE, (3, 4)]),
     (L.vecdot, L.vecdot, [MATRIX, MATRIX]),
     # Ways of calling ufuncs
-    (np.add, lambda a: np.add.reduce(a), [MATRIX]),
-    (np.multiply, lambda a: np.multiply.reduce(a, axis=1), [MATRIX]),
-    (np.maximum, lambda a: np.maximum.reduce(a, axis=None), [MATRIX]),
-    (np.minimum, lambda a: np.minimum.reduce(a), [MATRIX]),
-    (np.add, lambda a: np.add.accumulate(a, axis=1), [MATRIX]),
-    (np.multiply, lambda a: np.multiply.accumulate(a), [MATRIX]),
-    (np.subtract, lambda a, b: np.subtract.outer(a, b), [MATRIX, (2,)]),
-    (np.power, lambda a, b: np.power.outer(np.exp(a), b), [(2,), (2,)]),
+    (np.add.reduce, lambda a: np.add.reduce(a), [MATRIX]),
+    (np.multiply.reduce, lambda a: np.multiply.reduce(a, axis=1), [MATRIX]),
+    (np.maximum.reduce, lambda a: np.maximum.reduce(a, axis=None), [MATRIX]),
+    (np.minimum.reduce, lambda a: np.minimum.reduce(a), [MATRIX]),
+    (np.logaddexp.reduce, lambda a: np.logaddexp.reduce(a, axis=1, keepdims=True), [MATRIX]),
+    (np.logical_and.reduce, lambda a: a * np.logical_and.reduce(a > -1, axis=1, keepdims=True), [MATRIX]),
+    (np.logical_or.reduce, lambda a: a * np.logical_or.reduce(a), [MATRIX]),
+    *((np.ufunc.reduce, lambda a, f=f: f.reduce(a, 1), [MATRIX]) for f in (np.subtract, np.hypot, np.fmax)),
+    (np.ufunc.reduce, lambda a: np.hypot.reduce(a, axis=(2, 0), keepdims=True), [CUBE]),
+    (np.add.accumulate, lambda a: np.add.accumulate(a, axis=1), [MATRIX]),
+    (np.multiply.accumulate, lambda a: np.multiply.accumulate(a), [MATRIX]),
+    (np.maximum.accumulate, lambda a: np.maximum.accumulate(a), [MATRIX]),
+    (np.minimum.accumulate, lambda a: np.minimum.accumulate(a, axis=1), [CUBE]),
+    *((np.ufunc.accumulate, lambda a, f=f: f.accumulate(a, 1), [MATRIX]) for f in (np.subtract, np.logaddexp)),
+    (np.ufunc.outer, lambda a, b: np.subtract.outer(a, b), [MATRIX, (2,)]),
+    (np.ufunc.outer, lambda a, b: np.power.outer(np.exp(a), b), [(2,), (2,)]),
+    (np.ufunc.reduceat, lambda a: np.add.reduceat(a, [1, 0, 2]), [MATRIX]),
+    (np.ufunc.reduceat, lambda a: np.add.reduceat(a, [0, 2, 1, 1], axis=1), [CUBE]),
+    (np.ufunc.reduceat, lambda a: np.multiply.reduceat(a, [0, 3, 1], axis=-1), [MATRIX]),
+    (np.ufunc.at, lambda a, b: changed(np.add, a * 2, [0, 2, 0], b), [VECTOR, (3,)]),
+    (np.ufunc.at, lambda a, b: changed(np.subtract, a * 2, ([0, 0], [1, 1]), b), [MATRIX, ()]),
+    (np.ufunc.at, lambda a, b: changed(np.multiply, a * 2, [2, 0], b), [MATRIX, (4,)]),
+    (np.ufunc.at, lambda a: changed(np.exp, a * 2, [2, 0]), [MATRIX]),
+    (np.ufunc.__call__, lambda a: np.exp(a, dtype=np.float64), [MATRIX]),
 ]  # fmt: skip
 
 
@@ -349,16 +381,20 @@ class TestOptions:
         ("call", "option"),
         [
             (lambda t: np.sum(t, out=np.zeros(())), "out"),
-            (lambda t: np.cumsum(t, dtype=np.float32), "dtype"),
             (lambda t: np.exp(t, where=np.array(True)), "where"),
-            (lambda t: np.max(t, initial=3.0), "initial"),
+            (lambda t: np.cumulative_sum(t[0], out=np.zeros(3)), "out"),
+            (lambda t: np.nancumsum(t, out=np.zeros(6)), "out"),
+            (lambda t: np.nancumprod(t, out=np.zeros(6)), "out"),
+            (lambda t: np.nanmedian(t, out=np.zeros(())), "out"),
+            (lambda t: np.var(t, mean=1.0, out=np.zeros(())), "out"),
+            (lambda t: np.add.reduceat(t, [0], out=np.zeros((1, 3))), "out"),
+            (lambda t: np.hypot.reduce(t, out=np.zeros(3)), "out"),
+            (lambda t: np.hypot.accumulate(t, out=np.zeros((2, 3))), "out"),
             (lambda t: np.take(t, [0], out=np.zeros(1)), "out"),
             (lambda t: np.quantile(t, 0.5, weights=np.ones(6), method="inverted_cdf"), "weights"),
             (lambda t: np.ptp(t, out=np.zeros(())), "out"),
             (lambda t: np.concatenate([t, t], dtype=np.float32), "dtype"),
             (lambda t: np.concatenate([t, t], casting="no"), "casting"),
-            (lambda t: np.nansum(t, dtype=np.float32), "dtype"),
-            (lambda t: np.trace(t, dtype=np.float32), "dtype"),
             (lambda t: np.einsum("ij->i", t, dtype=np.float32), "dtype"),
         ],
     )
@@ -496,7 +532,11 @@ class TestOptions:
 
     def test_ways_of_calling_ufuncs_without_a_rule(self):
         t = Tensor(self.x, requires_grad=True)
-        for call in (lambda: np.subtract.reduce(t), lambda: np.add.reduceat(t, [0]), lambda: np.exp.at(t, 0)):
+        for call in (
+            lambda: np.nextafter.reduce(t),
+            lambda: np.nextafter.reduceat(t, [0]),
+            lambda: np.spacing.at(t * 2, 0),
+        ):
             with pytest.raises(TypeError, match="has no derivative rule"):
                 call()
 

@@ -23,6 +23,7 @@ STEPS = {
     "floor_divide",
     "heaviside",
     "imag",
+    "angle",
 }  # their derivative is 0
 # Their rules are exercised at second order, by "getitem", "det" and "sinc", and by the tests of transforms.
 USED_BY_RULES = {"sum_rows", "where_positive", "scatter", "cofactors", "cofactors_slope", "sinc_derivative", "variable"}

@@ -144,37 +144,37 @@ class ArrayMethods(Operand):
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
         return self._call(np.diagonal, self, offset, axis1, axis2)
 
-    # Reductions
+    # Reductions, with NumPy's further options: dtype=, initial=, where=
 
-    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
-        return self._call(np.sum, self, axis=axis, keepdims=keepdims)
+    def sum(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
+        return self._call(np.sum, self, axis=axis, keepdims=keepdims, **options)
 
-    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
-        return self._call(np.mean, self, axis=axis, keepdims=keepdims)
+    def mean(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
+        return self._call(np.mean, self, axis=axis, keepdims=keepdims, **options)
 
-    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
-        return self._call(np.max, self, axis=axis, keepdims=keepdims)
+    def max(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
+        return self._call(np.max, self, axis=axis, keepdims=keepdims, **options)
 
-    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
-        return self._call(np.min, self, axis=axis, keepdims=keepdims)
+    def min(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
+        return self._call(np.min, self, axis=axis, keepdims=keepdims, **options)
 
-    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
-        return self._call(np.prod, self, axis=axis, keepdims=keepdims)
+    def prod(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Self:
+        return self._call(np.prod, self, axis=axis, keepdims=keepdims, **options)
 
-    def var(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Self:
-        return self._call(np.var, self, axis=axis, ddof=ddof, keepdims=keepdims)
+    def var(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False, **options: Any) -> Self:
+        return self._call(np.var, self, axis=axis, ddof=ddof, keepdims=keepdims, **options)
 
-    def std(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Self:
-        return self._call(np.std, self, axis=axis, ddof=ddof, keepdims=keepdims)
+    def std(self, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False, **options: Any) -> Self:
+        return self._call(np.std, self, axis=axis, ddof=ddof, keepdims=keepdims, **options)
 
-    def cumsum(self, axis: int | None = None) -> Self:
-        return self._call(np.cumsum, self, axis=axis)
+    def cumsum(self, axis: int | None = None, dtype: DTypeLike | None = None) -> Self:
+        return self._call(np.cumsum, self, axis, dtype)
 
-    def cumprod(self, axis: int | None = None) -> Self:
-        return self._call(np.cumprod, self, axis=axis)
+    def cumprod(self, axis: int | None = None, dtype: DTypeLike | None = None) -> Self:
+        return self._call(np.cumprod, self, axis, dtype)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
-        return self._call(np.trace, self, offset, axis1, axis2)
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: DTypeLike | None = None) -> Self:
+        return self._call(np.trace, self, offset, axis1, axis2, dtype)
 
     def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
         return self._call(np.any, self, axis=axis, keepdims=keepdims)

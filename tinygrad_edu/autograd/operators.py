@@ -27,15 +27,6 @@ DIVIDE = primitive_of(np.divide, operator.truediv)
 POWER = primitive_of(np.power, operator.pow)
 primitive_of(np.negative, operator.neg)
 
-# What `ufunc.reduce` means, where it means a function that has a rule.
-REDUCTIONS: dict[Any, Callable[..., Any]] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-}
-ACCUMULATIONS: dict[Any, Callable[..., Any]] = {np.add: np.cumsum, np.multiply: np.cumprod}
-
 
 def look_up(function: Callable[..., Any], given: tuple[Any, ...] = (), options: Any = None) -> Callable[..., Any]:
     """What to call in place of a NumPy function when a tensor is among its arguments. If these are `given` and no
@@ -103,6 +94,11 @@ def _augmented(symbol: str, operation: str) -> Callable[[Any, Any], Any]:
     return operate
 
 
+def _both_ways(function: Callable[..., Any]) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+    """A binary operator and its reflection."""
+    return (lambda self, other: look_up(function)(self, other)), (lambda self, other: look_up(function)(other, self))
+
+
 class ArrayOperand(ArrayMethods):
     """An operand with NumPy's operators, methods and protocols."""
 
@@ -119,27 +115,12 @@ class ArrayOperand(ArrayMethods):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options:
             return look_up(ufunc, inputs)(*inputs)
-        out = options.pop("out", None)
-        if out is not None and is_constant(inputs) and not holds_operand(out):
-            return getattr(ufunc, method)(*map(plain, inputs), out=out, **options)
-        if out is not None:
-            raise TypeError(
-                f"{ufunc.__name__} cannot write a Tensor's result into an array (out=, or `array += tensor`): the "
-                "gradient could not flow through it. Write a = a + t instead of a += t"
-            )
-        if method == "__call__":
-            return look_up(ufunc, inputs)(*inputs, **options)
-        if method == "reduce" and ufunc in REDUCTIONS:
-            return look_up(REDUCTIONS[ufunc])(*inputs, **({"axis": 0} | options))
-        if method == "accumulate" and ufunc in ACCUMULATIONS and np.ndim(inputs[0]):
-            return look_up(ACCUMULATIONS[ufunc])(*inputs, **({"axis": 0} | options))
-        if method == "outer" and not options:
-            a, b = inputs
-            return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
-        raise TypeError(
-            f"{ufunc.__name__}.{method} got a Tensor and has no derivative rule; write it with functions that have "
-            "one, or pass t.detach().numpy() if no gradient is wanted"
-        )
+        bound = getattr(ufunc, method)
+        if "out" in options and is_constant((*inputs, *options.values())) and not holds_operand(options["out"]):
+            return bound(*map(plain, inputs), **options)
+        if bound in FUNCTIONS:  # as np.add.reduce
+            return FUNCTIONS[bound](*inputs, **options)
+        return look_up(getattr(np.ufunc, method))(ufunc, *inputs, **options)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], options: dict[str, Any]
@@ -230,7 +211,7 @@ class ArrayOperand(ArrayMethods):
                 f"make a new tensor that does not require grad. Write t.data {operator} ..., or use an optimiser"
             )
 
-    # Comparisons give plain boolean arrays.
+    # Comparisons, and operations on bits, give plain arrays.
 
     def __eq__(self, other: Any) -> Any:
         return look_up(np.equal)(self, other)
@@ -249,6 +230,15 @@ class ArrayOperand(ArrayMethods):
 
     def __ge__(self, other: Any) -> Any:
         return look_up(np.greater_equal)(self, other)
+
+    __and__, __rand__ = _both_ways(np.bitwise_and)
+    __or__, __ror__ = _both_ways(np.bitwise_or)
+    __xor__, __rxor__ = _both_ways(np.bitwise_xor)
+    __lshift__, __rlshift__ = _both_ways(np.left_shift)
+    __rshift__, __rrshift__ = _both_ways(np.right_shift)
+
+    def __invert__(self) -> Any:
+        return look_up(np.invert)(self)
 
     # Elements
 

@@ -5,11 +5,12 @@ and `x` (or `a` and `b`, or the function's own names) the arguments as they were
 keeps. Importing the package fills the table; the files are meant to be read.
 
 Read in this order: `elementwise.py` (arithmetic, exponentials, kinks), `shape.py` (reshape, join, index),
-`reductions.py` (sum, mean, max), `products.py` (matrix products), `einsum.py`, `blocks.py` (roll, pad, repeat),
-`movement.py` (other functions that only move or repeat elements; sorting), `windows.py` (windows that slide),
-`statistics.py` (means, quantiles), `covariance.py`, `differences.py` (differences and integrals along an axis),
-`counting.py` (counts with weights), `interpolation.py`, `spacing.py` (numbers between two ends), `polynomials.py`,
-`pieces.py` (functions that call others), `writing.py` (functions that write into an array), `linalg.py` (inverses,
+`reductions.py` (sum, mean, max), `running.py` (running sums and products), `products.py` (matrix products),
+`einsum.py`, `blocks.py` (roll, pad, repeat), `movement.py` (other functions that only move or repeat elements;
+sorting), `windows.py` (windows that slide), `statistics.py` (means, quantiles), `nans.py` (the same without NaNs),
+`covariance.py`, `differences.py` (differences and integrals along an axis), `counting.py` (counts with weights),
+`interpolation.py`, `spacing.py` (numbers between two ends), `polynomials.py`, `pieces.py` (functions that call others),
+`writing.py` (functions that write into an array), `ufuncs.py` (keywords and methods of ufuncs), `linalg.py` (inverses,
 systems of equations, determinants), `decompositions.py` (QR, eigenvalues, singular values), `least_squares.py`,
 `chains.py` (products of many matrices), `norms.py`.
 
@@ -29,14 +30,17 @@ from . import (
     least_squares,
     linalg,
     movement,
+    nans,
     norms,
     pieces,
     polynomials,
     products,
     reductions,
+    running,
     shape,
     spacing,
     statistics,
+    ufuncs,
     windows,
     writing,
 )
@@ -54,14 +58,17 @@ __all__ = [
     "least_squares",
     "linalg",
     "movement",
+    "nans",
     "norms",
     "pieces",
     "polynomials",
     "products",
     "reductions",
+    "running",
     "shape",
     "spacing",
     "statistics",
+    "ufuncs",
     "windows",
     "writing",
 ]

@@ -237,6 +237,7 @@ for _step in (np.sign, np.floor, np.ceil, np.trunc, np.rint, *filter(None, [geta
 rule(np.imag, lambda g: np.zeros_like(g))  # tensors are real
 rule(np.round, lambda g, *, decimals=0: np.zeros_like(g))
 primitive_of(np.round).steps = True
+rule(np.angle, lambda g, *, deg=False: np.zeros_like(g))  # of reals: 0, or π below 0
 FUNCTIONS[np.around] = FUNCTIONS[np.round]
 rule(np.heaviside, lambda g: np.zeros_like(g), lambda g, a: np.where(a == 0, g, 0))
 rule(np.floor_divide, lambda g: np.zeros_like(g), lambda g: np.zeros_like(g))
@@ -315,6 +316,15 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
     return _astype(x if kind == "f" else x.detach(), dtype=dtype)
 
 
+def in_dtype(a: Any, dtype: Any) -> Any:
+    """`a` as the option dtype= wants it; None leaves it as it is. Raises for integers, if a gradient were lost."""
+    if dtype is None or a.dtype == dtype:
+        return a
+    if np.dtype(dtype).kind != "f" and getattr(a, "requires_grad", False):
+        raise TypeError(f"dtype={np.dtype(dtype)}, of a tensor that requires grad, has no gradient; use .detach()")
+    return np.astype(a, dtype)
+
+
 def as_array(x: Any, dtype: Any = None) -> Any:
     """`x` as an array, of this dtype if one is given; a tensor remains one."""
     x = x if isinstance(x, Operand) else np.asarray(x)
@@ -338,5 +348,9 @@ constant(
     np.bitwise_or,
     np.bitwise_xor,
     np.invert,
+    np.left_shift,
+    np.right_shift,
+    np.gcd,
+    np.lcm,
 )
-constant(np.isclose, np.allclose, np.array_equal, np.array_equiv)
+constant(np.isclose, np.allclose, np.array_equal, np.array_equiv, np.isin, np.isposinf, np.isneginf)

@@ -231,7 +231,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 rule(
     np.trace,
-    lambda g, x_shape, *, offset=0, axis1=0, axis2=1: _on_diagonal(
+    lambda g, x_shape, *, offset=0, axis1=0, axis2=1, dtype=None: _on_diagonal(
         np.expand_dims(g, -1), shape=x_shape, offset=offset, axis1=axis1, axis2=axis2
     ),
 )

@@ -5,6 +5,7 @@ A rule gives the gradient with the reduced axes at size 1; the engine repeats it
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +14,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autograd.operators import constant, refuse
-from ..autograd.origin import owned
-from ..autograd.primitives import FUNCTIONS, primitive, rule
-from ..autograd.record import Operand
+from ..autograd.primitives import FUNCTIONS, primitive_of, rule
 from ..autograd.recording import plain
 from .elementwise import ratio
 
@@ -43,58 +42,141 @@ rule(
 )
 rule(
     np.mean,
-    lambda g, y_size, x_size, *, axis=None, dtype=None, keepdims=False: restored(
-        per(g, _elements_in_each(x_size, y_size)), axis, keepdims
-    ),
-)
-rule(
-    np.var,
-    lambda g, y_size, x, *, axis=None, ddof=0, keepdims=False: (
-        restored(per(2 * g, _freedom(x.size, y_size, ddof)), axis, keepdims)
-        * (x - np.mean(x, axis=axis, keepdims=True))
-    ),
-)
-rule(
-    np.std,  # where all elements are equal (their mean may be rounded), the gradient is taken as 0
-    lambda g, y, x, *, axis=None, ddof=0, keepdims=False: (
-        restored(per(g, _freedom(x.size, y.size, ddof)), axis, keepdims) * _deviations(y, x, axis, keepdims)
+    lambda g, y_size, x_shape, *, axis=None, dtype=None, keepdims=False, where=True: (
+        restored(per(g, _elements_in_each(math.prod(x_shape), y_size)), axis, keepdims)
+        if where is True
+        else np.where(where, restored(g, axis, keepdims) / np.maximum(1, selected(where, x_shape, axis)), 0)
     ),
 )
 
 
-def _deviations(y: Any, x: Any, axis: Any, keepdims: Any) -> Any:
-    """How far each element is from the mean, in units of the standard deviation."""
+def selected(where: Any, shape: Any, axis: Any, keepdims: bool = True) -> Any:
+    """How many elements of an array of this shape the option where= lets through."""
+    return np.sum(np.broadcast_to(where, shape), axis=axis, keepdims=keepdims)
+
+
+# The variance and the standard deviation
+
+_VARIANCE, _DEVIATION = primitive_of(np.var), primitive_of(np.std)
+rule(
+    _VARIANCE,
+    lambda g, y_size, x, *, axis=None, dtype=None, ddof=0, keepdims=False, where=True, correction=None: (
+        _per_freedom(
+            2 * restored(g, axis, keepdims), y_size, x, axis, ddof if correction is None else correction, where
+        )
+        * _centred(x, axis, dtype, where)
+    ),
+)
+rule(
+    _DEVIATION,  # where all elements are equal (their mean may be rounded), the gradient is taken as 0
+    lambda g, y, x, *, axis=None, dtype=None, ddof=0, keepdims=False, where=True, correction=None: (
+        _per_freedom(restored(g, axis, keepdims), y.size, x, axis, ddof if correction is None else correction, where)
+        * _deviations(restored(y, axis, keepdims), x, axis, dtype, where)
+    ),
+)
+
+
+def _centred(x: Any, axis: Any, dtype: Any, where: Any) -> Any:
+    """How far each element is from the mean; 0 for those that are not selected."""
+    x = x if dtype is None else np.astype(x, dtype)
+    if where is True:
+        return x - np.mean(x, axis=axis, keepdims=True)
+    x = np.where(where, x, 0)  # they may be NaN
+    mean = np.sum(x, axis=axis, keepdims=True) / np.maximum(1, selected(where, x.shape, axis))
+    return np.where(where, x - mean, 0)
+
+
+def _deviations(y: Any, x: Any, axis: Any, dtype: Any, where: Any) -> Any:
+    """How far each element is from the mean, in units of the standard deviation `y`."""
+    centred = _centred(x, axis, dtype, where)
     if x.size == y.size:
-        return x - x  # of single numbers
-    return ratio(x - np.mean(x, axis=axis, keepdims=True), restored(_flat_is_0(y, x, axis, keepdims), axis, keepdims))
+        return centred  # of single numbers
+    whole = _flat_is_0(y, x, axis, where)
+    return ratio(centred, whole if where is True else np.where(selected(where, x.shape, axis) > 1, whole, 1))
 
 
-def _freedom(of_x: int, of_y: int, ddof: Any) -> Any:
-    """The degrees of freedom; NaN where there is none, since the value is NaN, too."""
-    left = _elements_in_each(of_x, of_y) - ddof
-    return left if left > 0 else np.nan
+def _per_freedom(g: Any, of_y: int, x: Any, axis: Any, ddof: Any, where: Any) -> Any:
+    """g per degree of freedom; NaN where there is none, since the value is NaN, too."""
+    if where is True:
+        left = _elements_in_each(x.size, of_y) - ddof
+        return per(g, left if left > 0 else np.nan)
+    left = selected(where, x.shape, axis) - ddof
+    return np.where(where, g / np.where(left > 0, left, np.nan), 0)
 
 
-def _flat_is_0(y: Any, x: Any, axis: Any, keepdims: Any) -> Any:
+def _flat_is_0(y: Any, x: Any, axis: Any, where: Any) -> Any:
     if not x.size:
         return y
-    flat = np.max(plain(x), axis=axis, keepdims=keepdims) == np.min(plain(x), axis=axis, keepdims=keepdims)
+    low, high = ({}, {}) if where is True else ({"where": where, "initial": s * np.inf} for s in (-1, 1))
+    largest = np.max(plain(x), axis=axis, keepdims=True, **low)
+    flat = largest == np.min(plain(x), axis=axis, keepdims=True, **high)
     return np.where(flat & ~np.isnan(y), 0, y)
 
 
-def _shares(x: Any, y: Any, axis: Any) -> Any:
-    """The share of each element in the extremum `y`: tied elements share evenly, and so do NaNs."""
+def _about(
+    a: Any,
+    mean: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: Any = 0,
+    keepdims: Any = False,
+    where: Any = True,
+    correction: Any = None,
+) -> Any:
+    """The variance about a given mean, through which the gradient flows, too."""
+    squares = np.square(np.where(where, np.subtract(a, mean), 0))
+    left = selected(where, squares.shape, axis, keepdims) - (ddof if correction is None else correction)
+    variance = np.sum(squares, axis=axis, dtype=dtype, keepdims=keepdims) / np.maximum(left, 0)
+    return np.astype(variance, dtype or squares.dtype)
+
+
+def _root(variance: Any) -> Any:
+    """Its square root, whose gradient at 0 is taken as 0."""
+    is_positive = variance > 0
+    return np.where(is_positive, np.sqrt(np.where(is_positive, variance, 1)), variance)
+
+
+def _with_mean(function: Callable[..., Any], entry: Callable[..., Any], of_variance: Callable[[Any], Any]) -> None:
+    """Enters the function with the option mean=, which may have a gradient."""
+    signature = inspect.signature(function)
+
+    def about_mean(*args: Any, **options: Any) -> Any:
+        if options.get("mean") is None:
+            return entry(*args, **options)
+        given = {k: v for k, v in signature.bind(*args, **options).arguments.items() if v is not np._NoValue}
+        refuse(function, given, "out")
+        return of_variance(_about(**{name: value for name, value in given.items() if name != "out"}))
+
+    FUNCTIONS[function] = about_mean
+
+
+_with_mean(np.var, _VARIANCE, lambda variance: variance)
+_with_mean(np.std, _DEVIATION, _root)
+
+# Extrema
+
+
+def _shares(x: Any, y: Any, axis: Any, where: Any, initial: Any) -> Any:
+    """The share of each element in the extremum `y`: tied elements share evenly, and so do NaNs. `initial` is one more
+    element."""
     chosen = (x == y) | (x != x)
-    return (chosen / np.sum(chosen, axis=axis, keepdims=True)).astype(y.dtype)
+    if where is not True:
+        chosen = np.logical_and(where, chosen)
+    tied = np.sum(chosen, axis=axis, keepdims=True)
+    if initial is not None:
+        tied = tied + ((y == initial) | (initial != initial))
+    return (chosen / tied).astype(y.dtype)
 
 
 for _extremum in (np.max, np.min):
     rule(
         _extremum,
-        lambda g, y, x, *, axis=None, keepdims=False: (
-            restored(g, axis, keepdims) * _shares(x, restored(y, axis, keepdims), axis)
+        lambda g, y, x, *, axis=None, keepdims=False, initial=None, where=True: (
+            restored(g, axis, keepdims) * _shares(x, restored(y, axis, keepdims), axis, where, initial)
         ),
     )
+
+# Products
 
 
 def products_of_others(x: Any, axis: Any) -> Any:
@@ -128,80 +210,20 @@ def _products_of_others(x: Any) -> Any:
 
 rule(
     np.prod,
-    lambda g, x, *, axis=None, keepdims=False: restored(g, axis, keepdims) * products_of_others(x, axis),
-)
-
-
-# Running sums and products
-
-
-@primitive
-def _cumsum(x: Any, *, axis: int) -> Any:
-    return np.cumsum(x, axis=axis)
-
-
-rule(_cumsum, lambda g, *, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis))
-
-
-@primitive
-def _cumprod(x: Any) -> Any:
-    return np.cumprod(x, axis=-1)
-
-
-def _shifted(x: Any, by: int, fill: float) -> Any:
-    """`x` moved along the last axis, to the right for positive `by`, with `fill` moving in."""
-    edge = np.full((*x.shape[:-1], abs(by)), fill, x.dtype)
-    return np.concatenate((edge, x[..., :-by]) if by > 0 else (x[..., -by:], edge), axis=-1)
-
-
-def _later_products(g: Any, x: Any) -> Any:
-    """Σ_{k ≥ j} g_k Π_{j < i ≤ k} x_i for each j: r_j = g_j + x_{j+1} r_{j+1}, solved by doubling the stride."""
-    total, factor, stride = g, _shifted(x, -1, 0), 1
-    while stride < x.shape[-1]:
-        total = total + factor * _shifted(total, -stride, 0)
-        factor = factor * _shifted(factor, -stride, 0)
-        stride *= 2
-    return total
-
-
-def _may_be_divided(g: Any, y: Any) -> bool:
-    """Whether neither the running products y nor g · y have become 0, or so small or large that digits are lost. For a
-    further derivative neither: of the quotient it would be a difference of large numbers."""
-    if isinstance(g, Operand) or isinstance(y, Operand) or y.dtype == np.float16:
-        return False
-    root = float(np.finfo(y.dtype).tiny) ** 0.5
-    factors, products = np.abs(g), np.abs(y)
-    smallest = np.minimum(np.min(factors, where=factors > 0, initial=1), np.min(products, initial=1))
-    largest = np.maximum(np.max(factors, initial=1), np.max(products, initial=1))  # NaN, if there is one
-    return bool(smallest >= root and largest <= 1e-3 / root)
-
-
-rule(
-    _cumprod,
-    lambda g, y, x: (
-        np.flip(np.cumsum(np.flip(g * y, -1), -1), -1) / x
-        if _may_be_divided(g, y)
-        else _shifted(y, 1, 1) * _later_products(g, x)
-    ),
-    new=True,
-)
-
-
-def _running(function: Callable[..., Any], run: Callable[[Any, int], Any]) -> Callable[..., Any]:
-    def accumulate(a: Any, axis: int | None = None, dtype: None = None, out: None = None) -> Any:
-        refuse(function, {"dtype": dtype, "out": out}, "dtype", "out")
-        return run(np.ravel(a), axis or 0) if axis is None or a.ndim == 0 else run(a, axis)
-
-    return accumulate
-
-
-FUNCTIONS[np.cumsum] = _running(np.cumsum, lambda a, axis: _cumsum(a, axis=axis))
-FUNCTIONS[np.cumprod] = _running(
-    np.cumprod,
-    lambda a, axis: (
-        _cumprod(a) if axis in (-1, a.ndim - 1) else owned(np.moveaxis(_cumprod(np.moveaxis(a, axis, -1)), -1, axis))
+    lambda g, x, *, axis=None, dtype=None, keepdims=False, initial=None, where=True: product_rule(
+        restored(g, axis, keepdims), x, axis, dtype, initial, where
     ),
 )
+
+
+def product_rule(g: Any, x: Any, axis: Any, dtype: Any, initial: Any, where: Any) -> Any:
+    x = x if dtype is None else np.astype(x, dtype)
+    g = g if initial is None else g * initial
+    if where is True:
+        return g * products_of_others(x, axis)
+    return np.where(where, g * products_of_others(np.where(where, x, 1), axis), 0)
+
+
 FUNCTIONS[np.amax] = FUNCTIONS[np.max]
 FUNCTIONS[np.amin] = FUNCTIONS[np.min]
 

@@ -1,18 +1,18 @@
-"""Statistics: averages, sums and extrema without NaNs, order statistics, and differences along an axis."""
+"""Statistics: averages, order statistics, and differences along an axis."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autograd.operators import on_values, option, refuse
-from ..autograd.primitives import implements, primitive, rule
+from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.recording import plain
 from .elementwise import as_array
-from .reductions import products_of_others, restored
 from .shape import _scatter
 
 _GIVEN = np._NoValue
@@ -57,39 +57,6 @@ def ptp(a: Any, axis: Any = None, out: None = None, keepdims: Any = False) -> An
     return np.max(a, axis=axis, keepdims=_keep(keepdims)) - np.min(a, axis=axis, keepdims=_keep(keepdims))
 
 
-# Ignoring NaNs
-
-
-rule(np.nansum, lambda g, x, *, axis=None, keepdims=False: np.where(np.isnan(x), 0, restored(g, axis, keepdims)))
-rule(
-    np.nanmean,
-    lambda g, x, *, axis=None, keepdims=False: np.where(
-        np.isnan(x), 0, restored(g, axis, keepdims) / np.maximum(1, np.sum(~np.isnan(x), axis=axis, keepdims=True))
-    ),
-)
-rule(
-    np.nanprod,
-    lambda g, x, *, axis=None, keepdims=False: np.where(
-        np.isnan(x), 0, restored(g, axis, keepdims) * products_of_others(np.where(np.isnan(x), 1, x), axis)
-    ),
-)
-
-
-def _shares_of_numbers(x: Any, y: Any, axis: Any) -> Any:
-    """The share of each number in the extremum `y`: tied ones share evenly."""
-    chosen = x == y
-    return (chosen / np.maximum(1, np.sum(chosen, axis=axis, keepdims=True))).astype(y.dtype)
-
-
-for _extremum in (np.nanmax, np.nanmin):
-    rule(
-        _extremum,
-        lambda g, y, x, *, axis=None, keepdims=False: (
-            restored(g, axis, keepdims) * _shares_of_numbers(x, restored(y, axis, keepdims), axis)
-        ),
-    )
-
-
 # Order statistics: weighted sums of two neighbours in sorted order, at a place that depends on their number only
 
 
@@ -109,83 +76,103 @@ def _places_of_ranks(rows: Any, ranks: Any) -> Any:
     return found
 
 
+def _neighbours(n: int, q: Any, method: Any) -> tuple[Any, Any]:
+    """The ranks of the numbers next to each quantile of n numbers, those below and then those above; and the shares."""
+    place = np.quantile(np.arange(n, dtype=np.float64), np.ravel(q), method=method)  # of 0, 1, 2, … it is the place
+    below = np.floor(place).astype(int)
+    part = place - below
+    return np.concatenate((below, np.minimum(below + 1, n - 1))), np.concatenate((1 - part, part))
+
+
+@on_values
+def _places_and_shares(rows: Any, q: Any, method: Any) -> Any:
+    """Where in each row the numbers are that its quantiles are made of, NaNs aside, and their shares; rows with equally
+    many numbers together."""
+    found = np.zeros((2, len(rows), 2 * np.size(q)))
+    counts = np.sum(~np.isnan(rows), -1)
+    for n in np.unique(counts[counts > 0]).tolist():
+        ranks, shares = _neighbours(n, q, method)
+        found[0, counts == n], found[1, counts == n] = _places_of_ranks(rows[counts == n], ranks), shares
+    return found
+
+
 @primitive
-def _order_statistic(a: Any, *, q: Any, axes: tuple[int, ...], method: Any, percent: bool) -> Any:
-    """NumPy's quantiles, the axes of `q` first, or its median, if `q` is None."""
-    if q is None:
-        return np.median(a, axes)
-    return (np.percentile if percent else np.quantile)(a, q, axes, method=method)
+def _order_statistic(a: Any, *, name: str, q: Any, axes: tuple[int, ...], method: Any) -> Any:
+    """One of NumPy's quantiles, the axes of `q` first, or of its medians, if `q` is None."""
+    function = getattr(np, name)
+    return function(a, axes) if q is None else function(a, q, axes, method=method)
 
 
-def _spread_out(g: Any, a: Any, q: Any, axes: tuple[int, ...], method: Any) -> Any:
-    """The gradient of each quantile, handed to the elements that it is made of; NaN to all of a row with a NaN."""
+def _spread_out(g: Any, a: Any, q: Any, axes: tuple[int, ...], method: Any, ignoring: bool) -> Any:
+    """The gradient of each quantile, handed to the elements that it is made of; NaN to all of a row with a NaN, unless
+    these are ignored."""
     rest = [k for k in range(a.ndim) if k not in axes]
     together = math.prod(a.shape[k] for k in axes)
     rows = np.reshape(np.transpose(a, [*rest, *axes]), (math.prod(a.shape[k] for k in rest), together))
-    # The quantile of 0, 1, 2, … is the place itself.
-    place = np.quantile(np.arange(together, dtype=np.float64), np.ravel(q), method=method)
-    below = np.floor(place).astype(int)
-    part = place - below
-    above = np.minimum(below + 1, together - 1)
-    found = _places_of_ranks(rows, np.concatenate((below, above)))
     g = np.moveaxis(g, range(q.ndim), range(-q.ndim, 0)) if q.ndim else g
     g = np.reshape(g, (len(rows), q.size))
-    shares = np.concatenate((g * (1 - part).astype(g.dtype), g * part.astype(g.dtype)), axis=1)
-    spread = _scatter(shares, index=(np.arange(len(rows))[:, None], found), shape=rows.shape)
-    broken = np.any(np.isnan(rows), axis=-1, keepdims=True)
-    spread = np.where(broken, np.nan, spread)
+    if ignoring:
+        found, shares = _places_and_shares(rows, q, method)
+        found = found.astype(int)
+    else:
+        ranks, shares = _neighbours(together, q, method)
+        found = _places_of_ranks(rows, ranks)
+    given = np.concatenate((g, g), axis=1) * shares.astype(g.dtype)
+    spread = _scatter(given, index=(np.arange(len(rows))[:, None], found), shape=rows.shape)
+    if not ignoring:
+        spread = np.where(np.any(np.isnan(rows), axis=-1, keepdims=True), np.nan, spread)
     order = [*rest, *axes]
     return np.transpose(np.reshape(spread, [a.shape[k] for k in order]), np.argsort(order).tolist())
 
 
 rule(
     _order_statistic,
-    lambda g, a, *, q, axes, method, percent: _spread_out(
-        g, plain(a), np.asarray(0.5 if q is None else q) / (100 if percent else 1), axes, method
+    lambda g, a, *, name, q, axes, method: _spread_out(
+        g,
+        plain(a),
+        np.asarray(0.5 if q is None else q) / (100 if name.endswith("percentile") else 1),
+        axes,
+        method,
+        name.startswith("nan"),
     ),
 )
 
 
-def _in_order(a: Any, q: Any, axis: Any, method: Any, keepdims: Any, percent: bool = False) -> Any:
+def _in_order(a: Any, q: Any, axis: Any, method: Any, keepdims: Any, name: str) -> Any:
     axes = tuple(range(a.ndim)) if axis is None else normalize_axis_tuple(axis, a.ndim)
-    y = _order_statistic(a, q=q, axes=axes, method=method, percent=percent)
+    y = _order_statistic(a, name=name, q=q, axes=axes, method=method)
     kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
     return np.reshape(y, (*np.shape(0.5 if q is None else q), *kept)) if _keep(keepdims) else y
 
 
-@implements(np.quantile)
-def quantile(
-    a: Any,
-    q: Any,
-    axis: Any = None,
-    out: Any = None,
-    overwrite_input: bool = False,
-    method: Any = "linear",
-    keepdims: Any = False,
-    *,
-    weights: Any = None,
-) -> Any:
-    refuse(np.quantile, {"out": out, "weights": weights}, "out", "weights")
-    return _in_order(a, option(q), axis, method, keepdims)
+def _enter_quantile(function: Callable[..., Any]) -> None:
+    def quantile(
+        a: Any,
+        q: Any,
+        axis: Any = None,
+        out: Any = None,
+        overwrite_input: bool = False,
+        method: Any = "linear",
+        keepdims: Any = False,
+        *,
+        weights: Any = None,
+    ) -> Any:
+        refuse(function, {"out": out, "weights": weights}, "out", "weights")
+        return _in_order(a, option(q), axis, method, keepdims, function.__name__)
+
+    FUNCTIONS[function] = quantile
 
 
-@implements(np.percentile)
-def percentile(
-    a: Any,
-    q: Any,
-    axis: Any = None,
-    out: Any = None,
-    overwrite_input: bool = False,
-    method: Any = "linear",
-    keepdims: Any = False,
-    *,
-    weights: Any = None,
-) -> Any:
-    refuse(np.percentile, {"out": out, "weights": weights}, "out", "weights")
-    return _in_order(a, option(q), axis, method, keepdims, percent=True)
+def _enter_median(function: Callable[..., Any]) -> None:
+    def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
+        refuse(function, {"out": out}, "out")
+        return _in_order(a, None, axis, "linear", keepdims, function.__name__)
+
+    FUNCTIONS[function] = median
 
 
-@implements(np.median)
-def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
-    refuse(np.median, {"out": out}, "out")
-    return _in_order(a, None, axis, "linear", keepdims)
+_function: Any
+for _function in (np.quantile, np.percentile, np.nanquantile, np.nanpercentile):
+    _enter_quantile(_function)
+for _function in (np.median, np.nanmedian):
+    _enter_median(_function)
