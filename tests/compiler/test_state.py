@@ -291,7 +291,10 @@ AGAIN = {
 
 @pytest.mark.parametrize("name", AGAIN)
 def test_what_is_another_function_each_time_is_refused(name):
-    with pytest.raises(TypeError, match=r"(computes something else when it is called again|draws random numbers by itself).* by tg.random"):
+    with pytest.raises(
+        TypeError,
+        match=r"(computes something else when it is called again|draws random numbers by itself).* by tg.random",
+    ):
         for _ in range(30):  # two small numbers may be equal by chance
             losses(AGAIN[name], steps=1)
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .methods import ArrayMethods
-from .primitives import FUNCTIONS, entered_now, primitive_of
+from .primitives import FUNCTIONS, Primitive, entered_now, primitive_of
 from .record import Operand
 from .recording import holds_operand, interpreter, is_constant, is_recording, plain
 
@@ -114,7 +114,10 @@ class ArrayOperand(ArrayMethods):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options:
-            return look_up(ufunc, inputs)(*inputs)
+            function = look_up(ufunc, inputs)
+            if isinstance(function, Primitive) and function.operands:  # mostly
+                return (interpreter().unary if function.operands == 1 else interpreter().binary)(function, *inputs)
+            return function(*inputs)
         bound = getattr(ufunc, method)
         if "out" in options and is_constant((*inputs, *options.values())) and not holds_operand(options["out"]):
             return bound(*map(plain, inputs), **options)
