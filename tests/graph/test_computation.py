@@ -253,7 +253,7 @@ def test_formulas_are_the_rules_that_run():
         (x.sum(axis=0), "y = np.sum(x, axis=0, keepdims=False)", "dx = g.reshape((1, 3)), repeated to (4, 3)"),
         (x.mean(), "y = np.mean(x, keepdims=False)", "dx = g / 12, repeated to (4, 3)"),
         (x / 2.0, "y = a / 2.0", "da = g / 2.0", None),
-        (x.max(axis=0), None, "dx = restored(g, axis, keepdims) * _shares(x, restored(y, axis, keepdims), axis)"),
+        (x.max(axis=0), None, "dx = restored(g, axis, keepdims) * _shares(x, restored(y, axis, keepdims), axis, where,"),
     ):  # fmt: skip
         made = written(y.record, {})
         assert formula in (made[0], None), made
@@ -302,7 +302,9 @@ def test_every_rule_has_a_formula_and_it_computes_what_the_rule_does(name):
                 formula, _, fitted = text.partition(" = ")[2].partition(", summed to ")
                 formula, _, repeated = formula.partition(", repeated to ")
                 known = NAMES | {"g": g, "y": saved[0], **dict(zip(names, saved[1:], strict=True))}
-                known |= vars(inspect.getmodule(used.vjp)) | record.options | {"g": g}
+                own_defaults = {p.name: p.default for p in inspect.signature(used.vjp).parameters.values()}
+                known |= own_defaults | vars(inspect.getmodule(used.vjp)) | record.options | {"g": g, "y": saved[0]}
+                known |= dict(zip(names, saved[1:], strict=True))
                 if not re.search(r"\bc[12]\b", formula):
                     with np.errstate(all="ignore"):
                         expected = used.call(g, saved, record.options)
