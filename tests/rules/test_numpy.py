@@ -34,7 +34,7 @@ def assigned(c, index, value):
 
 
 def written(function, a, *args, **options):
-    copy = a * 2
+    copy = a * 2 if isinstance(a, Tensor) else np.asarray(a * 2)  # and not a number
     assert function(copy, *args, **options) is None
     return copy
 
@@ -43,6 +43,9 @@ def changed(ufunc, c, *args):
     ufunc.at(c, *args)
     return c
 
+
+POLYMUL = lambda a, b: np.polymul(np.append(np.zeros(2), a), b)
+HISTOGRAM = lambda w: np.histogram([[1, 4, 2, 5]] * 3, [1, 2, 3, 4], weights=np.exp(w), density=True)[0]
 
 # The functions that a call exercises, the call, and the shapes of its arrays.
 CALLS = [
@@ -188,8 +191,7 @@ CALLS = [
     (np.corrcoef, lambda a: a[0] + np.corrcoef(a), [VECTOR]),
     (np.bincount, lambda w: np.bincount([0, 3, 3, 1, 0], w, minlength=6), [VECTOR]),
     (np.histogram, lambda w: np.histogram([0.1, 0.5, 1.0, -2.0, 0.3], 4, (0, 1), weights=w)[0], [VECTOR]),
-    (np.histogram, lambda w: np.histogram([[1, 4, 2, 5]] * 3, [1, 2, 3, 4], weights=np.exp(w), density=True)[0],
-     [MATRIX]),
+    (np.histogram, HISTOGRAM, [MATRIX]),
     (np.interp, lambda x, f: np.interp(x, [-1.0, 0.4, 0.6], f), [MATRIX, (3,)]),
     (np.interp, lambda x, p, f, e: np.interp(x, np.sort(p), f, e[0], right=e[1]), [MATRIX, VECTOR, VECTOR, (2,)]),
     (np.interp, lambda x, p, f: np.interp(x, p, f, 1.0, 2.0, period=-1.4), [MATRIX, (3,), (3,)]),
@@ -206,7 +208,7 @@ CALLS = [
     (np.polyadd, lambda a, b: np.polyadd(a, b), [VECTOR, (3,)]),
     (np.polyadd, lambda a: np.polyadd(2.0, a), [VECTOR]),
     (np.polysub, lambda a, b: np.polysub(a, b), [(3,), VECTOR]),
-    (np.polymul, lambda a, b: np.polymul(np.append(np.zeros(2), a), b), [VECTOR, (3,)]),
+    (np.polymul, POLYMUL, [VECTOR, (3,)]),
     (np.polyder, np.polyder, [VECTOR]),
     (np.polyder, lambda a: np.polyder(a, 2), [VECTOR]),
     (np.polyint, np.polyint, [VECTOR]),
@@ -252,7 +254,7 @@ CALLS = [
     (np.place, lambda a, b: written(np.place, a, np.arange(12) % 3 < 2, b), [MATRIX, (3,)]),
     (np.putmask, lambda a, b: written(np.putmask, a, np.eye(3, 4) > 0, b), [MATRIX, (3,)]),
     (np.put_along_axis, lambda a, b: written(np.put_along_axis, a, np.array([[0], [3], [1]]), b, 1), [MATRIX, (3, 1)]),
-    (np.put_along_axis, lambda a, b: written(np.put_along_axis, a, np.array([0, 11]), b, None), [MATRIX, ()]),
+    (np.put_along_axis, lambda a, b: written(np.put_along_axis, a.copy(), np.array([0, 11]), b, None), [MATRIX, ()]),
     # Linear algebra
     (L.inv, lambda a: L.inv(a + 4 * np.eye(3)), [SQUARES]),
     (L.pinv, L.pinv, [(2, 4, 2)]),
@@ -266,7 +268,8 @@ CALLS = [
     (L.svd, lambda a: [abs(x) for x in L.svd(a + np.diag([0, -8, 16]), hermitian=True)], [SQUARES]),
     (L.svd, lambda a: L.svd(a + np.diag([0, -8, 16]), compute_uv=False, hermitian=True), [SQUARES]),
     (L.pinv, lambda a: L.pinv(a + 4 * np.eye(3), hermitian=True), [SQUARES]),
-    *((L.qr, lambda a, mode=mode: L.qr(a, mode), [MATRIX]) for mode in ("reduced", "complete", "r")),
+    *((L.qr, lambda a, mode=mode: L.qr(a, mode), [MATRIX]) for mode in ("reduced", "r")),
+    (L.qr, lambda a: L.qr(np.hstack((a, np.eye(len(a)))), "complete"), [MATRIX]),  # of high ones there is none
     (L.qr, lambda a: L.qr(a.mT), [CUBE]),
     (L.eig, lambda a: [np.real(x) ** 2 for x in L.eig(np.triu(a) + np.diag([0, 8, 16]))], [SQUARES]),
     (L.eigvals, lambda a: np.real(L.eigvals(np.triu(a) + np.diag([0, 8, 16]))), [SQUARES]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -29,17 +30,23 @@ def cov(
     observed = [as_array(v) for v in (m, y) if v is not None]
     dtype = dtype or np.result_type(np.float64, *(v.dtype for v in observed))
     rows = [_variables(v, rowvar or v.ndim == 1 or (k == 1 and v.shape[0] == 1), dtype) for k, v in enumerate(observed)]
+    if not rows[0].shape[0]:
+        return np.zeros((0, 0))  # whatever there is besides, as in NumPy
     x = np.concatenate(rows) if len(rows) > 1 else rows[0]
     ddof = (0 if bias else 1) if ddof is None else ddof
-    if fweights is None and aweights is None:
-        x = x - np.mean(x, axis=1, keepdims=True)
-        return np.squeeze(np.dot(x, x.T) / max(0, x.shape[1] - ddof))
-    frequencies = 1.0 if fweights is None else _weights("fweights", option(fweights), x.shape[1])
-    weights = frequencies * (1.0 if aweights is None else _weights("aweights", aweights, x.shape[1]))
-    total = np.sum(weights)
-    squares = total if aweights is None else np.sum(weights * aweights)
+    weights, freedom = None, x.shape[1] - ddof
+    if fweights is not None:
+        weights = _weights("fweights", option(fweights), x.shape[1])
+        freedom = np.sum(weights) - ddof
+    if aweights is not None:
+        aweights = _weights("aweights", aweights, x.shape[1])
+        weights = aweights if weights is None else weights * aweights
+        total = np.sum(weights)
+        freedom = total - ddof * np.sum(weights * aweights) / total if ddof else total
+    _warn_of_none(freedom)
     x = x - np.average(x, axis=1, weights=weights, keepdims=True)
-    return np.squeeze(np.dot(x, (x * weights).T) / np.maximum(0, total - ddof * squares / total))
+    c = np.dot(x, (x if weights is None else x * weights).T) * np.divide(1, np.maximum(0, freedom))
+    return np.squeeze(as_array(c, dtype))
 
 
 def _variables(v: Any, is_one_in_each: bool, dtype: Any) -> Any:
@@ -64,6 +71,12 @@ def _check(weights: Any, name: str) -> None:
         raise ValueError(f"cov: {name} must not be negative")
     if name == "fweights" and np.any(weights != np.rint(weights)):
         raise TypeError("cov: fweights must be whole numbers")
+
+
+@on_values
+def _warn_of_none(freedom: Any) -> None:
+    if freedom <= 0:
+        warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=5)
 
 
 @implements(np.corrcoef)

@@ -9,6 +9,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..autograd.operators import option
 from ..autograd.primitives import implements, primitive, rule
+from .elementwise import as_array
 
 _ABSENT = np._NoValue
 
@@ -60,9 +61,14 @@ rule(_differences_back, lambda g, *, shape, axis: _differences(g, axis=axis), ne
 
 @implements(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
-    parts = [to_begin, np.diff(np.ravel(ary)), to_end]
-    dtype = parts[1].dtype
-    return np.concatenate([np.astype(np.ravel(part), dtype) for part in parts if part is not None])
+    ary = np.ravel(ary)
+    ends = {name: as_array(v) for name, v in (("to_begin", to_begin), ("to_end", to_end)) if v is not None}
+    for name, end in ends.items():
+        if not np.can_cast(end.dtype, ary.dtype, "same_kind"):
+            raise TypeError(f"ediff1d: {name} of dtype {end.dtype} does not fit the differences of {ary.dtype}")
+    differences = ary[1:] - ary[:-1]  # and not np.diff, which takes truth values, too
+    parts = [ends.get("to_begin"), differences, ends.get("to_end")]
+    return np.concatenate([np.astype(np.ravel(part), differences.dtype) for part in parts if part is not None])
 
 
 # What is added to each element is the same around it.

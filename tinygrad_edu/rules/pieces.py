@@ -50,7 +50,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
         masks = np.concatenate((masks, ~np.any(masks, axis=0, keepdims=True)))
     if len(funclist) != len(masks):
         raise ValueError(f"piecewise: {len(masks)} conditions need as many functions, or one more, got {len(funclist)}")
-    y = np.where(False, x, 0)  # a tensor, if only because its zeros are
+    y = np.where(False, x, np.zeros((), x.dtype))  # a tensor, if only because its zeros are
     for mask, function in zip(masks, funclist, strict=True):
         if np.any(mask):
             y = setitem(y, mask, function(x[mask], *args, **kw) if callable(function) else function)

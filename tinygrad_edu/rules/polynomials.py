@@ -37,7 +37,7 @@ FUNCTIONS[np.polysub] = _elementwise(operator.sub)
 
 @implements(np.polymul)
 def polymul(a1: Any, a2: Any) -> Any:
-    a, b = np.atleast_1d(as_array(a1)), np.atleast_1d(as_array(a2))
+    a, b = (p if len(p) else np.zeros(1, p.dtype) for p in map(np.atleast_1d, map(as_array, (a1, a2))))
     return np.convolve(a, b)[_leading_zeros(a) + _leading_zeros(b) :]
 
 
@@ -77,9 +77,12 @@ def _how_often(who: str, m: Any) -> int:
 def poly(seq_of_zeros: Any) -> Any:
     if seq_of_zeros.ndim > 1:
         raise TypeError("poly: takes the roots as a vector; those of a matrix's polynomial are complex")
-    p: Any = np.ones(1, np.result_type(seq_of_zeros.dtype, 1.0))
-    for root in seq_of_zeros:
-        p = np.pad(p, (0, 1)) - root * np.pad(p, (1, 0))
+    roots = np.atleast_1d(seq_of_zeros)
+    roots = as_array(roots, np.float32 if roots.dtype == np.float32 else np.float64)
+    one = np.ones((), roots.dtype)
+    p: Any = one
+    for root in roots:
+        p = np.convolve(p, np.stack((one, -root)))
     return p
 
 

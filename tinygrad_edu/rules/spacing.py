@@ -8,6 +8,7 @@ import numpy as np
 
 from ..autograd.operators import on_values
 from ..autograd.primitives import implements
+from .elementwise import as_array
 
 
 @implements(np.linspace)
@@ -21,11 +22,18 @@ def linspace(
     axis: int = 0,
     **device: Any,
 ) -> Any:
-    distance = np.subtract(stop, start)
+    exact = np.result_type(*(v if isinstance(v, int | float) else as_array(v).dtype for v in (start, stop)), 1.0)
+    start, stop = as_array(start, exact), as_array(stop, exact)
+    distance = stop - start
     parts = num - 1 if endpoint else num
-    k = np.arange(num, dtype=np.result_type(distance.dtype, 1.0)).reshape(-1, *(1,) * distance.ndim)
-    step = distance / parts if parts > 0 else np.nan
-    found = (k * step if parts > 0 else k * distance) + start
+    k = np.arange(num, dtype=exact).reshape(-1, *(1,) * distance.ndim)
+    step: Any = np.nan
+    if parts > 0:
+        step = distance / parts
+        found = np.where(np.any(np.equal(step, 0)), k / parts * distance, k * step)  # a step may be too small
+    else:
+        found = k * distance
+    found = found + start
     if endpoint and num > 1:
         found = np.where(k == parts, stop, found)
     found = np.moveaxis(found, 0, axis)
@@ -46,11 +54,13 @@ def logspace(
 @implements(np.geomspace)
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     _refuse_zeros(start, stop)
-    sign = np.sign(start) * np.float64(1)  # in float64, like NumPy
-    found = sign * np.logspace(np.log10(start * sign), np.log10(stop * sign), num, endpoint)
+    start, stop = as_array(start, np.float64), as_array(stop, np.float64)  # like NumPy
+    sign = np.sign(start)
+    start, stop = start / sign, stop / sign
+    found = np.logspace(np.log10(start), np.log10(stop), num, endpoint)
     k = np.arange(num).reshape(-1, *(1,) * (found.ndim - 1))
     found = np.where(k == 0, start, np.where((k == num - 1) & endpoint, stop, found))  # not rounded
-    found = np.moveaxis(found, 0, axis)
+    found = np.moveaxis(found * sign, 0, axis)
     return found if dtype is None else np.astype(found, dtype)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,13 +26,6 @@ def _into_array(function: Callable[..., Any], *args: Any) -> None:
             "gradient is wanted"
         )
     function(*map(plain, args))
-
-
-def _repeated(function: Callable[..., Any], values: Any, shape: Any) -> Any:
-    """The values over and over again, until there are enough."""
-    if not np.size(values) and math.prod(shape):
-        raise ValueError(f"{function.__name__}: there are no values to write")
-    return np.resize(values, shape)
 
 
 def _at(a: Any, numbers: Any) -> Any:
@@ -64,7 +56,8 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     places = np.zeros(a.shape, bool)
     np.fill_diagonal(places, True, wrap)  # says what is wrong
     numbers = np.flatnonzero(places)
-    a[_at(a, numbers)] = _repeated(np.fill_diagonal, val, numbers.shape)
+    if np.size(val):  # of none NumPy writes none
+        a[_at(a, numbers)] = np.resize(val, numbers.shape)
 
 
 @implements(np.put)
@@ -72,7 +65,9 @@ def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> None:
     if _is_plain(a):
         return _into_array(np.put, a, ind, v, mode)
     numbers = np.take(np.arange(a.size), np.ravel(option(ind)), mode=mode)  # says what is wrong
-    a[_at(a, numbers)] = _repeated(np.put, v, numbers.shape)
+    if np.size(v) and numbers.size:
+        values = np.resize(v, numbers.shape)
+        a[_at(a, numbers) if a.ndim else ...] = values if a.ndim else values[-1]
 
 
 @implements(np.place)
@@ -80,7 +75,10 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
     if _is_plain(arr):
         return _into_array(np.place, arr, mask, vals)
     mask = _where_to_write(arr, mask)
-    arr[mask] = _repeated(np.place, vals, (np.count_nonzero(mask),))
+    count = np.count_nonzero(mask)
+    if count and not np.size(vals):
+        raise ValueError("place: there are no values to write")
+    arr[mask] = np.resize(vals, count)
 
 
 @implements(np.putmask)
@@ -88,7 +86,8 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
     if _is_plain(a):
         return _into_array(np.putmask, a, mask, values)
     mask = _where_to_write(a, mask)
-    a[mask] = _repeated(np.putmask, values, a.shape)[mask]
+    if np.size(values):
+        a[mask] = np.resize(values, a.shape)[mask]
 
 
 @implements(np.put_along_axis)
