@@ -123,6 +123,8 @@ class ArrayOperand(ArrayMethods):
             return bound(*map(plain, inputs), **options)
         if bound in FUNCTIONS:  # as np.add.reduce
             return FUNCTIONS[bound](*inputs, **options)
+        if method in ("reduce", "accumulate", "reduceat") and is_constant((*inputs, *options.values())):
+            return bound(*map(plain, inputs), **{name: plain(value) for name, value in options.items()})
         return look_up(getattr(np.ufunc, method))(ufunc, *inputs, **options)
 
     def __array_function__(

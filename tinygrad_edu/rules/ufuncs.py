@@ -5,6 +5,7 @@ What is entered under `np.ufunc.reduce` is called for every ufunc; what is enter
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -87,10 +88,11 @@ def outer_of(ufunc: Any, a: Any, b: Any, **options: Any) -> Any:
 
 def _rows_along(array: Any, axis: Any) -> Any:
     """The array with `axis`, or several of them as one, in front."""
-    ndim = np.ndim(array)
+    ndim, shape = np.ndim(array), np.shape(array)
     axes = range(ndim) if axis is None else [k % ndim for k in (axis if isinstance(axis, tuple) else (axis,))]
     rest = [k for k in range(ndim) if k not in axes]
-    return np.reshape(np.transpose(array, (*axes, *rest)), (-1, *(np.shape(array)[k] for k in rest)))
+    count = math.prod(shape[k] for k in axes)
+    return np.reshape(np.transpose(array, (*axes, *rest)), (count, *(shape[k] for k in rest)))
 
 
 def _fold_left(ufunc: Any, rows: Any, *start: Any) -> Any:
