@@ -58,6 +58,8 @@ def tensorinv(a: Any, ind: int = 2) -> Any:
     """The inverse of `b ↦ np.tensordot(a, b, a.ndim - ind)`."""
     if ind <= 0:
         raise ValueError(f"tensorinv: ind must be positive, got {ind}")
+    if not a.ndim:
+        raise ValueError("tensorinv: a single number has no axes to divide into two")
     rows = math.prod(a.shape[ind:])
     return np.reshape(np.linalg.inv(np.reshape(a, (rows, -1))), (*a.shape[ind:], *a.shape[:ind]))
 

@@ -149,7 +149,7 @@ FUNCTIONS[np.logical_or.reduce] = _reduced_by(np.any)
 
 @implements(np.logaddexp.reduce)
 def log_sum_of_exponentials(array: Any, *, axis: Any = 0, keepdims: bool = False, **options: Any) -> Any:
-    if options:
+    if options or array.dtype.kind != "f":
         return reduce_by(np.logaddexp, array, axis, keepdims=keepdims, **options)
     return NAMED["logsumexp"](array, axis=axis, keepdims=keepdims)  # by name: `functional`, which defines it, is above
 
