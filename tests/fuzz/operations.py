@@ -382,8 +382,9 @@ def _windows(d: Draw) -> str:
 def _written(d: Draw, text: str) -> str:
     x = d.array(size=1)
     indices = d.indices(d.values[x].size, 2)
-    call = text.format(v=d.array(size=1), one=d.exactly(0), indices=indices, mask=d.mask(d.shape(x)))
-    return f"[copy := {x} * 1, {call}][0]"
+    v, one = d.array(size=1), d.exactly(0)
+    call = text.format(v=v, one=one, indices=indices, mask=d.mask(d.shape(x)))
+    return f"[copy := np.where(False, np.sum({v}) + {one}, {x}), {call}][0]"  # a tensor, if one is written
 
 
 each("np.polyval np.polyadd np.polysub np.polymul", lambda d, f: f"{f}({d.exactly(1)}, {d.exactly(1)})")
@@ -413,7 +414,9 @@ operations(
         f"np.piecewise({(x := d.array())}, [{x} < -0.2, {x} > 0.4], [np.sin, np.square, {d.exactly(0)}])"
     ),
     copyto=lambda d: _written(d, "np.copyto(copy, {one}, where={mask})"),
-    fill_diagonal=lambda d: f"[copy := {d.exactly(2)} * 1, np.fill_diagonal(copy, {d.exactly(1)})][0]",
+    fill_diagonal=lambda d: (
+        f"[copy := np.where(False, np.sum({(v := d.exactly(1))}), {d.exactly(2)}), np.fill_diagonal(copy, {v})][0]"
+    ),
     put=lambda d: _written(d, "np.put(copy, {indices}, {v})"),
     place=lambda d: _written(d, "np.place(copy, {mask}, {v})"),
     putmask=lambda d: _written(d, "np.putmask(copy, {mask}, {v})"),
