@@ -351,6 +351,8 @@ def test_lists_of_tensors_are_arrays():
     found = dict(of_one_array())
     assert len(found) > 60 and {"sum", "mean", "max", "std", "prod", "cumsum", "sort", "transpose"} <= found.keys()
     for name, wanted in found.items():
+        if name == "trim_zeros":  # of vectors only in NumPy 2.1
+            continue
         result = getattr(np, name)([[x[0], 2.5], [x[2], x[3]]])
         for a, b in zip(outputs(wanted), outputs(result), strict=True):
             b = b.numpy() if isinstance(b, tg.Tensor) else b

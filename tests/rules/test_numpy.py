@@ -305,7 +305,7 @@ CALLS = [
     (np.maximum.reduce, lambda a: np.maximum.reduce(a, axis=None), [MATRIX]),
     (np.minimum.reduce, lambda a: np.minimum.reduce(a), [MATRIX]),
     (np.logaddexp.reduce, lambda a: np.logaddexp.reduce(a, axis=1, keepdims=True), [MATRIX]),
-    (np.logical_and.reduce, lambda a: a * np.logical_and.reduce(a > -1, axis=1, keepdims=True), [MATRIX]),
+    (np.logical_and.reduce, lambda a: a * np.logical_and.reduce(a > -0.9, axis=1, keepdims=True), [MATRIX]),
     (np.logical_or.reduce, lambda a: a * np.logical_or.reduce(a), [MATRIX]),
     *((np.ufunc.reduce, lambda a, f=f: f.reduce(a, 1), [MATRIX]) for f in (np.subtract, np.hypot, np.fmax)),
     (np.ufunc.reduce, lambda a: np.hypot.reduce(a, axis=(2, 0), keepdims=True), [CUBE]),

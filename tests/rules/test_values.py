@@ -97,7 +97,7 @@ REPLACED = {
 CASTS = ("insert", "full_like", "setitem", "copyto", "fill_diagonal", "put", "place", "putmask", "put_along_axis")
 
 # Made of functions that warn in words of their own, or of one that need not warn
-IN_OTHER_WORDS = ("nanvar", "nanstd", "var", "std", "reduce", "cov")
+IN_OTHER_WORDS = ("nanvar", "nanstd", "var", "std", "reduce", "cov", "corrcoef")
 
 
 def of_numbers(function):
@@ -184,6 +184,8 @@ def difference(wanted, found, heeding_warnings=True):
 @pytest.mark.parametrize("name", CALLS)
 def test_values_are_numpy_s(name):
     call, shapes = CALLS[name]
+    if np.lib.NumpyVersion(np.__version__) < "2.2.0" and name.endswith(("-cov", "-put", "-svd")):
+        pytest.skip("NumPy 2.1 has other values for some shapes")
     k = list(CALLS).index(name)
     heeding = not name.endswith(IN_OTHER_WORDS)
 

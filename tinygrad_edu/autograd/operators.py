@@ -124,7 +124,8 @@ class ArrayOperand(ArrayMethods):
         if bound in FUNCTIONS:  # as np.add.reduce
             return FUNCTIONS[bound](*inputs, **options)
         if method in ("reduce", "accumulate", "reduceat") and is_constant((*inputs, *options.values())):
-            return bound(*map(plain, inputs), **{name: plain(value) for name, value in options.items()})
+            values = bound(*map(plain, inputs), **{name: plain(value) for name, value in options.items()})
+            return self._made(values, None) if isinstance(FUNCTIONS.get(ufunc), Primitive) else values
         return look_up(getattr(np.ufunc, method))(ufunc, *inputs, **options)
 
     def __array_function__(
