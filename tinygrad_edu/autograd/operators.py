@@ -123,7 +123,7 @@ class ArrayOperand(ArrayMethods):
             return bound(*map(plain, inputs), **options)
         if bound in FUNCTIONS:  # as np.add.reduce
             return FUNCTIONS[bound](*inputs, **options)
-        if method in ("reduce", "accumulate", "reduceat") and is_constant((*inputs, *options.values())):
+        if method in ("reduce", "accumulate") and is_constant((*inputs, *options.values())):
             values = bound(*map(plain, inputs), **{name: plain(value) for name, value in options.items()})
             return self._made(values, None) if isinstance(FUNCTIONS.get(ufunc), Primitive) else values
         return look_up(getattr(np.ufunc, method))(ufunc, *inputs, **options)
