@@ -64,5 +64,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         fp = np.concatenate((fp[order[-1:]], fp[order], fp[order[:1]]))
         left = right = None
     y = _interp(x, xp, fp)
+    if not xp.shape[0]:  # then there is no x either, or NumPy has raised
+        return y
     y = y if left is None else np.where(x < xp[0], left, y)
     return y if right is None else np.where(x > xp[-1], right, y)
