@@ -14,7 +14,7 @@ from ..autograd.record import Operand
 from .elementwise import in_dtype
 
 
-@primitive(rows="along")
+@primitive
 def _cumsum(x: Any, *, axis: int) -> Any:
     return np.cumsum(x, axis=axis)
 
