@@ -97,7 +97,7 @@ REPLACED = {
 CASTS = ("insert", "full_like", "setitem", "copyto", "fill_diagonal", "put", "place", "putmask", "put_along_axis")
 
 # Made of functions that warn in words of their own, or of one that need not warn
-IN_OTHER_WORDS = ("nanvar", "nanstd", "var", "std", "reduce", "cov", "corrcoef")
+IN_OTHER_WORDS = ("nanvar", "nanstd", "var", "std", "reduce", "accumulate", "cov", "corrcoef")
 
 
 def of_numbers(function):
