@@ -9,7 +9,21 @@ asks these modules for is SciPy's own. Nothing of this is imported with the pack
 May import `functional`, and what stands below it.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 try:
     import scipy as _scipy  # noqa: F401
 except ImportError:
     raise ImportError("tinygrad_edu.scipy needs SciPy: python -m pip install scipy") from None
+
+
+def rest_of(module: Any, who: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The `__getattr__` and `__dir__` of a module named `who` that has all that one of SciPy's has, besides its own."""
+
+    def find(name: str) -> Any:
+        if name.startswith("__"):  # what a module is asked for, such as its __path__
+            raise AttributeError(f"module {who!r} has no attribute {name!r}")
+        return getattr(module, name)
+
+    return find, lambda: dir(module)

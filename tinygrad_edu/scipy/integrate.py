@@ -14,19 +14,13 @@ from ..autograd.primitives import primitive, rule
 from ..autograd.record import Operand
 from ..autograd.recording import plain
 from ..autograd.transforms import grad
+from . import rest_of
 from .calls import given, in_numbers, of_tensors, refuse_in_derivation
 
 __all__ = [*_integrate.__all__]
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):  # what a module is asked for
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_integrate, name)
-
-
-def __dir__() -> list[str]:
-    return dir(_integrate)
+__getattr__, __dir__ = rest_of(_integrate, __name__)
 
 
 @primitive

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import optimize as _optimize
 
 from ..autograd.transforms import hessian, hvp, value_and_grad
+from . import rest_of
 from .calls import explained, given, in_numbers, jacobian_of
 from .roots import brentq as brentq
 from .roots import fsolve as fsolve
@@ -27,14 +28,7 @@ WITH_HESSIAN = {"dogleg", "trust-exact"}
 ROOT_WITH_JACOBIAN = {"hybr", "lm"}
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):  # what a module is asked for
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_optimize, name)
-
-
-def __dir__() -> list[str]:
-    return dir(_optimize)
+__getattr__, __dir__ = rest_of(_optimize, __name__)
 
 
 def minimize(

@@ -7,7 +7,6 @@ i1`. Here is what is no ufunc, which tensors cannot reach by NumPy's protocols. 
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -18,20 +17,12 @@ from .. import functional
 from ..autograd.assignment import joined
 from ..autograd.recording import plain
 from ..autograd.tensor import Tensor
-from . import rules
+from . import rest_of, rules
 
 __all__ = [*_special.__all__]
 
 
-@functools.cache
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):  # what a module is asked for, such as its __path__
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_special, name)
-
-
-def __dir__() -> list[str]:
-    return dir(_special)
+__getattr__, __dir__ = rest_of(_special, __name__)
 
 
 def polygamma(n: Any, x: Any) -> Any:

@@ -22,16 +22,9 @@ from scipy.stats import norm as _norm
 from ...autograd.assignment import joined
 from ...autograd.record import Operand
 from ...functional.normal import _density
+from .. import rest_of
 
-
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):  # what a module is asked for
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_norm, name)
-
-
-def __dir__() -> list[str]:
-    return dir(_norm)
+__getattr__, __dir__ = rest_of(_norm, __name__)
 
 
 def _distribution(of_tensors: Callable[..., Any]) -> Callable[..., Any]:
