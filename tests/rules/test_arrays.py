@@ -183,6 +183,8 @@ def test_correlations_are_no_more_than_1():
         (lambda t: np.vander(t), ValueError, r"takes a vector, got shape \(2, 3\)"),
         (lambda t: np.geomspace(t[0], 1.0), ValueError, "has no zeros"),
         (lambda t: np.geomspace(t[1], 0.0), ValueError, "has no zeros"),
+        *((lambda t, f=f: f(t[1], 1.0, -1), ValueError, "must not be negative, got -1")
+          for f in (np.linspace, np.logspace, np.geomspace)),
         (lambda t: np.logspace(0.0, 1.0, base=t[0]), TypeError, r"base must be a single number, got shape \(3,\)"),
         (lambda t: np.unstack(t[0, 0]), ValueError, "a single number has no axis"),
         (lambda t: np.apply_along_axis(np.sum, 0, t[:, :0]), ValueError, "there are no rows along axis 0"),

@@ -212,7 +212,7 @@ def test_of_tensors_they_give_numpy_s_values_too():
 @pytest.mark.parametrize("numbers", [(0.0, 1.0, 5), (2.0, -1.0, 4), (0.5, 0.5, 3), (1.0, 3.0, 1), (1.0, 3.0, 0)])
 def test_of_numbers_between_tensors(numbers):
     start, stop, n = numbers
-    for options in ({}, {"endpoint": False}, {"dtype": numpy.float32}):
+    for options in ({}, {"endpoint": False}, {"dtype": numpy.float32}, {"dtype": int}):
         found = np.linspace(tg.Tensor(start), stop, n, **options)
         wanted = numpy.linspace(start, stop, n, **options)
         assert found.dtype == wanted.dtype and numpy.array_equal(found.numpy(), wanted)

@@ -22,6 +22,8 @@ def linspace(
     axis: int = 0,
     **device: Any,
 ) -> Any:
+    if num < 0:
+        raise ValueError(f"linspace: the number of samples must not be negative, got {num}")
     exact = np.result_type(*(v if isinstance(v, int | float) else as_array(v).dtype for v in (start, stop)), 1.0)
     start, stop = as_array(start, exact), as_array(stop, exact)
     distance = stop - start
@@ -37,7 +39,8 @@ def linspace(
     if endpoint and num > 1:
         found = np.where(k == parts, stop, found)
     found = np.moveaxis(found, 0, axis)
-    found = found if dtype is None else np.astype(found, dtype)
+    if dtype is not None:
+        found = np.astype(np.floor(found) if np.dtype(dtype).kind in "iu" else found, dtype)
     return (found, step) if retstep else found
 
 
