@@ -60,6 +60,9 @@ CHANGING = [
     lambda t, v: t.fill(v), lambda t, v: t.flat.__setitem__(4, v), lambda t, v: t.flat.__setitem__(slice(1, 6, 2), v),
     lambda t, v: t.put([0, 5], v), lambda t, v: setattr(t, "flat", v), lambda t, v: t.sort(), lambda t, v: t.sort(0),
     lambda t, v: t.partition(1), lambda t, v: t.partition(1, 0), lambda t, v: setattr(t, "flat", np.arange(6.0)),
+    lambda t, v: t.put([[0, 5], [3, 2]], [v, 1.0, 2.0]), lambda t, v: t.put([7, -8], [v, 2.0, 3.0], "wrap"),
+    lambda t, v: setattr(t, "flat", [v, 2.0]),
+    lambda t, v: t.flat.__setitem__(slice(1, None), [v, 2.0]), lambda t, v: t.flat.__setitem__([2, 0], [v] * 3),
 ]  # fmt: skip
 
 
@@ -89,6 +92,7 @@ def test_a_number_has_them_too():
     t = Tensor(np.zeros(()))
     t.fill(2.0)
     t.flat = 3.0
+    t.flat = []  # writes nothing, as in NumPy
     assert t.item() == 3 and t.nbytes == 8 and [x.item() for x in t.flat] == [3] and 3.0 in t
 
 

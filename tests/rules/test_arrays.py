@@ -361,6 +361,18 @@ def test_writing_is_assigning():
         np.fill_diagonal(t, 0.0)
 
 
+def test_writing_lists_of_tensors():
+    v = leaf([2.0, 3.0])
+    c = v[0] * np.ones((3, 3))
+    np.fill_diagonal(c, [v[0], v[1]])
+    np.put(c, [1, 2, 3], [v[1], 5.0])
+    np.place(c, np.arange(9).reshape(3, 3) == 5, [v[1]])
+    np.putmask(c, np.arange(9).reshape(3, 3) > 6, [v[1], 7.0])
+    assert c.tolist() == [[2, 3, 5], [3, 3, 3], [2, 7, 3]]
+    c.sum().backward()
+    assert v.grad.tolist() == [2, 5]
+
+
 def test_writing_without_a_gradient():
     constant = tg.Tensor(np.zeros((2, 2)))
     memory = constant.data

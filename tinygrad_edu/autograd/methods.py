@@ -30,7 +30,10 @@ class Flat:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         places = np.arange(self._t.size)[index]
-        self._t[np.unravel_index(places, self._t.shape)] = value
+        if np.ndim(places):
+            self._t.put(places, value)  # which repeats the values, as NumPy does
+        else:
+            self._t[np.unravel_index(places, self._t.shape)] = value
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._t.ravel())
@@ -109,7 +112,7 @@ class ArrayMethods(Operand):
 
     @flat.setter
     def flat(self, value: Any) -> None:
-        self[...] = np.reshape(value, self.shape) if np.ndim(value) else value
+        self.flat[:] = value
 
     def reshape(self, *shape: Any, order: str = "C") -> Self:
         return self._call(np.reshape, self, shape[0] if len(shape) == 1 else shape, order=order)
@@ -211,8 +214,8 @@ class ArrayMethods(Operand):
     def partition(self, kth: Any, axis: int = -1) -> None:
         self[...] = self._call(np.partition, self, kth, axis)
 
-    def put(self, indices: Any, values: Any) -> None:
-        self.flat[indices] = values
+    def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
+        self._call(np.put, self, indices, values, mode)
 
     resize = _Refused("np.reshape and np.resize give a new tensor")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.assignment import joined
 from ..autograd.operators import option, refuse
 from ..autograd.primitives import implements
 from ..autograd.record import Operand
@@ -53,7 +54,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     if _is_plain(a):
         return _into_array(np.fill_diagonal, a, val, wrap)
-    places = np.zeros(a.shape, bool)
+    val, places = joined(val), np.zeros(a.shape, bool)
     np.fill_diagonal(places, True, wrap)  # says what is wrong
     numbers = np.flatnonzero(places)
     if np.size(val):  # of none NumPy writes none
@@ -65,6 +66,7 @@ def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> None:
     if _is_plain(a):
         return _into_array(np.put, a, ind, v, mode)
     numbers = np.take(np.arange(a.size), np.ravel(option(ind)), mode=mode)  # says what is wrong
+    v = joined(v)
     if np.size(v) and numbers.size:
         values = np.resize(v, numbers.shape)
         a[_at(a, numbers) if a.ndim else ...] = values if a.ndim else values[-1]
@@ -74,7 +76,7 @@ def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> None:
 def place(arr: Any, mask: Any, vals: Any) -> None:
     if _is_plain(arr):
         return _into_array(np.place, arr, mask, vals)
-    mask = _where_to_write(arr, mask)
+    vals, mask = joined(vals), _where_to_write(arr, mask)
     count = np.count_nonzero(mask)
     if count and not np.size(vals):
         raise ValueError("place: there are no values to write")
@@ -85,7 +87,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 def putmask(a: Any, mask: Any, values: Any) -> None:
     if _is_plain(a):
         return _into_array(np.putmask, a, mask, values)
-    mask = _where_to_write(a, mask)
+    values, mask = joined(values), _where_to_write(a, mask)
     if np.size(values):
         a[mask] = np.resize(values, a.shape)[mask]
 
