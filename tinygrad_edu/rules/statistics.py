@@ -106,6 +106,8 @@ def _order_statistic(a: Any, *, name: str, q: Any, axes: tuple[int, ...], method
 def _spread_out(g: Any, a: Any, q: Any, axes: tuple[int, ...], method: Any, ignoring: bool) -> Any:
     """The gradient of each quantile, handed to the elements that it is made of; NaN to all of a row with a NaN, unless
     these are ignored."""
+    if not a.size:
+        return np.zeros(a.shape, g.dtype)
     rest = [k for k in range(a.ndim) if k not in axes]
     together = math.prod(a.shape[k] for k in axes)
     rows = np.reshape(np.transpose(a, [*rest, *axes]), (math.prod(a.shape[k] for k in rest), together))
