@@ -140,7 +140,7 @@ class TestReductions:
             assert not hessian(np.nanstd)(x[0]).any()
             assert np.isnan(slope(lambda t: np.nanvar(t, axis=1, ddof=1), x)[0]).tolist() == [True, False, False]
             assert slope(lambda t: np.nanvar(t, axis=0), np.full((2, 1), NAN)) == [[0], [0]]
-            for f in (np.mean, np.var, np.std):
+            for f in (np.mean, np.var, np.std, np.nansum, np.nanmean):
                 assert slope(lambda t, f=f: f(t, where=False), [1.0, 2.0]) == [0, 0]
         assert slope(lambda t: np.std(t, mean=2.0), [2.0, 2.0]) == [0, 0]
         assert np.isnan(np.std(Tensor([NAN, 1.0]), mean=1.0).item())
@@ -174,6 +174,20 @@ class TestReductions:
             [1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0.5, 0, 0.5]]  # fmt: skip
         assert slope(lambda t: np.maximum.accumulate(t, axis=1), np.zeros((2, 0))) == [[], []]
 
+    def test_methods_of_ufuncs_on_few_axes(self):
+        x = [3.0, 4.0, 2.0]
+        for f in (np.add, np.maximum, np.hypot):
+            assert slope(f.reduce, 3.0) == 1
+            run = lambda t, axis, f=f: f.accumulate(t, axis=axis) * [1.0, 2.0, 4.0]
+            assert slope(lambda t, run=run: run(t, None), x) == slope(lambda t, run=run: run(t, 0), x)
+        for f, wanted in ((np.maximum, [0, 1, 0]), (np.minimum, [0, 0, 1])):
+            assert slope(lambda t, f=f: f.reduce(t, dtype=np.float32), x) == wanted
+
+    def test_ties_with_what_is_left_out(self):
+        mask = np.array([True, False, True])
+        for f in (np.max, np.nanmax):
+            assert slope(lambda t, f=f: f(t, where=mask, initial=-INF), [2.0, 2.0, 2.0]) == [0.5, 0, 0.5]
+
     def test_running_sums_say_what_is_wrong(self):
         t = Tensor(np.ones((2, 2)), requires_grad=True)
         with pytest.raises(ValueError, match="cumulative_sum: of an array with several axes, say which"):
@@ -181,6 +195,8 @@ class TestReductions:
         for f in (np.add, np.maximum, np.hypot):
             with pytest.raises(TypeError, match="a single number has no axis"):
                 f.accumulate(t[0, 0])
+            with pytest.raises(ValueError, match="accumulate: of an array with several axes, say which"):
+                f.accumulate(t, axis=None)
 
     def test_reductions_of_ufuncs_say_what_is_wrong(self):
         t = Tensor(np.ones((2, 2)), requires_grad=True)
@@ -195,7 +211,11 @@ class TestReductions:
                 call()
         assert np.hypot.reduce(t[:0]).tolist() == [0, 0]
         assert np.divide.reduce(t[:0], initial=3.0).tolist() == [3, 3]
-        assert np.hypot.accumulate(t[:0]).shape == (0, 2)
+        assert np.hypot.accumulate(t[:0], dtype=np.float32).shape == (0, 2)
+        assert np.hypot.accumulate(t[:0], dtype=np.float32).dtype == np.float32
+        for f in (np.add, np.hypot):
+            assert f.reduceat(t, np.zeros(0, int), axis=1).shape == (2, 0)
+        assert np.maximum.reduce(t, dtype=np.float32).dtype == np.float32
 
 
 class TestUfuncs:

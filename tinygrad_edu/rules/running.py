@@ -135,11 +135,18 @@ def _enter_running(
     _enter_accumulate(accumulate, run)
 
 
+def axis_to_run_along(array: Any, axis: int | None) -> int:
+    """That of `accumulate`, where None stands for the only one."""
+    if np.ndim(array) == 0:
+        raise TypeError("accumulate: a single number has no axis to run along")
+    if axis is None and np.ndim(array) > 1:
+        raise ValueError("accumulate: of an array with several axes, say which: axis=")
+    return axis or 0
+
+
 def _enter_accumulate(accumulate: Callable[..., Any], run: Callable[[Any, int], Any]) -> None:
-    def accumulated(array: Any, axis: int = 0, dtype: Any = None) -> Any:
-        if np.ndim(array) == 0:
-            raise TypeError("accumulate: a single number has no axis to run along")
-        return run(in_dtype(array, dtype), axis)
+    def accumulated(array: Any, axis: int | None = 0, dtype: Any = None) -> Any:
+        return run(in_dtype(array, dtype), axis_to_run_along(array, axis))
 
     FUNCTIONS[accumulate] = accumulated
 

@@ -15,6 +15,7 @@ from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, NAMED, implements, primitive, rule
 from ..autograd.recording import holds_operand, interpreter, plain
 from .elementwise import in_dtype
+from .running import axis_to_run_along
 from .shape import _frozen, _scatter
 
 _GIVEN: Any = np._NoValue
@@ -89,7 +90,8 @@ def outer_of(ufunc: Any, a: Any, b: Any, **options: Any) -> Any:
 def _rows_along(array: Any, axis: Any) -> Any:
     """The array with `axis`, or several of them as one, in front."""
     ndim, shape = np.ndim(array), np.shape(array)
-    axes = range(ndim) if axis is None else [k % ndim for k in (axis if isinstance(axis, tuple) else (axis,))]
+    named = () if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = range(ndim) if axis is None or not ndim else [k % ndim for k in named]
     rest = [k for k in range(ndim) if k not in axes]
     count = math.prod(shape[k] for k in axes)
     return np.reshape(np.transpose(array, (*axes, *rest)), (count, *(shape[k] for k in rest)))
@@ -141,8 +143,8 @@ def _reduced_by(function: Any) -> Any:
 
 FUNCTIONS[np.add.reduce] = _reduced_by(np.sum)
 FUNCTIONS[np.multiply.reduce] = _reduced_by(np.prod)
-FUNCTIONS[np.maximum.reduce] = _reduced_by(np.max)
-FUNCTIONS[np.minimum.reduce] = _reduced_by(np.min)
+FUNCTIONS[np.maximum.reduce] = _reduced_by(lambda array, *, dtype=None, **how: np.max(in_dtype(array, dtype), **how))
+FUNCTIONS[np.minimum.reduce] = _reduced_by(lambda array, *, dtype=None, **how: np.min(in_dtype(array, dtype), **how))
 FUNCTIONS[np.logical_and.reduce] = _reduced_by(np.all)
 FUNCTIONS[np.logical_or.reduce] = _reduced_by(np.any)
 
@@ -155,13 +157,12 @@ def log_sum_of_exponentials(array: Any, *, axis: Any = 0, keepdims: bool = False
 
 
 @implements(np.ufunc.accumulate)
-def accumulate_by(ufunc: Any, array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+def accumulate_by(ufunc: Any, array: Any, axis: int | None = 0, dtype: Any = None, out: Any = None) -> Any:
     refuse(ufunc.accumulate, {"out": out}, "out")
-    if np.ndim(array) == 0:
-        raise TypeError(f"{ufunc.__name__}.accumulate: a single number has no axis to run along")
-    rows = np.moveaxis(in_dtype(array, dtype), axis, 0)
+    axis = axis_to_run_along(array, axis)
+    array = in_dtype(array, dtype)
     found: list[Any] = []
-    for row in rows:
+    for row in np.moveaxis(array, axis, 0):
         found.append(ufunc(found[-1], row) if found else row)
     return np.stack(found, axis) if found else array
 
@@ -197,7 +198,8 @@ def reduce_parts(ufunc: Any, array: Any, indices: Any, axis: int = 0, dtype: Any
     if ufunc is np.add:
         return owned(np.moveaxis(_sums_of_parts(rows, starts=starts), 0, axis))
     parts = zip(starts.tolist(), _lengths_of_parts(starts, len(rows)).tolist(), strict=True)
-    return np.stack([_fold_left(ufunc, rows[k : k + n]) for k, n in parts], axis)
+    found = [_fold_left(ufunc, rows[k : k + n]) for k, n in parts]
+    return np.stack(found, axis) if found else np.moveaxis(rows[:0], 0, axis)
 
 
 @implements(np.ufunc.at)
