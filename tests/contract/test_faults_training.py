@@ -406,4 +406,4 @@ def test_minimize_with_its_arguments_the_wrong_way_round():
 def test_the_bar_says_how_many_rows_a_step_has(size, said, capsys):
     pytest.importorskip("tqdm", reason="the bar is tqdm's (extra examples)")
     fitted(batch_size=size, progress=True)
-    assert f"learning, {said} rows a step" in capsys.readouterr().err
+    assert f"compiled, {said} rows" in capsys.readouterr().err

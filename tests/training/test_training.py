@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -246,13 +247,14 @@ for progress in (None, False, {}):
 """
 
     def run(last):
-        return subprocess.run([sys.executable, "-c", code.format(last)], capture_output=True, text=True, check=True)
+        narrow = os.environ | {"TQDM_NCOLS": "80"}
+        return subprocess.run(
+            [sys.executable, "-c", code.format(last)], capture_output=True, text=True, check=True, env=narrow
+        )
 
     assert run("False").stderr == ""
     shown = run("True")
-    assert (
-        "learning, 4 of 4 rows a step, compiled: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
-    )
+    assert "compiled, 4 of 4 rows: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
 
 
 def test_validation_computes_what_training_does():
@@ -493,4 +495,4 @@ def test_the_bar_says_why_steps_are_recorded(capfd):
     pytest.importorskip("tqdm", reason="the bar needs the extra examples")
     quiet(Branching(), epochs=1, progress=True)
     said = capfd.readouterr().err
-    assert "rows a step, recorded: 100%" in said and "recorded, not compiled: a Python branch depends" in said
+    assert "recorded, 32 of 60 rows: 100%" in said and "recorded, not compiled: a Python branch depends" in said

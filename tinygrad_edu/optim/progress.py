@@ -29,9 +29,12 @@ NOT_WANTED = "compiled=False"
 
 
 def say_how(bar: Any, what: str, why_recorded: str) -> str:
-    """Says at the bar, which begins with the words `what`, whether steps are compiled or, and why, recorded."""
+    """Says at the bar, in front of the words `what`, whether steps are compiled or, and why, recorded.
+
+    Few words, since the loss, which comes last, shall be seen in a terminal of 80 columns.
+    """
     if bar is not None:
-        bar.set_description(f"{what}, {'recorded' if why_recorded else 'compiled'}")
+        bar.set_description(f"{'recorded' if why_recorded else 'compiled'}, {what}")
         if why_recorded and why_recorded != NOT_WANTED:
             bar.write(f"recorded, not compiled: {why_recorded}", file=sys.stderr)
     return why_recorded

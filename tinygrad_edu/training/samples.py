@@ -197,7 +197,7 @@ def source_of_arrays(
     rows = data.rows
     size = rows if batch_size is None else min(batch_size, rows)
     batches = _Rows(*data.given, batch_size=size, shuffle=shuffle and batch_size is not None, rng=rng)
-    source = Source(batches, len(batches), f"learning, {size} of {rows} rows a step", augment, rng, dtype)
+    source = Source(batches, len(batches), f"{size} of {rows} rows", augment, rng, dtype)
     source.nothing = data.part(slice(0))[:2]
     return source
 
