@@ -16,37 +16,63 @@ IMAGES = np.arange(5 * 16.0).reshape(5, 16)
 
 
 def shown(figure):
-    return [axes for axes in figure.axes if axes.images]
+    (axes,) = figure.axes
+    return axes.images
+
+
+def titles(figure):
+    return figure.axes[0].texts
 
 
 def test_digits_stand_upright():
-    first = shown(plots.digit_grid(IMAGES, columns=3))[0].images[0].get_array()
+    first = shown(plots.digit_grid(IMAGES, columns=3))[0].get_array()
     assert np.array_equal(first, IMAGES[0].reshape(4, 4))
     figure = plots.digit_grid(IMAGES, columns=3, order="F")
-    assert np.array_equal(shown(figure)[0].images[0].get_array(), IMAGES[0].reshape(4, 4, order="F"))
-    assert len(shown(figure)) == 5 and len(figure.axes) == 6
+    assert np.array_equal(shown(figure)[0].get_array(), IMAGES[0].reshape(4, 4, order="F"))
+    assert len(shown(figure)) == 5
     assert len(shown(plots.image_grid(np.zeros((2, 3, 5))))) == 2
     for wrong in (np.zeros((2, 3)), np.zeros(4), np.zeros((0, 4, 4))):
         with pytest.raises(ValueError, match="expected images"):
             plots.image_grid(wrong)
 
 
+@pytest.mark.parametrize("names", [None, list("abcde"), ["a\nb"] * 5])
+@pytest.mark.parametrize("shape", [(5, 4, 4), (5, 4, 9), (5, 9, 4)])
+def test_images_stand_in_rows_and_nothing_overlaps(shape, names):
+    figure = plots.image_grid(np.arange(np.prod(shape)).reshape(shape), columns=3, titles=names)
+    figure.draw_without_rendering()
+    boxes = [image.get_window_extent() for image in shown(figure)] + [
+        text.get_window_extent() for text in titles(figure)
+    ]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    for x0, y0, x1, y1 in (box.extents for box in boxes):
+        assert -1 <= x0 < x1 <= figure.bbox.width + 1 and -1 <= y0 < y1 <= figure.bbox.height + 1
+    first, second, third, fourth, fifth = boxes[:5]
+    assert first.y0 == second.y0 == third.y0 > fourth.y1 and fourth.y0 == fifth.y0
+    assert first.x0 == fourth.x0 < second.x0 == fifth.x0 < third.x0
+    assert first.height / first.width == pytest.approx(shape[1] / shape[2])
+    for text, image in zip(titles(figure), shown(figure), strict=False):
+        above, below = text.get_window_extent(), image.get_window_extent()
+        assert above.y0 > below.y1 and above.x0 + above.x1 == pytest.approx(below.x0 + below.x1, abs=2)
+
+
 def test_hidden_units_share_a_scale_around_zero():
     net = tg.Sequential(tg.Dense(16, 3, rng=0), tg.Sigmoid())
-    axes = shown(plots.hidden_units(net))
+    images = shown(plots.hidden_units(net))
     limit = np.abs(net[0].weight.data).max()
-    assert [a.images[0].get_clim() for a in axes] == [(-limit, limit)] * 3
-    assert np.array_equal(axes[1].images[0].get_array(), net[0].weight.data[:, 1].reshape(4, 4))
+    assert [image.get_clim() for image in images] == [(-limit, limit)] * 3
+    assert np.array_equal(images[1].get_array(), net[0].weight.data[:, 1].reshape(4, 4))
     with pytest.raises(ValueError, match="no layer with weights"):
         plots.hidden_units(tg.Sequential(tg.Tanh()))
 
 
 def test_predictions_and_failures():
-    axes = shown(plots.predictions(IMAGES, [1, 2, 3, 4, 5], [1, 2, 9, 4, 5]))
-    assert [a.get_title() for a in axes][1:3] == ["2 → 2", "3 → 9"]
-    assert axes[2].title.get_color() != axes[1].title.get_color()
-    (only,) = shown(plots.misclassified(IMAGES, [[1], [2], [3], [4], [5]], [1, 2, 9, 4, 5]))
-    assert only.get_title() == "#2\n3 → 9" and np.array_equal(only.images[0].get_array(), IMAGES[2].reshape(4, 4))
+    texts = titles(plots.predictions(IMAGES, [1, 2, 3, 4, 5], [1, 2, 9, 4, 5]))
+    assert [text.get_text() for text in texts][1:3] == ["2 → 2", "3 → 9"]
+    assert texts[2].get_color() != texts[1].get_color()
+    figure = plots.misclassified(IMAGES, [[1], [2], [3], [4], [5]], [1, 2, 9, 4, 5])
+    assert [text.get_text() for text in titles(figure)] == ["#2\n3 → 9"]
+    assert [np.array(image.get_array()).tolist() for image in shown(figure)] == [IMAGES[2].reshape(4, 4).tolist()]
     assert "no sample" in plots.misclassified(IMAGES, [1] * 5, [1] * 5).texts[0].get_text()
 
 

@@ -53,14 +53,24 @@ def image_grid(
     columns = columns or int(np.ceil(np.sqrt(n)))
     rows = -(-n // columns)
     limit = float(np.abs(shown).max()) if symmetric else None
-    figure = _figure(columns * 0.8, rows * (0.8 if titles is None else 1.05))
-    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        axes.axis("off")
-        if i < n:
-            axes.imshow(shown[i], cmap="gray", vmin=None if limit is None else -limit, vmax=limit)
-            if titles is not None:
-                red = wrong is not None and wrong[i]
-                axes.set_title(titles[i], fontsize=9, color="#c00000" if red else "black")
+    height, width = shown.shape[1:]
+    names = None if titles is None else [str(title) for title in values_of(titles)]
+    gap = 0.1 * width
+    across = width + gap
+    # Room for the titles: a column is 0.8 inches wide, and a line 0.17 high.
+    above = 0 if names is None else 0.21 * across * max(name.count("\n") + 1 for name in names)
+    down = height + gap + above
+    figure = _figure(columns * 0.8, rows * down * 0.8 / across)
+    axes = figure.add_subplot()  # one for all, since making one takes longer than drawing an image
+    for i, image in enumerate(shown):
+        left, top = i % columns * across, i // columns * down + above
+        place = (left, left + width, top + height, top)
+        axes.imshow(image, cmap="gray", vmin=None if limit is None else -limit, vmax=limit, extent=place)
+        if names is not None:
+            color = "#c00000" if wrong is not None and wrong[i] else "black"
+            axes.text(left + width / 2, top - gap / 4, names[i], fontsize=9, color=color, ha="center", va="bottom")
+    axes.axis("off")
+    axes.set(xlim=(-gap, columns * across), ylim=(rows * down, -gap))
     return figure
 
 
