@@ -20,7 +20,9 @@ from tinygrad_edu.autograd.recording import is_recording
 def no_collector():
     gc.collect()
     gc.disable()
+    gc.freeze()  # what other tests have left, which takes the collector long to walk through
     yield
+    gc.unfreeze()
     gc.enable()
 
 
@@ -177,14 +179,14 @@ def test_a_step_left_in_the_middle_leaves_nothing(where, error, compiled):
     tracemalloc.start()
     try:
         sizes = []
-        for k in range(60):
+        for k in range(40):
             fail()
-            if k % 15 == 14:
+            if k % 10 == 9:
                 assert gc.collect() == 0
                 sizes.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert least_growth(sizes) < 7_500  # free lists; a record with its arrays, each time, would be far more
+    assert least_growth(sizes) < 5_000  # free lists; a record with its arrays, each time, would be far more
     assert all(type(p) is Tensor and p.is_leaf for p in net.parameters())
     assert is_recording()
     if where != "update":  # that stops between parameters

@@ -166,7 +166,7 @@ def test_mnist_zero_one(tmp_path, quick):
 def test_mnist_digits(tmp_path, quick):
     arguments = ("--checkpoint", "run.npz", "--seed", 2)
     quick("mnist_digits.py", "--epochs", 1, *arguments)
-    out = run("mnist_digits.py", "--epochs", 3, *arguments, cwd=tmp_path)
+    out = quick("mnist_digits.py", "--epochs", 3, *arguments)
     assert "epoch   1" not in out and "epoch   2" in out and "epoch   3" in out
     assert float(re.search(r"test accuracy ([\d.]+)% after 3 epochs", out)[1]) > 88
     assert pictures(tmp_path / "mnist_output") == {"failures.png", "confusion.png", "hidden_units.png", "curves.png"}
@@ -245,16 +245,16 @@ def test_every_script_says_what_it_does(script, tmp_path, quick):
     assert "error: " in quick(script, "--seed", -1, code=2)
 
 
-def test_mnist_convolution(tmp_path):
-    out = run("mnist_convolution.py", "--epochs", 1, cwd=tmp_path)
+def test_mnist_convolution(tmp_path, quick):
+    out = quick("mnist_convolution.py", "--epochs", 1)
     assert float(re.search(r"test accuracy ([\d.]+)% after 1 epochs, [\d.]+ s each", out)[1]) > 85
     assert "Conv2d(8 → 16, kernel_size=(5, 5))" in out
     written = {"kernels.png", "feature_maps.png", "hardest.png", "confusion.png", "curves.png"}
     assert pictures(tmp_path / "mnist_convolution_output") == written
 
 
-def test_vae(tmp_path):
-    out = run("vae.py", "--epochs", 5, cwd=tmp_path)
+def test_vae(tmp_path, quick):
+    out = quick("vae.py", "--epochs", 4)
     assert float(re.search(r"loss of 1000 test images: ([\d.]+)", out)[1]) < 190  # 206 without a look at the image
     written = {"digits_from_noise.png", "plane.png", "again.png", "where_they_lie.png"}
     assert pictures(tmp_path / "vae_output") == written

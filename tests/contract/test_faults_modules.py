@@ -6,6 +6,7 @@ import ast
 import asyncio
 import functools
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -380,20 +381,35 @@ def test_prints_what_the_stream_can_write(encoding):
     assert ("Dense(2 → 3)" if encoding == "utf-8" else "Dense(2 -> 3)") in shown and "20 of 20 entries" in shown
 
 
+HELPING = """
+import io, runpy, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+sys.path.insert(0, str(folder))
+for script in sorted(folder.glob("[a-z]*.py")):
+    sys.argv = [str(script), "--help"]
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as end:
+        print(f"{script.name}: {end.code}", flush=True)
+"""
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-@pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("[a-z]*.py")))
-def test_the_help_of_the_examples(script, encoding, tmp_path):
-    pytest.importorskip("matplotlib", reason="needs the extra examples")
+def test_the_help_of_the_examples(encoding, tmp_path):
+    for needed in ("matplotlib", "mlxtend", "scipy", "tqdm"):
+        pytest.importorskip(needed, reason="needs the extra examples")
     (tmp_path / "optuna.py").write_text("raise ImportError")  # without Optuna, too
     path = os.pathsep.join([str(tmp_path), str(EXAMPLES.parent)])
     env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "PYTHONPATH": path}
     run = functools.partial(subprocess.run, env=env, cwd=tmp_path, capture_output=True, check=False)
-    done = run([sys.executable, EXAMPLES / script, "--help"])
-    if b"No module named" in done.stderr:
-        pytest.skip("needs the extra examples")
-    assert done.returncode == 0 and b"--seed" in done.stdout, done.stderr.decode()
-    if script == "parameter_scan.py":
-        assert b"error: this needs Optuna: python -m pip install" in run([sys.executable, EXAMPLES / script]).stderr
+    done = run([sys.executable, "-c", HELPING, EXAMPLES])
+    scripts = sorted(path.name for path in EXAMPLES.glob("[a-z]*.py"))
+    shown = done.stdout.decode(encoding)
+    assert done.returncode == 0 and shown.count("--seed SEED ") == len(scripts), done.stderr.decode()
+    assert re.findall(r"^(\w+\.py): (\w+)\s*$", shown, re.MULTILINE) == [(script, "0") for script in scripts]
+    alone = run([sys.executable, EXAMPLES / "parameter_scan.py"])
+    assert b"error: this needs Optuna: python -m pip install" in alone.stderr
 
 
 def test_messages_are_in_plain_characters():
