@@ -23,7 +23,6 @@ from pathlib import Path
 
 import _cli
 import numpy as np
-from matplotlib.figure import Figure
 
 import tinygrad_edu as tg
 from tinygrad_edu import optim
@@ -179,6 +178,8 @@ def work(args: argparse.Namespace, X: np.ndarray, Y: np.ndarray, deadline: float
 
 def report(study: optuna.Study, args: argparse.Namespace) -> None:
     """The results, the best first, as a table and as heat maps."""
+    from matplotlib.figure import Figure  # here, since the processes that compute need none
+
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     rows = sorted(
         (t.value, t.params["layers"], t.params["units"], t.params["iterations"], t.user_attrs["parameters"],

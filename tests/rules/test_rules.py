@@ -60,7 +60,7 @@ def check(function, inputs):
         np.testing.assert_allclose(h, g, rtol=2e-2, atol=2e-3 * (1 + np.abs(g).max(initial=0)))
 
 
-DIRECTIONS = 3
+DIRECTIONS = 2
 
 
 def moved(function, inputs):

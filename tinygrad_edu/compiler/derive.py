@@ -55,8 +55,12 @@ class Derived:
         self._programs.add(arrays, self._derivation)
 
     def _derive(self, arrays: list[NDArray[Any]]) -> Derivation:
+        return repeatable(lambda: self._traced(arrays))
+
+    def _traced(self, arrays: list[NDArray[Any]]) -> Derivation:
+        """Enough for other inputs of a function that has been found to be repeatable."""
         wanted = [] if self._parameters else [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
-        found = repeatable(lambda: Derivation(self._fun, arrays, self._parameters, wanted))
+        found = Derivation(self._fun, arrays, self._parameters, wanted)
         for t in found.captured:
             if t.requires_grad:
                 raise TypeError(
@@ -83,11 +87,11 @@ class Derived:
     @property
     def _general(self) -> General:
         """What can be written at this moment: arrays and numbers that the function reads may have changed."""
-        general = generalised(self._derive(self._examples.resized({})), self._examples, self._derive)
+        general = generalised(self._derive(self._examples.resized({})), self._examples, self._traced)
         parameters = [p.data for p in self._parameters]
         if general.is_general:
             source = writing.source(general, self._names_of_all)
-            if not holds(source, general, self._examples, self._derive, parameters):
+            if not holds(source, general, self._examples, self._traced, parameters):
                 of_examples = self._derive(self._examples.resized({}))
                 return General(of_examples, self._examples.shapes, is_general=False)
         return general
