@@ -41,6 +41,7 @@ class Primitive:
         selects: bool = False,
         elementwise: bool = False,
         marks_origin: bool = False,
+        rows: str | None = None,
     ) -> None:
         self.function = function
         self.forward = forward or function  # the same function by a shorter way, where there is one
@@ -51,6 +52,7 @@ class Primitive:
         self.selects = selects or moves  # whether its results are elements of its argument: small integers stay small
         self.is_ufunc = isinstance(function, np.ufunc)  # then it gives floats for floats
         self.elementwise = elementwise or (isinstance(function, np.ufunc) and function.signature is None)
+        self.rows = rows  # how it treats the rows of a batch, see `compiler/blocks.py`
         self.marks_origin = marks_origin  # whether its results remember, while they live, what they were made of
         self.steps = False  # whether it is a step function, from which whole numbers are taken without losing anything
         self.name: str = function.__name__.lstrip("_")
@@ -238,6 +240,7 @@ def primitive(
     selects: bool = False,
     elementwise: bool = False,
     marks_origin: bool = False,
+    rows: str | None = None,
 ) -> Callable[[Callable[..., Any]], Primitive]: ...
 def primitive(function: Callable[..., Any] | None = None, **traits: Any) -> Any:
     """Makes a plain function of arrays one step of the record; give it its derivative with `rule`.

@@ -73,6 +73,15 @@ class Code:
         # The outputs that may lie in arrays which others made and may change
         self.lent = {line for line in outputs if any(is_lent(owner, owns) for owner in owners[line])}
 
+    def function(self, inputs: Sequence[Line], returned: Sequence[str]) -> Callable[..., tuple[Any, ...]]:
+        """The statements as a function of the inputs; its source is in `.source`."""
+        arguments = ", ".join(self.names[line] for line in inputs)
+        body = "\n    ".join([*self.statements, f"return ({', '.join([*returned, ''])})"])
+        self.source = f"def run({arguments}):\n    {body}\n"
+        exec(compile(self.source, "<derivation>", "exec"), self.namespace)
+        run: Callable[..., tuple[Any, ...]] = self.namespace.pop("run")  # or they would hold each other
+        return run
+
     def reference(self, value: Any) -> str:
         """The code of an argument."""
         if isinstance(value, Line):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from ..autograd.call_site import warn_user
 from ..autograd.hooks import refuse_hooks
 from ..autograd.tensor import Tensor
+from .blocks import cut
 from .derivation import Derivation
 from .emission import Code
 from .state import Kept, same
+from .threads import Workers
 from .tracing import Line
 
 # NumPy fills a buffer with as many copies of a bias as fit into it, to have longer rows to add. With NumPy's own size
@@ -32,25 +35,14 @@ class Program:
     The gradients lie in memory of the program, and the next call overwrites them.
     """
 
-    def __init__(self, derivation: Derivation) -> None:
-        inputs = derivation.given
-        updates = [line for _, line in derivation.updates]
-        outputs = [derivation.value, *derivation.gradients, *updates]
-        computed = [value for value in outputs if isinstance(value, Line)]
-        code = Code([*derivation.forward, *derivation.backward], inputs, computed)
-        # Which gradients have memory to themselves, so that an optimiser may write over them
-        self.own = [isinstance(g, Line) and g in code.apart for g in derivation.gradients]
-        value, *others = [code.reference(value) for value in outputs]
-        # A parameter's gradient may be another parameter's array, which an optimiser writes over before it is read.
-        for k, g in enumerate(derivation.gradients):
-            if g is not None and not (isinstance(g, Line) and g not in code.lent):
-                others[k] = f"np.array({others[k]})"
-        returned = ", ".join([value, *others])
-        arguments = ", ".join(code.names[line] for line in inputs)
-        body = "\n    ".join([*code.statements, f"return {returned},"])
-        self.code = f"def run({arguments}):\n    {body}\n"
-        exec(compile(self.code, "<derivation>", "exec"), code.namespace)
-        self._run: Callable[..., tuple[Any, ...]] = code.namespace.pop("run")  # or they would hold each other
+    def __init__(self, derivation: Derivation, workers: Workers | None = None) -> None:
+        """With `workers`, in blocks of rows where it is worth it."""
+        self._blocks = cut(derivation, workers) if workers is not None else None
+        if self._blocks is None:
+            self._run, self.own, self.code = _whole(derivation)
+        else:
+            self._run, self.own = self._blocks, self._blocks.own  # which gradients an optimiser may write over
+            self._derivation = derivation
         self._updated = [place for place, _ in derivation.updates]
         self._state, self._watched = derivation.state, derivation.watched
         rebound = {
@@ -80,7 +72,13 @@ class Program:
         """The value, the gradients, and what is to be put where the function puts it."""
         with np.errstate():  # which also restores the buffer's size
             np.setbufsize(BUFFER)
-            return self._run(*arrays, *[_current(c).data for c, *_ in self._captured])
+            arrays += tuple([_current(c).data for c, *_ in self._captured])
+            if self._blocks is None:
+                return self._run(*arrays)
+            with contextlib.suppress(Exception):  # what it says should be about all rows
+                return self._blocks(*arrays)
+            run, *_ = _whole(self._derivation)
+            return tuple(None if result is None else np.array(result)[()] for result in run(*arrays))
 
     def run(self, *arrays: Any) -> tuple[Any, ...]:
         """`arrays` are those of the inputs and the parameters; other tensors that the function uses bring their own."""
@@ -95,6 +93,24 @@ class Program:
             else:
                 place.put(Tensor(array))
         return results[:count]
+
+
+def _whole(derivation: Derivation) -> tuple[Callable[..., tuple[Any, ...]], list[bool], str]:
+    """The derivation as a function, which of the gradients have memory to themselves, so that an optimiser may write
+    over them, and the source."""
+    inputs = derivation.given
+    updates = [line for _, line in derivation.updates]
+    outputs = [derivation.value, *derivation.gradients, *updates]
+    code = Code(
+        [*derivation.forward, *derivation.backward], inputs, [value for value in outputs if isinstance(value, Line)]
+    )
+    value, *others = [code.reference(value) for value in outputs]
+    # A parameter's gradient may be another parameter's array, which an optimiser writes over before it is read.
+    for k, g in enumerate(derivation.gradients):
+        if g is not None and not (isinstance(g, Line) and g not in code.lent):
+            others[k] = f"np.array({others[k]})"
+    run = code.function(inputs, [value, *others])
+    return run, [isinstance(g, Line) and g in code.apart for g in derivation.gradients], code.source
 
 
 def _as_it_was(array: Any, copy: Any) -> bool:
@@ -113,8 +129,9 @@ class Programs:
     """The programs of one function: one for each combination of shapes and dtypes of the inputs and of dtypes and
     requires_grad of the parameters, made when it is first needed."""
 
-    def __init__(self, parameters: Sequence[Tensor], who: str, instead: str) -> None:
+    def __init__(self, parameters: Sequence[Tensor], who: str, instead: str, workers: Workers | None = None) -> None:
         """`who` begins, and the advice `instead` ends, the error for inputs of more than `MOST_PROGRAMS` kinds."""
+        self._workers = workers
         self._parameters = parameters
         self._who, self._instead = who, instead
         self._programs: dict[Any, Program] = {}
@@ -144,7 +161,7 @@ class Programs:
 
     def add(self, arrays: Sequence[NDArray[Any]], derivation: Derivation) -> Program:
         """The program of a derivation that was made for inputs like these."""
-        program = self._programs[self._key(arrays)] = Program(derivation)
+        program = self._programs[self._key(arrays)] = Program(derivation, self._workers)
         return program
 
     def _key(self, arrays: Sequence[NDArray[Any]]) -> Any:

@@ -84,7 +84,7 @@ def where_positive_into(out: Any, scratch: Scratch, h: Any, x: Any) -> None:
         np.multiply(x.view(bits), mask, out=out.view(bits))
 
 
-@primitive(into=where_positive_into, overwrites=1)
+@primitive(into=where_positive_into, overwrites=1, rows="each")
 def _where_positive(h: Any, x: Any) -> Any:
     """x where h > 0, elsewhere 0."""
     if isinstance(x, np.generic):  # a single number: sooner than by arrays

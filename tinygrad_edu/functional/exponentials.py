@@ -47,7 +47,7 @@ def _log_sum(x: Any, axis: Any, scratch: Scratch) -> tuple[Any, Any, Any]:
     return largest, np.where(np.isfinite(x), np.maximum(below, np.finfo(x.dtype).min), below), excess
 
 
-@primitive
+@primitive(rows="along")
 def _logsumexp(x: Any, *, axis: Any, keepdims: bool) -> Any:
     largest, _, excess = _log_sum(floating(x), axis, new_array)
     total = largest + excess
@@ -92,7 +92,7 @@ def softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
     out /= np.add.reduce(out, axis=axis, keepdims=True, out=largest)
 
 
-@primitive(into=softmax_into, marks_origin=True)  # cross_entropy, which takes logits, refuses its output
+@primitive(into=softmax_into, marks_origin=True, rows="along")  # cross_entropy, which takes logits, refuses its output
 def _softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
     y = np.empty_like(x)
@@ -123,7 +123,7 @@ def log_softmax_into(out: Any, scratch: Scratch, x: Any, *, axis: Any) -> None:
     np.subtract(below, excess, out=out)
 
 
-@primitive(into=log_softmax_into)
+@primitive(into=log_softmax_into, rows="along")
 def _log_softmax(x: Any, *, axis: Any) -> Any:
     x = floating(x)
     y = np.empty_like(x)

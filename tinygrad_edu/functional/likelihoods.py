@@ -19,6 +19,7 @@ from .targets import (
     _target,
     advice_on_logits,
     as_rows,
+    by_rows,
     check_broadcast,
     check_option,
     reduced,
@@ -148,12 +149,14 @@ def _missing(v: Any, *, eps: float) -> Any:
 
 
 @on_values
+@by_rows("sum")
 def _check_not_negative(values: Any, *, loss: str, name: str, advice: str) -> None:
     if values.size and not np.min(values) >= 0:
         raise ValueError(f"{loss}: {name} must not be negative, got {np.min(values):.4g}; {advice}")
 
 
 @on_values
+@by_rows("sum")
 def _check_logarithms(q: Any, *, loss: str) -> None:
     if q.size and np.max(q) > 1e-3:  # rounding makes more than 0 of certainty
         raise ValueError(

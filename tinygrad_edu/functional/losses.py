@@ -28,6 +28,7 @@ from .targets import (
     _target,
     advice_on_logits,
     as_rows,
+    by_rows,
     check_broadcast,
     reduced,
     refuse_grad,
@@ -66,7 +67,7 @@ def mse_loss_into(out: None, scratch: Scratch, p: Any, t: Any, *, count: int) ->
     return np.add.reduce(np.multiply(difference, difference, out=difference), axis=None) / count
 
 
-@primitive(into=mse_loss_into)
+@primitive(into=mse_loss_into, rows="sum")
 def _mse_loss(p: Any, t: Any, *, count: int) -> Any:
     return mse_loss_into(None, new_array, p, t, count=count)
 
@@ -183,6 +184,7 @@ rule(
 
 
 @on_values
+@by_rows("sum")
 def _check_probabilities(p: Any) -> None:
     if not np.all((p >= 0) & (p <= 1)):
         raise ValueError(
@@ -202,7 +204,7 @@ def binary_cross_entropy_into(out: None, scratch: Scratch, z: Any, h: Any, t: An
     return np.add.reduce(e, axis=None) / count
 
 
-@primitive(into=binary_cross_entropy_into)
+@primitive(into=binary_cross_entropy_into, rows="sum")
 def _binary_cross_entropy(z: Any, h: Any, t: Any, *, count: int) -> Any:
     """From the logits z. Their sigmoid h is passed too, because the gradient is computed from it."""
     return binary_cross_entropy_into(None, new_array, z, h, t, count=count)
@@ -216,7 +218,7 @@ rule(
 )
 
 
-@primitive
+@primitive(rows="sum")
 def _cross_entropy_of_probabilities(p: Any, t: Any, *, count: int) -> Any:
     return -np.sum(t * np.log(_at_least_tiny(p)) + (1 - t) * np.log(_at_least_tiny(1 - p))) / count
 
@@ -343,7 +345,7 @@ def _single(x: Any) -> Any:
     return x.astype(np.float32) if x.dtype.char == "e" else x
 
 
-@primitive(into=cross_entropy_into)
+@primitive(into=cross_entropy_into, rows="sum")
 def _cross_entropy(z: Any, q: Any, t: Any, *, count: int, totals: Any) -> Any:
     """From the logits z and their log_softmax q; `totals` are the sums of the rows of t, None if those are 1."""
     return cross_entropy_into(None, new_array, z, q, t, count=count, totals=totals)

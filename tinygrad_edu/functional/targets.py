@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,17 @@ from ..autograd.conversion import numbers, shape_of
 from ..autograd.operators import on_values, option
 from ..autograd.tensor import Tensor
 from .activations import Scratch, new_array
+
+
+def by_rows(how: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Says how a function of plain arrays treats the rows of a batch, see `compiler/placing.py`."""
+
+    def said(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.rows = how  # type: ignore[attr-defined]
+        return function
+
+    return said
+
 
 # Targets of the prediction's shape
 
@@ -45,6 +57,7 @@ def _advice_on_shapes(prediction: tuple[int, ...], target: tuple[int, ...]) -> s
 
 
 @on_values
+@by_rows("each")
 def _checked(target: Any, *, loss: str, low: float, high: float, dtype: Any) -> Any:
     """The target's values as `dtype`; refuses values that are not numbers from `low` to `high`."""
     values = _values_of(loss, target)
@@ -102,6 +115,7 @@ def reduced(loss: str, values: Any, reduction: str) -> Any:
 # Labels of classes
 
 
+@by_rows("leading")
 def _rows_of_labels(labels: Any, *, shape: tuple[int, ...], dtype: Any, loss: str = "cross_entropy") -> Any:
     """Labels as rows of probabilities; refuses labels that are not possible."""
     rows = np.empty(shape, dtype)
@@ -225,6 +239,7 @@ def one_hot(labels: Tensor | ArrayLike, num_classes: int, dtype: DTypeLike = np.
 
 
 @on_values
+@by_rows("leading")
 def one_hot_rows(labels: Any, num_classes: int, dtype: Any) -> Any:
     given = _values_of("one_hot", labels)
     suspect = given.dtype.kind == "f" and given.ndim > 1 and given.shape[-1] == num_classes > 1 and given.size

@@ -19,6 +19,7 @@ from ..autograd.transforms import grad, hessian
 from ..compiler.derivation import Derivation
 from ..compiler.program import Programs
 from ..compiler.repeatable import repeatable
+from ..compiler.threads import Workers
 from ..debug.anomaly import check_compiled
 from ..nn.module import Module
 from .base import listed
@@ -138,7 +139,7 @@ class _Objective:
         self.state = state
         self.programs: Programs | None = None
         if compiled is not False:
-            self.programs = Programs(parameters, "minimize", "Do not compile")
+            self.programs = Programs(parameters, "minimize", "Do not compile", Workers())
         state.why_recorded = say_how(bar, "learning", NOT_WANTED if compiled is False else "")
         self.ends = np.cumsum([p.size for p in parameters])[:-1]
         self.tried: Vector = np.concatenate([p.data.ravel() for p in parameters]).astype(np.float64)

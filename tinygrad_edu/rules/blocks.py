@@ -16,7 +16,7 @@ from .shape import _add_at
 # The same number of elements
 
 
-@primitive(moves=True)
+@primitive(moves=True, rows="along")
 def _flip(x: Any, *, axis: Any) -> Any:
     return np.flip(x, axis)
 

@@ -51,7 +51,7 @@ rule(np.sqrt, lambda g, y: g / (2 * y))
 rule(np.cbrt, lambda g, y: g / (3 * y * y))
 
 
-@primitive
+@primitive(rows="each")
 def ratio(part: Any, whole: Any) -> Any:
     """part / whole, and 0 where whole = 0 (a subgradient of a norm at 0, at its tip).
 
@@ -158,7 +158,7 @@ rule(np.sinc, lambda g, x: g * _sinc_derivative(x, order=1))
 # Functions with kinks
 
 
-@primitive
+@primitive(rows="each")
 def slope_of_abs(x: Any) -> Any:
     return np.sign(x)
 

@@ -14,7 +14,7 @@ from ..autograd.record import Operand
 from .elementwise import in_dtype
 
 
-@primitive
+@primitive(rows="along")
 def _cumsum(x: Any, *, axis: int) -> Any:
     return np.cumsum(x, axis=axis)
 

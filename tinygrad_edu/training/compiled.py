@@ -15,6 +15,7 @@ from ..autograd.trees import _map
 from ..compiler.derivation import Derivation
 from ..compiler.program import MOST_PROGRAMS, Programs, Scalar
 from ..compiler.repeatable import repeatable
+from ..compiler.threads import Workers
 from ..data import Arrays, arrays_in, each
 from ..debug.anomaly import check_compiled
 from ..optim.base import Optimizer
@@ -32,6 +33,7 @@ class CompiledStep:
         loss: Callable[..., Scalar],
         optimizer: Optimizer,
         clip_grad_norm: float | None = None,
+        threads: int | None = None,
         *,
         cautious: bool = False,
     ) -> None:
@@ -43,11 +45,14 @@ class CompiledStep:
             )
         if clip_grad_norm is not None:
             check_bound("compile_step: clip_grad_norm", clip_grad_norm)
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise ValueError(f"compile_step: threads must be a whole number from 1, or None for all, not {threads!r}")
         self._loss = loss
         self._optimizer = optimizer
         self._bound = clip_grad_norm
         self._cautious, self._derived = cautious, 0
         self._parameters = optimizer.parameters()
+        self._workers = Workers(threads)
         self._programs: dict[int | str, Programs] = {}  # by the structure of the batch
         self._gradients: Sequence[Any] | None = None
         self._own: list[bool] = []  # which of them are memory that may be written over
@@ -77,7 +82,7 @@ class CompiledStep:
         programs = self._programs.get(key)
         if programs is None:
             instead = "Cut batches to one shape (drop_last), or do not compile"
-            programs = self._programs[key] = Programs(self._parameters, "compile_step", instead)
+            programs = self._programs[key] = Programs(self._parameters, "compile_step", instead, self._workers)
         program = programs.find(arrays, self._derive, batch)
         self._gradients = None  # the same memory
         value, *gradients = program.run(*arrays, *[p._value for p in self._parameters])
@@ -148,7 +153,11 @@ def _array(batch: Any) -> NDArray[Any]:
 
 
 def compile_step(
-    loss: Callable[..., Scalar], optimizer: Optimizer, *, clip_grad_norm: float | None = None
+    loss: Callable[..., Scalar],
+    optimizer: Optimizer,
+    *,
+    clip_grad_norm: float | None = None,
+    threads: int | None = None,
 ) -> CompiledStep:
     """A training step for `loss(*batch)`, a scalar of the batch's arrays and the optimiser's parameters.
 
@@ -164,10 +173,17 @@ def compile_step(
     they are. With `clip_grad_norm`, gradients that together are longer are scaled to that length before the update (see
     `optim.clip_grad_norm_`).
 
+    Where a step takes some milliseconds and treats each row of the batch by itself, up to the sums of loss and
+    gradients, the rows are cut into blocks, which are computed in `threads` threads at the same time; BLAS, which has
+    threads of its own, is held to one meanwhile, in the whole process. None stands for as many threads as BLAS would
+    use, but no more than there are cores; 1 for no blocks. The same number gives the same bits, another one rounds sums
+    differently. Blocks need threadpoolctl (extra `examples`); without it, there are none. What mixes rows, as batch
+    norm does, draws random numbers or updates tensors is computed in one piece, and so are convolutions.
+
     Raises `TypeError`, with the line of code, where the function looks at values, in a Python branch, an index, or by
     `float()`, and where it computes something else when it is run again: with random numbers of its own, for example;
-    and for an optimiser with a `zero_grad()` of its own. Raises `FloatingPointError` where gradients that are to be
-    clipped are NaN or infinite.
+    and for an optimiser with a `zero_grad()` of its own. Raises `ValueError` for less than one thread, and
+    `FloatingPointError` where gradients that are to be clipped are NaN or infinite.
 
     >>> net = tg.Dense(2, 1, init="zeros")
     >>> step = tg.compile_step(lambda X, y: tg.mse_loss(net(X), y), tg.SGD(net.parameters(), lr=0.25))
@@ -175,4 +191,4 @@ def compile_step(
     >>> step(X, y), step(X, y)
     (1.0, 0.25)
     """
-    return CompiledStep(loss, optimizer, clip_grad_norm)
+    return CompiledStep(loss, optimizer, clip_grad_norm, threads)
