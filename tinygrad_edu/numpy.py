@@ -221,7 +221,7 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, *args: Any, **options:
     return _full_like(a, fill_value, dtype, *args, **options)
 
 
-def arange(*args: Any, dtype: Any = None, **options: Any) -> Any:
+def arange(*args: Any, **options: Any) -> Any:
     """`numpy.arange`, a tensor if it is one of floats. How many there are has no derivative; where the first one is and
     how far they are apart has.
 
@@ -229,12 +229,15 @@ def arange(*args: Any, dtype: Any = None, **options: Any) -> Any:
     >>> tg.jacobian(lambda step: np.arange(0.0, 6.0, step))(2.0)
     array([0., 1., 2.])
     """
-    if not any(map(holds_operand, args)):
-        return _arange(*args, dtype=dtype, **options)
-    start, stop, step = (0, *args, 1) if len(args) == 1 else (*args, 1)[:3]
+    given = dict(zip(("start", "stop", "step", "dtype"), args, strict=False)) | options
+    if not any(map(holds_operand, given.values())):
+        return _arange(*args, **options)
+    start, stop, step = (given.pop(name, None) for name in ("start", "stop", "step"))
+    start, stop = (0, start) if stop is None else (0 if start is None else start, stop)
+    step = 1 if step is None else step
     values = [_np.asarray(plain(x)) for x in (start, stop, step)]  # raises for a symbol, which has no values
-    numbers = _np.arange(*values, dtype=dtype, **options)
-    return _np.arange(numbers.size).astype(numbers.dtype) * ((start + step) - start) + start
+    numbers = _np.arange(*values, **given)
+    return asarray(_np.arange(numbers.size).astype(numbers.dtype) * ((start + step) - start) + start, numbers.dtype)
 
 
 def linspace(
