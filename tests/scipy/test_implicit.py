@@ -69,6 +69,10 @@ def test_other_arguments_and_results():
     x, info, flag, _ = fsolve(cube, 1.0, tg.Tensor(8.0), full_output=True)
     assert isinstance(x, tg.Tensor) and flag == 1 and info["njev"] >= 1
     assert isinstance(root_scalar(cube, (tg.Tensor(8.0),), bracket=(0, 5)), optimize.RootResults)
+    with_slopes = lambda x, c: (x**3 - c, 3 * x**2, 6 * x)
+    for options in ({"fprime": True}, {"fprime": True, "fprime2": True, "method": "halley"}):
+        slope = tg.grad(lambda c, how=options: root_scalar(with_slopes, (c,), x0=1.0, **how).root)
+        assert slope(8.0) == pytest.approx(1 / 12)
     assert brentq(cube, 0, 5, 8.0) == optimize.brentq(cube, 0, 5, 8.0)
     assert root_scalar(cube, (8.0,), bracket=(0, 5)) == optimize.root_scalar(cube, (8.0,), bracket=(0, 5))
     np.testing.assert_allclose(fsolve(cube, 1.0, 8.0), 2)
@@ -124,6 +128,7 @@ def test_integrals_that_are_known():
     assert tg.grad(lambda b: quad(np.exp, 0, b)[0])(1.0) == pytest.approx(math.e)
     assert tg.grad(lambda a: quad(np.exp, a, 1.0)[0])(0.0) == -1
     assert tg.grad(lambda c: quad(lambda x, c: 1.0, 0.0, 1.0, (c,))[0])(2.0) == 0
+    assert tg.grad(lambda c: quad(lambda x, c: x + np.sum(c), 0.0, 1.0, (c,))[0])(np.zeros((0, 2))).shape == (0, 2)
     options = {"epsabs": 1e-2, "epsrel": 0.0}
     rough = tg.grad(lambda c: quad(lambda x, c: np.sqrt(c * x), 0.0, 1.0, (c,), **options)[0])(1.0)
     assert 1e-8 < abs(rough - 1 / 3) < 1e-2  # the derivative's integral is found in the same way

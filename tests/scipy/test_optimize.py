@@ -167,6 +167,15 @@ def test_the_jacobian_by_rows_and_by_columns(outputs):
     np.testing.assert_array_equal(jacobian_of(lambda x: [1.0] * outputs)(x), np.zeros((outputs, 3)))
 
 
+def test_from_whole_numbers_on():
+    f = lambda x: x**2 - np.array([4.0, 9.0])
+    for method in ("hybr", "lm"):
+        np.testing.assert_allclose(ours.root(f, [1, 1], method=method).x, [2, 3])
+    np.testing.assert_allclose(ours.fsolve(f, [1, 1]), [2, 3])
+    t = np.arange(5.0)
+    np.testing.assert_allclose(ours.curve_fit(lambda t, a, b: a * t**b, t, 3 * t**2, [1, 1])[0], [3, 2])
+
+
 # What has no derivative
 
 

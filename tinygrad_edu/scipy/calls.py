@@ -89,6 +89,7 @@ def jacobian_of(fun: Callable[..., Any]) -> Callable[..., Any]:
             y = joined(fun(x, *args, **options))
             return y if isinstance(y, Operand) else np.asarray(y)
 
+        x = np.asarray(x, np.float64)  # SciPy starts with whole numbers if it is given some
         y, pull = vjp(of_x, x)
         if np.size(y) <= np.size(x):
             return jacobian(of_x)(x)

@@ -36,7 +36,8 @@ def _of_parameter(g: Any, a: Any, b: Any, args: Any, f: Callable[..., Any], opti
         return quad(lambda x, *args: np.ravel(grad(f, i + 1)(x, *args))[k], a, b, args, **options)[0]
 
     shape = np.shape(args[i])
-    return g * np.reshape(np.stack([integral(k) for k in range(math.prod(shape))]), shape)
+    found = [integral(k) for k in range(math.prod(shape))]
+    return g * np.reshape(np.stack(found) if found else np.zeros(0), shape)
 
 
 def _of_argument(i: int) -> Callable[..., Any]:

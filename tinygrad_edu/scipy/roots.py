@@ -77,7 +77,11 @@ def root_scalar(f: Callable[..., Any], args: Any = (), **options: Any) -> Any:
     >>> tg.grad(lambda c: root_scalar(lambda x, c: x**3 - c, args=(c,), x0=1.0, x1=2.0).root)(8.0).round(6)
     np.float64(0.083333)
     """
-    return _found("root_scalar", f, args, lambda f, args: _optimize.root_scalar(f, args, **options))
+    values = f
+    if any(options.get(name) is True for name in ("fprime", "fprime2")):  # then f gives its derivatives as well
+        values = lambda x, *args: f(x, *args)[0]
+    call = in_numbers("root_scalar", f)
+    return _found("root_scalar", values, args, lambda _, args: _optimize.root_scalar(call, args, **options))
 
 
 def fsolve(
