@@ -142,6 +142,11 @@ rule(
 
 def _in_order(a: Any, q: Any, axis: Any, method: Any, keepdims: Any, name: str) -> Any:
     axes = tuple(range(a.ndim)) if axis is None else normalize_axis_tuple(axis, a.ndim)
+    if name.startswith("nan") and np.ndim(q) > 1 and 1 < len(axes) < a.ndim:
+        raise TypeError(
+            f"{name}: along several axes, NumPy mixes up the axes of the result if q has several, too; give q as a "
+            "vector, and reshape the result"
+        )
     y = _order_statistic(a, name=name, q=q, axes=axes, method=method)
     kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
     return np.reshape(y, (*np.shape(0.5 if q is None else q), *kept)) if _keep(keepdims) else y
