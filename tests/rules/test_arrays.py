@@ -76,6 +76,7 @@ def test_counts():
     assert w.grad.tolist() == [3, 7, 7] and w.grad.dtype == np.float32
     with pytest.raises(TypeError, match="tensor that requires grad"):
         np.bincount(leaf([1.0, 2.0]))
+    assert np.bincount(np.zeros(0, int), leaf([])).shape == (0,)
     with pytest.raises(ValueError, match="length"):
         np.bincount([0, 1], w)
 
@@ -89,10 +90,14 @@ def test_histograms():
         wanted, places = np.histogram(a, bins, (0, 1), weights=w)
         np.testing.assert_allclose(sums.numpy(), wanted, atol=1e-15)
         np.testing.assert_array_equal(edges, places)
+        found = np.histogram(a, bins, (0, 1), True, t)[0]
+        np.testing.assert_allclose(found.numpy(), np.histogram(a, bins, (0, 1), True, w)[0], rtol=1e-13)
         sums.sum().backward()
         assert t.grad.tolist() == [1, 1, 1, 1, 1, 1, 0, 0, 0]
     single = tg.Tensor(w[:8].astype(np.float32), requires_grad=True)
     assert np.histogram(a[:8], 4, weights=single)[0].dtype == np.float32
+    assert np.histogram(a[:8], weights=single)[0].shape == (10,)
+    assert np.histogram([0.0, 0.1], 4, (0, 1), weights=leaf([1.0, 2.0]))[0].tolist() == [3, 0, 0, 0]
     assert np.histogram(tg.Tensor([0.0, 1.0, 1.0]), 2)[0].tolist() == [1, 2]
     with pytest.raises(TypeError, match="tensor that requires grad"):
         np.histogram(leaf([0.0, 1.0]))
@@ -151,13 +156,16 @@ def test_interpolation_of_singles_and_integers():
 def test_covariances_of_few():
     t = leaf([[1.0, 2.0]])
     assert np.cov(leaf([1.0, 2, 4])).shape == () and np.cov(t).item() == 0.5
-    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match="Degrees of freedom <= 0 for slice"):
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match="Degrees of freedom <= 0 for slice") as caught:
         assert np.isnan(np.cov(leaf([[3.0]])).item()) and np.isnan(np.cov(t, ddof=2, aweights=[0.0, 1.0]).item())
         assert np.isinf(np.cov(t, ddof=3).item()) and np.isinf(np.cov(t, ddof=4, fweights=[2, 1]).item())
+    assert caught[0].filename == __file__
     assert np.cov(t, dtype=np.float32).dtype == np.float32
     assert np.cov(tg.Tensor(np.ones((2, 3), np.float32))).dtype == np.float64
     assert np.cov(np.zeros((0, 3)), leaf(np.zeros((0, 3)))).shape == (0, 0)
     assert np.corrcoef(leaf([1.0, 3, 2])).item() == 1
+    given = {"ddof": 2, "aweights": [0.5, 1.0, 2.0, 1.5]}
+    assert np.cov(leaf([1.0, 3, 2, 7]), **given).item() == pytest.approx(np.cov([1.0, 3, 2, 7], **given), rel=1e-14)
 
 
 def test_correlations_are_no_more_than_1():

@@ -205,7 +205,11 @@ class TestReductions:
             (lambda: np.hypot.reduce(t, axis=5), ValueError, "out of bounds"),
             (lambda: np.fmax.reduce(t, where=MASK[:2, :2]), TypeError, "fmax.reduce: where= is not supported"),
             (lambda: np.divide.reduce(t[:0]), ValueError, "no identity"),
-            (lambda: np.add.reduceat(t, [0, 2]), IndexError, "out-of-bounds|out of bounds"),
+            *(
+                (lambda f=f: f.reduceat(t, [0, 2]), IndexError, "out-of-bounds|out of bounds")
+                for f in (np.add, np.maximum)
+            ),
+            (lambda: np.nanquantile(t[None], [[0.5]], (0, 1)), TypeError, "nanquantile: along several axes"),
         ):
             with pytest.raises(error, match=message):
                 call()
@@ -229,7 +233,14 @@ class TestUfuncs:
             assert hessian(lambda b: quotient(a, b).sum())(b)[2].tolist() == [0, 0, 0.0625]
             derived = tg.derive(lambda a, b: quotient(a, b).sum(), a, b)
             value, (da, db) = derived(a, b)
+            slope = grad(lambda a: np.arcsin(a, out=np.zeros(2), where=a < 1).sum())
+            assert slope(np.array([0.0, 2.0])).tolist() == [1, 0]
         assert (value, da.tolist(), db.tolist()) == (0.5, [0, 0, 0.25], [0, 0, -0.125])
+
+    def test_into_an_array_of_a_derivation(self):
+        f = lambda a: np.square(a, out=np.array([6.0, 7.0]), where=[True, False]).sum()
+        value, (slope,) = tg.derive(f, np.ones(2))(np.array([3.0, 4.0]))
+        assert (value, slope.tolist()) == (16, [6, 0])
 
     def test_whoever_reads_on_in_the_array_finds_no_numbers(self):
         out, t = np.array([1.0, 2.0]), Tensor([4.0, 9.0], requires_grad=True)
@@ -258,6 +269,7 @@ class TestUfuncs:
         y = np.divide(1, t, out=np.zeros(2, np.float32), where=np.array([True, False]))
         assert y.dtype == np.float32
         y = np.divide(1, t, out=np.zeros(2), where=np.array([True, False]))
+        assert np.divide(1, y, out=np.zeros(2, np.float32), where=y > 0).dtype == np.float32
         assert y.dtype == np.float64 and np.exp(t, dtype=np.float64).dtype == np.float64
 
     @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def _in_loop(ufunc: Any, inputs: Any, dtype: Any, casting: Any, where: Any) -> A
 def _written(ufunc: Any, y: Any, out: Any, where: Any, casting: Any) -> Any:
     if not np.can_cast(y.dtype, out.dtype, casting):
         raise TypeError(f"{ufunc.__name__}: a result of {y.dtype} does not go into out= of {out.dtype} ({casting=})")
-    y = np.where(where, y, out if holds_operand(out) else out.copy())
+    y = np.where(where, y, out)
     y = y if y.dtype == out.dtype else np.astype(y, out.dtype)
     if y.shape != out.shape:
         raise ValueError(f"{ufunc.__name__}: a result of shape {y.shape} does not fit into out= of shape {out.shape}")
