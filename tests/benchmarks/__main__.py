@@ -18,10 +18,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.chains import CHAINS
 from tests.benchmarks.sequences import SEQUENCE_PEERS, SEQUENCES
-from tests.benchmarks.workloads import CHAINS, PEERS, WORKLOADS
+from tests.benchmarks.workloads import PEERS, WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
+ALL = [*WORKLOADS, *SEQUENCES, *CHAINS]
 
 
 class Peer:
@@ -139,7 +141,7 @@ def versions() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workloads", nargs="*", help=f"of {', '.join([*WORKLOADS, *SEQUENCES, 'chain'])}; all without")
+    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(ALL)}; all without")
     parser.add_argument(
         "--peers", nargs="*", default=list(PEERS), help=f"of {', '.join(PEERS)}; all that are installed"
     )
@@ -148,8 +150,8 @@ def main() -> None:
     args = parser.parse_args()
     print(versions())
     results = {}
-    for workload in args.workloads or [*WORKLOADS, *SEQUENCES, "chain"]:
-        known: Any = CHAINS if workload == "chain" else SEQUENCE_PEERS if workload in SEQUENCES else PEERS
+    for workload in args.workloads or ALL:
+        known: Any = CHAINS.get(workload) or (SEQUENCE_PEERS if workload in SEQUENCES else PEERS)
         results[workload] = compare(workload, [name for name in known if name in args.peers], args.rounds)
         show(workload, results[workload])
     if args.plot:

@@ -10,7 +10,8 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
-from tests.benchmarks.workloads import Workload, chain, chain_without_backward, compiled, recorded
+from tests.benchmarks.chains import chain, chain_without_backward
+from tests.benchmarks.workloads import Workload, compiled, recorded
 
 # What grows, and a network of each size, of which the work is proportional to it
 SERIES: dict[str, tuple[tuple[int, ...], Callable[[int], Workload]]] = {

@@ -7,14 +7,15 @@ import resource
 import sys
 import time
 
+from tests.benchmarks.chains import CHAINS
 from tests.benchmarks.sequences import SEQUENCE_PEERS, SEQUENCES
-from tests.benchmarks.workloads import CHAINS, PEERS, WORKLOADS
+from tests.benchmarks.workloads import PEERS, WORKLOADS
 
 
 def main() -> None:
     name, peer = sys.argv[1:3]
-    if name == "chain":
-        run = CHAINS[peer]
+    if name in CHAINS:
+        run = CHAINS[name][peer]
         step = lambda: run(10_000)
     elif name in SEQUENCES:
         step = SEQUENCE_PEERS[peer](SEQUENCES[name])

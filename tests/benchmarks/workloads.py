@@ -51,6 +51,7 @@ WORKLOADS = {
     "sgd32": Workload((784, 128, 10), 32, "relu", "classes", "float32", lr=0.1),
     "image": Workload((2, 27, 31, 31, 1), 1024, "relu", "binary", lr=0.3),
     "deep": Workload((64,) * 20 + (10,), 64, "relu", "classes"),
+    "batch": Workload((784, 128, 10), 4096, "relu", "classes", "float32", lr=0.1),
 }
 
 
@@ -288,56 +289,4 @@ PEERS: dict[str, Callable[[Workload], Step]] = {
     "autograd": hips_autograd,
     "MyGrad": mygrad,
     "scikit-learn": scikit_learn,
-}
-
-
-# A chain of operations on single numbers
-
-
-def chain(n: int) -> Any:
-    """`n` recorded operations on single numbers, multiplications and additions, and their gradients."""
-    x = chain_without_backward(n)
-    x.backward()
-    return x.item()
-
-
-def chain_without_backward(n: int) -> tg.Tensor:
-    a, b, x = (tg.Tensor(v, requires_grad=True) for v in (1.0001, 1e-4, 1.0))
-    for _ in range(n // 2):
-        x = x * a
-        x = x + b
-    return x
-
-
-def chain_by_hand(n: int) -> Any:
-    """The same arithmetic on 0-d arrays: forward, and backward for x, a and b."""
-    a, b, x = np.array(1.0001), np.array(1e-4), np.array(1.0)
-    saved = []
-    for _ in range(n // 2):
-        saved.append(x)
-        x = x * a
-        x = x + b
-    y, g, ga, gb = x, np.array(1.0), np.array(0.0), np.array(0.0)
-    for x in reversed(saved):
-        gb = gb + g
-        ga = ga + g * x
-        g = g * a
-    return y
-
-
-def chain_torch(n: int) -> Any:
-    import torch
-
-    a, b, x = (torch.tensor(v, requires_grad=True, dtype=torch.float64) for v in (1.0001, 1e-4, 1.0))
-    for _ in range(n // 2):
-        x = x * a
-        x = x + b
-    x.backward()
-    return x.item()
-
-
-CHAINS: dict[str, Callable[[int], Any]] = {
-    "NumPy by hand": chain_by_hand,
-    "recorded": chain,
-    "PyTorch eager": chain_torch,
 }

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks import growth, moving
+from tests.benchmarks.chains import CHAINS
 from tests.benchmarks.sequences import SEQUENCE_PEERS, SEQUENCES
 from tests.benchmarks.workloads import WORKLOADS, by_hand, by_hand_preallocated, compiled, recorded
 
@@ -37,6 +38,13 @@ def test_all_do_the_same_work_on_sequences(name):
     for others in losses[1:]:
         np.testing.assert_allclose(others, losses[0], rtol=1e-5 if SEQUENCES[name].dtype == "float32" else 1e-10)
     assert losses[0][2] < losses[0][0]
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_all_do_the_same_work_on_numbers(name):
+    peers = {p: run for p, run in CHAINS[name].items() if p != "PyTorch eager" or importlib.util.find_spec("torch")}
+    values = [float(run(40)) for run in peers.values()]
+    np.testing.assert_allclose(values, values[0], rtol=1e-14)
 
 
 @pytest.mark.slow
