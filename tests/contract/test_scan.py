@@ -52,7 +52,7 @@ def completed(url):
 
 
 def test_one_machine_with_a_time_budget_and_resumed(tmp_path):
-    out = finished(start(tmp_path, "--workers", 2, "--seconds", 0.01))
+    out = finished(start(tmp_path, "--workers", 1, "--seconds", 0.01))
     assert "0 networks were done before" in out and "no network is done yet" in out
     out = finished(start(tmp_path, "--workers", 2))
     assert "12 networks" in out and (tmp_path / "scan.png").stat().st_size > 5000

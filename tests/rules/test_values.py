@@ -12,7 +12,6 @@ import warnings
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.rules.test_numpy import CALLS as NUMPY
 from tests.rules.test_numpy import CUBE, HISTOGRAM, MATRIX, POLYMUL, SQUARES, VECTOR, outputs
@@ -194,10 +193,14 @@ def test_values_are_numpy_s(name):
     k = list(CALLS).index(name)
     heeding = call not in HEEDLESS
 
-    @settings(max_examples=20)
-    @given(seeds, st.sampled_from(DTYPES), st.booleans())
-    def property(seed, dtype, recorded):
+    @settings(max_examples=2)
+    @given(seeds)
+    def property(seed):
         rng = np.random.default_rng([k, seed])
+        for _ in range(10):  # by itself: each of hypothesis's examples costs more than this
+            compare(rng, DTYPES[rng.integers(len(DTYPES))], recorded=rng.random() < 0.5)
+
+    def compare(rng, dtype, recorded):
         arrays = drawn(rng, shapes, dtype, finite_only(call), mixed=not name.endswith(CASTS))
         tensors = [
             Tensor(a, requires_grad=recorded and a.dtype.kind == "f") if j == 0 or rng.random() < 0.7 else a
