@@ -158,6 +158,7 @@ def test_covariances_of_few():
     assert np.cov(leaf([1.0, 2, 4])).shape == () and np.cov(t).item() == 0.5
     with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match="Degrees of freedom <= 0 for slice") as caught:
         assert np.isnan(np.cov(leaf([[3.0]])).item()) and np.isnan(np.cov(t, ddof=2, aweights=[0.0, 1.0]).item())
+        assert np.cov(leaf([1.0]), leaf(2.0), rowvar=False).shape == (2, 2)
         assert np.isinf(np.cov(t, ddof=3).item()) and np.isinf(np.cov(t, ddof=4, fweights=[2, 1]).item())
     assert caught[0].filename == __file__
     assert np.cov(t, dtype=np.float32).dtype == np.float32

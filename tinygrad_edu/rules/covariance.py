@@ -29,7 +29,10 @@ def cov(
         raise ValueError(f"cov: ddof must be a whole number, not {ddof}")
     observed = [as_array(v) for v in (m, y) if v is not None]
     dtype = dtype or np.result_type(np.float64, *(v.dtype for v in observed))
-    rows = [_variables(v, rowvar or v.ndim == 1 or (k == 1 and v.shape[0] == 1), dtype) for k, v in enumerate(observed)]
+    rows = [
+        _variables(v, rowvar or v.ndim == 1 or (k == 1 and v.shape[:-1] in ((), (1,))), dtype)
+        for k, v in enumerate(observed)
+    ]
     if not rows[0].shape[0]:
         return np.zeros((0, 0))  # whatever there is besides, as in NumPy
     x = np.concatenate(rows) if len(rows) > 1 else rows[0]
