@@ -43,7 +43,8 @@ READING = [
     lambda a: len(a.flat), lambda a: [float(x) for x in a.flat], lambda a: a.item(4), lambda a: a.item(1, 0),
     lambda a: a.item(-1), lambda a: a.astype(int),
     lambda a: a.astype(bool).astype(int).choose([1.5, 2.5]), lambda a: a.astype(bool),
-    lambda a: a.astype("f4", copy=False),
+    lambda a: a.astype("f4", copy=False), lambda a: a.argsort(0, "stable"), lambda a: a.argsort(kind="stable"),
+    lambda a: a.take([0, 7], mode="wrap"), lambda a: a.take([[0, 9]], 1, mode="clip"),
 ]  # fmt: skip
 
 
@@ -63,6 +64,7 @@ CHANGING = [
     lambda t, v: t.put([[0, 5], [3, 2]], [v, 1.0, 2.0]), lambda t, v: t.put([7, -8], [v, 2.0, 3.0], "wrap"),
     lambda t, v: setattr(t, "flat", [v, 2.0]),
     lambda t, v: t.flat.__setitem__(slice(1, None), [v, 2.0]), lambda t, v: t.flat.__setitem__([2, 0], [v] * 3),
+    lambda t, v: t.sort(kind="stable"),
 ]  # fmt: skip
 
 

@@ -135,8 +135,8 @@ class ArrayMethods(Operand):
     def repeat(self, repeats: Any, axis: int | None = None) -> Self:
         return self._call(np.repeat, self, repeats, axis)
 
-    def take(self, indices: Any, axis: int | None = None) -> Self:
-        return self._call(np.take, self, indices, axis)
+    def take(self, indices: Any, axis: int | None = None, *, mode: Any = "raise") -> Self:
+        return self._call(np.take, self, indices, axis, mode=mode)
 
     def compress(self, condition: Any, axis: int | None = None) -> Self:
         return self._call(np.compress, condition, self, axis)
@@ -185,8 +185,8 @@ class ArrayMethods(Operand):
     def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
         return self._call(np.all, self, axis=axis, keepdims=keepdims)
 
-    def argsort(self, axis: int | None = -1) -> Any:
-        return self._call(np.argsort, self, axis)
+    def argsort(self, axis: int | None = -1, kind: Any = None, **options: Any) -> Any:
+        return self._call(np.argsort, self, axis, kind, **options)
 
     def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
         return self._call(np.argpartition, self, kth, axis)
@@ -208,8 +208,8 @@ class ArrayMethods(Operand):
     def fill(self, value: Any) -> None:
         self[...] = value
 
-    def sort(self, axis: int = -1) -> None:
-        self[...] = self._call(np.sort, self, axis)
+    def sort(self, axis: int = -1, kind: Any = None, **options: Any) -> None:
+        self[...] = self._call(np.sort, self, axis, kind, **options)
 
     def partition(self, kth: Any, axis: int = -1) -> None:
         self[...] = self._call(np.partition, self, kth, axis)
