@@ -229,6 +229,9 @@ class TestPseudoInverses:
         for options in ({}, {"rtol": None}):
             a = np.diag([1.0, 4e-16, 1.0, 1.0, 1.0])
             assert np.array_equal(L.pinv(leaf(a), **options).numpy(), L.pinv(a, **options))
+        for options in ({"rtol": 0.5}, {"rcond": 0.5}):
+            with pytest.raises(ValueError, match="where rcond cuts off singular values that are not 0"):
+                L.pinv(leaf(np.diag([1.0, 0.25])), **options)
         with pytest.raises(ValueError, match="both"):
             L.pinv(leaf(a), 1e-3, rtol=1e-3)
 

@@ -143,6 +143,9 @@ class TestReductions:
             for f in (np.mean, np.var, np.std, np.nansum, np.nanmean):
                 assert slope(lambda t, f=f: f(t, where=False), [1.0, 2.0]) == [0, 0]
         assert slope(lambda t: np.std(t, mean=2.0), [2.0, 2.0]) == [0, 0]
+        for x in (1.1, -1.1):  # whose mean is rounded
+            assert slope(lambda t: np.std(t, where=abs(t) < 2), [x] * 6 + [5.0]) == [0] * 7
+        assert slope(lambda t: np.var(t, axis=1), [[0.0, 3.0, 6.0], [3.0, 3.0, 12.0]]) == [[-2, 0, 2], [-2, -2, 4]]
         assert np.isnan(np.std(Tensor([NAN, 1.0]), mean=1.0).item())
 
     def test_about_a_mean_in_few_digits(self):
@@ -187,6 +190,7 @@ class TestReductions:
         mask = np.array([True, False, True])
         for f in (np.max, np.nanmax):
             assert slope(lambda t, f=f: f(t, where=mask, initial=-INF), [2.0, 2.0, 2.0]) == [0.5, 0, 0.5]
+            assert slope(lambda t, f=f: f(t, where=False, initial=2.0), [2.0, 2.0]) == [0, 0]
 
     def test_running_sums_say_what_is_wrong(self):
         t = Tensor(np.ones((2, 2)), requires_grad=True)
