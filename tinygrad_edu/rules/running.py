@@ -27,18 +27,17 @@ def _cumprod(x: Any) -> Any:
     return np.cumprod(x, axis=-1)
 
 
-def _shifted(x: Any, by: int, fill: float) -> Any:
-    """`x` moved along the last axis, to the right for positive `by`, with `fill` moving in."""
-    edge = np.full((*x.shape[:-1], abs(by)), fill, x.dtype)
-    return np.concatenate((edge, x[..., :-by]) if by > 0 else (x[..., -by:], edge), axis=-1)
+def _before(y: Any) -> Any:
+    """The running product of what comes before each element."""
+    return np.concatenate((np.ones((*y.shape[:-1], min(1, y.shape[-1])), y.dtype), y[..., :-1]), axis=-1)
 
 
 def _later_products(g: Any, x: Any) -> Any:
     """Σ_{k ≥ j} g_k Π_{j < i ≤ k} x_i for each j: r_j = g_j + x_{j+1} r_{j+1}, solved by doubling the stride."""
-    total, factor, stride = g, _shifted(x, -1, 0), 1
+    total, factor, stride = g, x[..., 1:], 1
     while stride < x.shape[-1]:
-        total = total + factor * _shifted(total, -stride, 0)
-        factor = factor * _shifted(factor, -stride, 0)
+        total = np.concatenate((total[..., :-stride] + factor * total[..., stride:], total[..., -stride:]), axis=-1)
+        factor = factor[..., :-stride] * factor[..., stride:]
         stride *= 2
     return total
 
@@ -60,7 +59,7 @@ rule(
     lambda g, y, x: (
         np.flip(np.cumsum(np.flip(g * y, -1), -1), -1) / x
         if _may_be_divided(g, y)
-        else _shifted(y, 1, 1) * _later_products(g, x)
+        else _before(y) * _later_products(g, x)
     ),
     new=True,
 )
