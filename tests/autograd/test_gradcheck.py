@@ -64,6 +64,11 @@ def test_parameters_of_a_model_that_the_function_reaches_by_itself():
     assert gradcheck(lambda *_: F.mse_loss(net(X), np.ones((4, 1))), *net.parameters())
 
 
+def test_a_function_that_gives_back_its_argument():
+    assert tg.gradcheck(lambda x: x, np.array([1.0, 2.0]), order=2)
+    assert tg.gradcheck(lambda x, y: x, np.array([1.0, 2.0]), np.ones(3))
+
+
 def test_an_entry_of_0_where_1e_6_is_true():
     lost = wrong(lambda x: x[0] + 1e-6 * x[1], lambda g, y, x: g * np.array([1.0, 0.0]))
     assert "input 0[1]" in message(lost, np.array([1.0, 1.0]))
