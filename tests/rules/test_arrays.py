@@ -378,8 +378,12 @@ def test_writing_lists_of_tensors():
     np.place(c, np.arange(9).reshape(3, 3) == 5, [v[1]])
     np.putmask(c, np.arange(9).reshape(3, 3) > 6, [v[1], 7.0])
     assert c.tolist() == [[2, 3, 5], [3, 3, 3], [2, 7, 3]]
+    np.copyto(c, [v[1], 0.0, v[0]], where=np.eye(3, k=2) > 0)
+    np.add.at(c, (0, [1, 1]), [v[0], 4.0])
+    np.multiply.at(c, (2, [1, 2]), [v[0], 4.0])
+    assert c.tolist() == [[2, 9, 2], [3, 3, 3], [2, 14, 12]]
     c.sum().backward()
-    assert v.grad.tolist() == [2, 5]
+    assert v.grad.tolist() == [2 + 1 + 1 + 7, 5 + 3]
 
 
 def test_writing_without_a_gradient():

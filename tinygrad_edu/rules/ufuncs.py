@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.assignment import joined
 from ..autograd.operators import look_up, refuse
 from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, NAMED, implements, primitive, rule
@@ -213,6 +214,7 @@ def change_at(ufunc: Any, a: Any, indices: Any, *b: Any) -> None:
         )
     index = _frozen(plain(indices))
     places = np.arange(a.size).reshape(a.shape)[index]
+    b = tuple(map(joined, b))
     if ufunc in (np.add, np.subtract):
         a[...] = ufunc(a, _scatter(np.broadcast_to(b[0], places.shape), index=index, shape=a.shape))
     elif np.unique(places).size < places.size:

@@ -47,7 +47,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
         dst[...] = src
     else:
         mask = np.broadcast_to(option(where), dst.shape)
-        dst[mask] = np.broadcast_to(src, dst.shape)[mask]
+        dst[mask] = np.broadcast_to(joined(src), dst.shape)[mask]
 
 
 @implements(np.fill_diagonal)
