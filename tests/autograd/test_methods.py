@@ -44,6 +44,9 @@ READING = [
     lambda a: a.item(-1), lambda a: a.astype(int),
     lambda a: a.astype(bool).astype(int).choose([1.5, 2.5]), lambda a: a.astype(bool),
     lambda a: a.astype("f4", copy=False), lambda a: a.argsort(0, "stable"), lambda a: a.argsort(kind="stable"),
+    lambda a: a.std(1, ddof=1, keepdims=True), lambda a: a.argmax(1, keepdims=True), lambda a: a.argmin(1),
+    lambda a: a.argmin(0, keepdims=True), lambda a: (a * (a > 1)).all(1, keepdims=True),
+    lambda a: (a * (a > 1)).any(0, keepdims=True),
     lambda a: a.take([0, 7], mode="wrap"), lambda a: a.take([[0, 9]], 1, mode="clip"),
 ]  # fmt: skip
 

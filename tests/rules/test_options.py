@@ -73,7 +73,7 @@ class TestReductions:
         t = Tensor(x, requires_grad=True)
         for call in (
             lambda a: a.sum(axis=0, where=MASK, initial=2.0), lambda a: a.mean(axis=1, where=MASK),
-            lambda a: a.max(axis=1, initial=3.0), lambda a: a.min(axis=1, where=MASK, initial=3.0),
+            lambda a: a.max(axis=1, initial=3.0), lambda a: a.min(axis=1, where=MASK, initial=3.0, keepdims=True),
             lambda a: a.prod(axis=1, initial=2.0), lambda a: a.sum(dtype=np.float32),
             lambda a: a.mean(dtype=np.float32),
             lambda a: a.var(axis=0, where=MASK), lambda a: a.std(axis=1, where=MASK, dtype=np.float32),
