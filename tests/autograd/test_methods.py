@@ -60,6 +60,13 @@ def test_they_give_what_numpy_gives(read):
         assert np.array_equal(found, read(values)) and np.asarray(found).dtype == np.asarray(read(values)).dtype
 
 
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "tanh", "relu", "sigmoid"])
+def test_functions_that_are_methods_too(name):
+    x = np.array([0.25, 2.0])
+    of_arrays = {"relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x))}.get(name)
+    np.testing.assert_allclose(getattr(leaf(x), name)().numpy(), (of_arrays or getattr(np, name))(x), rtol=1e-15)
+
+
 CHANGING = [
     lambda t, v: t.fill(v), lambda t, v: t.flat.__setitem__(4, v), lambda t, v: t.flat.__setitem__(slice(1, 6, 2), v),
     lambda t, v: t.put([0, 5], v), lambda t, v: setattr(t, "flat", v), lambda t, v: t.sort(), lambda t, v: t.sort(0),
