@@ -222,7 +222,8 @@ def test_of_numbers_between_tensors(numbers):
     assert np.allclose(np.arange(tg.Tensor(start), stop + 3, 0.3), wanted, rtol=1e-15)
     assert tg.jacobian(lambda a: np.arange(a, 3.5, 1.0))(1.0).tolist() == [1, 1, 1]
     assert np.arange(tg.Tensor(3.0)).tolist() == [0, 1, 2]
-    assert np.linspace(tg.Tensor(1), 4, 3).tolist() == [1, 2.5, 4]
+    assert np.linspace(tg.Tensor(1), 4, 3).tolist() == [1, 2.5, 4] and np.linspace(0, 1, 3, retstep=True)[1] == 0.5
+    assert np.c_[tg.Tensor(numpy.ones((1, 2, 3))), numpy.zeros((1, 2, 1))].tolist() == [[[1, 1, 1, 0], [1, 1, 1, 0]]]
     two = tg.Tensor(2.0)
     for found in (np.arange(two, stop=9), np.arange(start=two, stop=9), np.arange(two, 9, None)):
         assert found.tolist() == [2, 3, 4, 5, 6, 7, 8]
