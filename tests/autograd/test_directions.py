@@ -414,3 +414,32 @@ def test_a_product_with_further_arguments():
     x, v, a = np.array([1.0, 2.0]), np.array([1.0, -1.0]), np.array([2.0, 3.0])
     np.testing.assert_allclose(hvp(lambda x, a: np.sum(a * x**3), x, a, v), 6 * a * x * v)
     assert hvp(np.sum, x, v).tolist() == [0, 0]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@given(st.sampled_from(sorted(FUNCTIONS.keys() - {"constant", "nothing"})), st.integers(0, 2**32 - 1))
+@settings(max_examples=30)
+def test_transforms_agree_with_each_other_and_with_differences(name, seed):
+    rng = np.random.default_rng(seed)
+    f = lambda x, scale=1.0: scale * np.sum(np.sin(FUNCTIONS[name](x)))
+    x, v = rng.uniform(0.3, 1.5, 3), rng.normal(size=3)
+    g, H = grad(f)(x), hessian(f)(x)
+    h = 1e-5
+    differences = [(f(x + h * e) - f(x - h * e)) / (2 * h) for e in np.eye(3)]
+    np.testing.assert_allclose(g, differences, rtol=1e-6, atol=1e-7 * np.max(np.abs(g)))
+    second = [(grad(f)(x + h * e) - grad(f)(x - h * e)) / (2 * h) for e in np.eye(3)]
+    np.testing.assert_allclose(H, second, rtol=1e-5, atol=1e-6 * max(1, np.max(np.abs(H))))
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11 * max(1, np.max(np.abs(H))))
+    close(hvp(f, x, v), H @ v)
+    close(jacobian(FUNCTIONS[name])(x), jacobian(FUNCTIONS[name], "x")(x))
+    close(jvp(grad(f), (x,), (v,))[1], H @ v)
+    close(grad(f, "x")(x=x, scale=2.0), 2 * g)
+    close(grad(f, ("x", "scale"))(x, 2.0)[1], f(x))
+    p = Tensor(x, requires_grad=True)
+    of_parameter = lambda scale: f(p, scale)
+    close(grad(of_parameter, parameters=p)(1.0).detach(), g)
+    close(hessian(of_parameter, parameters=p)(1.0).detach(), H)
+    close(hvp(of_parameter, 1.0, v, parameters=p).detach(), H @ v)
+    each = lambda a: np.exp(-a * a) * np.tanh(a)
+    close(elementwise_grad(each)(x), np.diagonal(jacobian(each)(x)))
+    close(elementwise_grad(elementwise_grad(each))(x), np.diagonal(hessian(lambda a: np.sum(each(a)))(x)))
