@@ -10,12 +10,12 @@ import inspect
 import operator
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 import numpy as np
 
-from .reads import Options, Rule, Vjp, _options
+from .reads import Options, Rule, Vjp, options_among, parameters_of
 from .record import Operand
 from .recording import interpreter
 
@@ -95,17 +95,18 @@ class Primitive:
     ) -> None:
         count = len(vjps)
         self.each, self._new = each, new
-        self.options = frozenset(name for vjp in (*vjps, each and each(0)) if vjp is not None for name in _options(vjp))
-        self.rules = tuple(vjp and self._rule(vjp, k, count) for k, vjp in enumerate(vjps))
-        rules = [rule for rule in (*self.rules, each and self._rule(each(0), 0, 1)) if rule is not None]
+        given = [parameters_of(vjp) for vjp in (*vjps, each and each(0))]
+        self.options = frozenset(name for parameters in given for name in options_among(parameters))
+        self.rules = tuple(vjp and self._rule(vjp, given[k], k, count) for k, vjp in enumerate(vjps))
+        rules = [rule for rule in (*self.rules, each and self._rule(each(0), given[-1], 0, 1)) if rule is not None]
         self.defaults = {name: value for name, value in self.defaults_of_its_own.items() if name in self.options}
         self.reads_metadata = any(rule.metadata for rule in rules)
         simple = self.elementwise and each is None and not (self.options or self.marks_origin or self.moves)
         self.operands = count if simple and count <= 2 else 0
         self.picks.clear()
 
-    def _rule(self, vjp: Vjp, k: int, count: int) -> Rule:
-        return Rule(vjp, self, count, self._new if isinstance(self._new, bool) else k in self._new)
+    def _rule(self, vjp: Vjp, given: Sequence[inspect.Parameter], k: int, count: int) -> Rule:
+        return Rule(vjp, given, self, count, self._new if isinstance(self._new, bool) else k in self._new)
 
     def rules_for(self, count: int) -> tuple[Rule | None, ...]:
         """The rules for a call with `count` arguments."""
@@ -113,7 +114,9 @@ class Primitive:
             return self.rules
         if count > len(self.rules):
             with _growing:  # or another thread might number the same arguments, or take back what this one added
-                self.rules += tuple(self._rule(self.each(i), i, count) for i in range(len(self.rules), count))
+                for i in range(len(self.rules), count):
+                    vjp = self.each(i)
+                    self.rules += (self._rule(vjp, parameters_of(vjp), i, count),)
         return self.rules[:count]
 
     def kept(self, needed: tuple[bool, ...]) -> set[int]:

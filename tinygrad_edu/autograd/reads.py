@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +25,14 @@ class Rule:
 
     __slots__ = ("call", "metadata", "new", "options", "rest", "values", "vjp")
 
-    def __init__(self, vjp: Vjp, primitive: Primitive, count: int, new: bool) -> None:
+    def __init__(
+        self, vjp: Vjp, given: Sequence[inspect.Parameter], primitive: Primitive, count: int, new: bool
+    ) -> None:
         self.vjp = vjp
         self.new = new  # whether it gives an array that nobody else holds
-        self.options = _options(vjp)
-        reads = _reads(vjp, primitive, count)
-        self.rest = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(vjp).parameters.values())
+        self.options = options_among(given)
+        reads = _reads(given, primitive, count)
+        self.rest = any(p.kind is p.VAR_POSITIONAL for p in given)
         self.values = frozenset(k for k, attribute in reads if attribute is None)
         self.metadata = frozenset(k for k, attribute in reads if attribute is not None) - self.values
         names = self.options
@@ -38,17 +40,21 @@ class Rule:
         self.call = _caller(vjp if set(names) == primitive.options else own, reads, self.rest, bool(names))
 
 
-def _options(vjp: Vjp) -> list[str]:
+def parameters_of(vjp: Vjp | None) -> tuple[inspect.Parameter, ...]:
+    """The parameters of a rule, which it takes most of the time of an import to find out."""
+    return () if vjp is None else tuple(inspect.signature(vjp).parameters.values())
+
+
+def options_among(given: Sequence[inspect.Parameter]) -> list[str]:
     """The options that a rule reads."""
-    return [p.name for p in inspect.signature(vjp).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return [p.name for p in given if p.kind is p.KEYWORD_ONLY]
 
 
-def _reads(vjp: Vjp, primitive: Primitive, count: int) -> list[tuple[int, str | None]]:
+def _reads(given: Sequence[inspect.Parameter], primitive: Primitive, count: int) -> list[tuple[int, str | None]]:
     """What the parameters of a rule stand for, behind the arriving gradient: positions, each with an attribute where
     not the value itself is read. What is bound already (`k=k`) stands for itself."""
     known = dict(zip(primitive.arguments, range(1, count + 1), strict=False))
     who = f"rule({primitive.name})"
-    given = list(inspect.signature(vjp).parameters.values())
     if not given or given[0].kind not in (given[0].POSITIONAL_ONLY, given[0].POSITIONAL_OR_KEYWORD):
         raise TypeError(f"{who}: the first parameter of a rule is the arriving gradient, lambda g, ...")
     if given[0].name in known:

@@ -12,9 +12,11 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 
 class Blas:
@@ -110,6 +112,8 @@ class Workers:
         """What the tasks return: the first one runs here, the others in threads, each with the caller's context, in
         which NumPy has its `errstate`. None of them runs any more when this returns or raises, except after a second
         Ctrl-C; then the next call's wait for those."""
+        from concurrent.futures import wait  # which loads logging: by the first step with threads, not by every import
+
         running: list[Future[Any]] = []
         with blas().held():
             pool = self._threads()
@@ -123,6 +127,8 @@ class Workers:
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._process != os.getpid():  # a forked child has none of its parent's threads
+            from concurrent.futures import ThreadPoolExecutor
+
             self._turns = [threading.Lock() for _ in range(self.count - 1)]
             self._pool = ThreadPoolExecutor(self.count - 1, "tinygrad-edu")
             self._process = os.getpid()
