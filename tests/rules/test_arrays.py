@@ -189,6 +189,13 @@ def test_correlations_are_no_more_than_1():
         (lambda t: np.polyint(t[0], -1), ValueError, "polyint: the order must not be negative, got -1"),
         (lambda t: np.polyint(t[0], 3, [1.0, 2.0]), ValueError, "3 integrals have as many constants, or one, got 2"),
         (lambda t: np.poly(t), TypeError, "takes the roots as a vector"),
+        (lambda t: np.roots(t), ValueError, r"takes a vector of coefficients, got shape \(2, 3\)"),
+        (lambda t: np.roots(t[1]), TypeError, "roots: 2 of 2 roots are complex"),
+        (lambda t: np.polyfit(t[0], t[1], -1), ValueError, "expected deg >= 0"),
+        (lambda t: np.polyfit(t, t, 1), TypeError, "expected 1D vector for x"),
+        (lambda t: np.polyfit(t[0], t[1], 1, w=t), TypeError, "1-d array for weights"),
+        (lambda t: np.polyfit(t[0] * 0 + 1, t[1], 1), ValueError, "has rank 1"),
+        (lambda t: np.polyfit(t[0], t[1], 2, cov=True), ValueError, "takes more than 3 points, got 3"),
         (lambda t: np.vander(t), ValueError, r"takes a vector, got shape \(2, 3\)"),
         (lambda t: np.geomspace(t[0], 1.0), ValueError, "has no zeros"),
         (lambda t: np.geomspace(t[1], 0.0), ValueError, "has no zeros"),
@@ -221,10 +228,45 @@ def test_polynomials_that_lose_their_leading_zeros():
     assert np.polyint(leaf([2.0]), 0).tolist() == [2] and np.polyder(leaf([2.0]), 0).tolist() == [2]
 
 
+def test_long_division_as_numpy_does_it():
+    for u, v in (([1.0, 5, 6], [1.0, 2]), ([1.0, 2], [1.0, 2, 3]), (3.0, [2.0]), ([1, 2, 3], [0.5, 1])):
+        for found, wanted in zip(np.polydiv(leaf(u), v), np.polydiv(u, v), strict=True):
+            np.testing.assert_array_equal(found.numpy() if isinstance(found, tg.Tensor) else found, wanted)
+    assert np.polydiv(tg.Tensor([1.0, 0, 1e-9]), [1.0, 0])[1].tolist() == [1e-9]  # nearly 0, and the last
+
+
+def test_fits_as_numpy_s():
+    x, y = np.arange(4.0), np.array([[1.0, 3], [2, 2], [5, 0], [7, 1]])
+    for options in ({"full": True}, {"cov": True}, {"cov": "unscaled", "w": [1, 2, 1, 1]}, {"rcond": 1e-9}):
+        for values in (y, y[:, 0]):
+            found, wanted = np.polyfit(x, leaf(values), 1, **options), np.polyfit(x, values, 1, **options)
+            for a, b in zip(found, wanted, strict=True):
+                a = a.numpy() if isinstance(a, tg.Tensor) else a
+                np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+                assert np.shape(a) == np.shape(b)
+    with pytest.warns(np.exceptions.RankWarning, match="poorly conditioned") as caught:
+        np.polyfit(leaf([0.0, 1.0]), y[:2, 0], 2)
+    assert caught[0].filename == __file__
+
+
+def test_roots():
+    assert np.roots(leaf([0.0, 0, 1, -3, 2, 0])).tolist() == pytest.approx([2, 1, 0])
+    np.testing.assert_allclose(slopes(lambda p: np.roots(p)[0], [0.0, 1, -3, 2, 0])[0], [-8, -4, -2, -1, -0.5])
+    assert np.roots(leaf([5.0])).shape == (0,) and np.roots(leaf([0.0, 0])).shape == (0,)
+    np.testing.assert_array_equal(np.roots(tg.Tensor([1.0, 0, 1])), np.roots([1.0, 0, 1]))  # complex, of a constant
+    for p in ([1.0, -2, 1], [1.0, 0, 0], [-3.0, -6, -3]):
+        with pytest.raises(ValueError, match=r"roots: -?[01]\.\d* is a multiple root"):
+            slopes(lambda p: np.sum(np.roots(p)), p)
+    near = tg.grad(lambda p: np.roots(p)[0])(np.poly([1.0, 1.001]))  # and yet apart
+    np.testing.assert_allclose(near, -np.array([1.001**2, 1.001, 1]) / 0.001, rtol=1e-6)
+
+
 @pytest.mark.parametrize("call", [np.polyder, np.polyint, np.vander, np.poly, np.ediff1d, np.unwrap,
                                   lambda p: np.polyval(p, p), lambda p: np.polymul(p, p), lambda p: np.linspace(p, 3),
                                   lambda p: np.linspace(p[0], 2), lambda p: np.logspace(p, 2), np.bincount,
-                                  lambda p: np.geomspace(p, 3), lambda p: np.polyadd(p, [1.0])])  # fmt: skip
+                                  lambda p: np.geomspace(p, 3), lambda p: np.polyadd(p, [1.0]),
+                                  lambda p: np.polydiv(p, p[:2])[0], lambda p: np.polyfit(p, p, 1),
+                                  lambda p: np.roots(np.append(p[:2], np.zeros(1, p.dtype)))])  # fmt: skip
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 def test_dtypes_are_numpy_s(call, dtype):
     if call is np.bincount:

@@ -44,6 +44,7 @@ def changed(ufunc, c, *args):
     return c
 
 
+POINTS = 3.0 * np.arange(5)
 POLYMUL = lambda a, b: np.polymul(np.append(np.zeros(2), a), b)
 HISTOGRAM = lambda w: np.histogram([[1, 4, 2, 5]] * 3, [1, 2, 3, 4], weights=np.exp(w), density=True)[0]
 
@@ -215,6 +216,16 @@ CALLS = [
     (np.polyint, lambda a, k: np.polyint(a, 2, k), [VECTOR, ()]),
     (np.polyint, lambda a, k: np.polyint(a, m=2, k=k), [VECTOR, (3,)]),
     (np.poly, np.poly, [VECTOR]),
+    (np.polydiv, both(lambda u, v: np.polydiv(u, np.append(2.0, v))), [VECTOR, (2,)]),
+    (np.polydiv, both(lambda u: np.polydiv(u, [2.0, 1.0])), [(3,)]),
+    (np.polydiv, both(lambda v: np.polydiv([1.0, 0.5, 2.0], np.append(2.0, v))), [()]),
+    (np.polyfit, lambda x, y: np.polyfit(x + POINTS, y, 2), [(5,), (5,)]),
+    (np.polyfit, lambda x, y, w: np.polyfit(x + POINTS, y, 1, w=np.exp(w)), [(5,), (5, 2), (5,)]),
+    (np.polyfit, lambda y: np.polyfit(POINTS, y, 1, full=True)[0], [(5,)]),
+    (np.polyfit, lambda y: sum(map(np.sum, np.polyfit(POINTS, y, 1, full=True)[1:2])), [(5, 2)]),
+    (np.polyfit, both(lambda x, y: np.polyfit(x + POINTS, y, 1, cov=True)), [(5,), (5,)]),
+    (np.polyfit, both(lambda x, y: np.polyfit(x + POINTS, y, 1, cov="unscaled")), [(5,), (5, 2)]),
+    (np.roots, lambda r: np.roots(np.poly(np.cumsum(np.exp(r) + 0.5))), [(3,)]),
     (np.vander, np.vander, [VECTOR]),
     *((np.vander, lambda a, n=n: np.vander(a, n, increasing=True), [(3,)]) for n in (0, 1, 5)),
     (np.ediff1d, np.ediff1d, [MATRIX]),

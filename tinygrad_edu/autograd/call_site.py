@@ -71,7 +71,7 @@ def where() -> str:
 _shown: dict[str, Any] = {}  # so that Python shows each warning once for each line
 
 
-def warn_user(message: str) -> None:
-    """A `UserWarning` at the user's line."""
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """A warning at the user's line."""
     file, line = caller()
-    warnings.warn_explicit(message, UserWarning, file, line, registry=_shown)  # type: ignore[arg-type]
+    warnings.warn_explicit(message, category, file, line, registry=_shown)  # type: ignore[arg-type]
