@@ -535,6 +535,14 @@ def least_squares(draw):
 
 
 @st.composite
+def of_real_roots(draw):
+    """Polynomials whose roots are real and apart."""
+    gaps = draw(arrays(st.tuples(st.integers(0, 4)), 0.5, 1.5))
+    p = draw(st.sampled_from([-2.0, 0.5])) * np.atleast_1d(np.poly(np.cumsum(gaps) - 2.0))
+    return lambda p: np.sort(np.roots(p)), [p]
+
+
+@st.composite
 def solves(draw):
     _, [a] = draw(matrices(None))
     columns = draw(st.integers(0, 2))
@@ -726,6 +734,7 @@ CALLS = {
     "eig": similar(lambda a: sum(np.sum(np.sin(x) ** 2) for x in np.linalg.eig(a))),
     "eigvals": similar(np.linalg.eigvals),
     "lstsq": least_squares(),
+    "roots": of_real_roots(),
     "values_of_lstsq": matrices(lambda a: np.linalg.lstsq(a, np.ones(len(a)))[3], rows=1, batched=False),
     "inverse_or_nan": matrices(lambda a: np.linalg.cond(a, "fro")),
     "two_norm": norms(),

@@ -80,7 +80,8 @@ UNDER_OTHER_NAMES = {"product", "cofactors", "cofactors_slope", "log_abs_det", "
                      "sums_of_runs", "folded", "slopes_back", "einsum_view",
                      "basis", "of_full_rank", "values_of_lstsq", "inverse_or_nan",
                      "sliding_windows", "sum_of_windows", "sums_by_place", "differences",
-                     "differences_back", "running_max", "running_min", "sums_of_parts"}  # fmt: skip
+                     "differences_back", "running_max", "running_min", "sums_of_parts",
+                     "where_chosen", "put_back", "reordered", "slopes_at_roots"}  # fmt: skip
 
 
 class TestPlantedFaults:

@@ -253,7 +253,8 @@ def test_formulas_are_the_rules_that_run():
         (x.sum(axis=0), "y = np.sum(x, axis=0, keepdims=False)", "dx = g.reshape((1, 3)), repeated to (4, 3)"),
         (x.mean(), "y = np.mean(x, keepdims=False)", "dx = g / 12, repeated to (4, 3)"),
         (x / 2.0, "y = a / 2.0", "da = g / 2.0", None),
-        (x.max(axis=0), None, "dx = restored(g, axis, keepdims) * _shares(x, restored(y, axis, keepdims), axis, w"),
+        (x.max(axis=0), None, "dx = np.where((x == y.reshape((1, 3))) | (x != x), g.reshape((1, 3)) * (1 / np.sum("),
+        (x.std(axis=0), None, "dx = _per_freedom(restored(g, axis, keepdims), y.size, x, axis, ddof if correction is"),
     ):  # fmt: skip
         made = written(y.record, {})
         assert formula in (made[0], None), made

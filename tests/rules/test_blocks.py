@@ -198,6 +198,41 @@ def test_indices_along_a_later_axis(seed, many):
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("width", [3, 70])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("kind", ["each once", "few twice", "three, often"])
+def test_many_rows(kind, axis, width):
+    rng = np.random.default_rng(0)
+    index = rng.permutation(300)[:250] - 300
+    if kind != "each once":
+        index = np.where(rng.random(250) < 0.1, 7, index) if kind == "few twice" else index % 3
+    x, taken = np.zeros((300, width)), (index,) if axis == 0 else (slice(None), index)
+    x = x if axis == 0 else x.T
+    w = rng.normal(size=x[taken].shape)
+    wanted = np.zeros(x.shape)
+    np.add.at(wanted, taken, w)
+    np.testing.assert_allclose(gradients(lambda a: a[taken], [x], w)[1][0], wanted, rtol=1e-12, atol=1e-14)
+    t = tg.Tensor(x, requires_grad=True)
+    (np.sum(t[taken] * w) + np.sum(t[taken] * w)).backward()  # the second added in place to the first
+    np.testing.assert_allclose(t.grad, 2 * wanted, rtol=1e-12, atol=1e-14)
+
+
+@settings(max_examples=40)
+@given(seeds)
+def test_elements_that_are_taken_along_an_axis(seed):
+    rng = np.random.default_rng(seed)
+    shape = [int(n) for n in rng.integers(1, 4, int(rng.integers(1, 4)))]
+    axis = int(rng.integers(-len(shape), len(shape)))
+    x, n = rng.normal(size=shape), shape[axis]
+    wide = [int(rng.integers(0, 5)) if k == axis % len(shape) else (2 if m == 1 else m) for k, m in enumerate(shape)]
+    indices = rng.integers(-n, n, wide).astype(rng.choice([np.int8, np.int64]))
+    weights = rng.normal(size=wide)
+    found = gradients(lambda a: np.take_along_axis(a, indices, axis), [x], weights)[1][0]
+    wanted, numbers = np.zeros(x.size), np.arange(x.size).reshape(shape)
+    np.add.at(wanted, np.take_along_axis(numbers, indices.astype(int), axis), weights)
+    np.testing.assert_allclose(found, wanted.reshape(shape), rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize(
     "index", [(slice(None), slice(1, 3), [0, 0, 2]), (slice(1, 3), [2, 0, 2]), (slice(None), [1, 1])]
 )

@@ -41,6 +41,10 @@ USED_BY_RULES |= {
     "sum_of_windows",
     "differences_back",
     "einsum_view",
+    "where_chosen",
+    "put_back",
+    "reordered",
+    "slopes_at_roots",
 }
 # Their gradient does not depend on this argument, or the rule is exercised together with another's.
 SIGNLESS = {("astype", 0), ("copysign", 1), *((name, 0) for name in STEPS), ("floor_divide", 1), ("heaviside", 1)}

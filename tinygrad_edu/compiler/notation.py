@@ -18,6 +18,7 @@ from ..functional.targets import _checked, _rows_of_labels
 from ..random import _integers, _permutation, _standard_normal, _standard_uniform
 from ..rules.elementwise import _astype, _clip, _where
 from ..rules.products import product
+from ..rules.reductions import _chosen, _even_share, _where_chosen
 from ..rules.shape import _broadcast_to, _getitem, _reshape, _transpose
 from . import helpers
 from .helpers import function_of
@@ -48,6 +49,16 @@ def of_rows(form: Form) -> Form:
         if line.ndim != 2 or line.options["axis"] not in (1, -1) or line.shape[1] == 0:
             return writer.notation.call(writer, line)
         return writer.render(form, line)
+
+    return either
+
+
+def unless_given(form: Form) -> Form:
+    """A form for calls whose last argument is not given."""
+
+    def either(writer: Writer, line: Line) -> Text:
+        is_given = line.args[-1] is not None and line.args[-1] is not True
+        return writer.notation.call(writer, line) if is_given else writer.render(form, line)
 
     return either
 
@@ -163,6 +174,11 @@ def astype(writer: Writer, line: Line) -> Text:
     return 9, f"{writer.argument(line.args[0], 9)}.astype({writer.argument(np.dtype(dtype))})"
 
 
+def share(writer: Writer, line: Line) -> Text:
+    text = writer.filled("1 / np.sum(<0:0>, axis=<0:2>, keepdims=True)", line)
+    return (6, text) if line.dtype == np.float64 else (9, f"({text}).astype({writer.argument(line.dtype)})")
+
+
 def getitem(writer: Writer, line: Line) -> Text:
     return 9, f"{writer.argument(line.args[0], 9)}[{_index(writer, line.options['index'])}]"
 
@@ -211,6 +227,9 @@ PYTHON = Notation(
         _reshape: reshape,
         _broadcast_to: broadcast_to,
         _getitem: getitem,
+        _chosen: unless_given((4, "(<5:0> == <5:1>) | (<5:0> != <5:0>)")),
+        _even_share: unless_given(share),
+        _where_chosen: (9, "np.where(<0:1>, <0:0>, 0)"),
         _astype: astype,
         np.astype: astype,
         relu: (9, "np.maximum(<0:0>, 0)"),

@@ -20,6 +20,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..autograd.broadcasting import sum_rows
 from ..functional.layers import _linear
 from ..rules.products import product
+from ..rules.reductions import _chosen, _even_share
 from ..rules.shape import _broadcast_to, _concatenate, _getitem, _reshape, _scatter, _transpose
 from .helpers import function_of
 from .tracing import Line
@@ -162,6 +163,8 @@ for _function, _rule in (
     (_concatenate, _joined),
     (_getitem, _part_of_each),
     (_scatter, _part_of_each),
+    (_chosen, _each),
+    (_even_share, _each),
 ):
     RULES[function_of(_function)] = _rule
 PRODUCTS = {function_of(product), function_of(_linear)}

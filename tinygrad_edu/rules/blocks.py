@@ -99,15 +99,17 @@ def _sums_of_runs(x: Any, *, shape: Any, repeats: Any, axis: Any) -> Any:
         for k in range(n):
             total += runs[(slice(None),) * (axis + 1) + (k,)]
         return total
-    total, x = np.zeros(shape, x.dtype), np.moveaxis(x, axis, 0)
-    rows, starts = np.moveaxis(total, axis, 0), np.cumsum(repeats) - repeats
-    some = np.flatnonzero(repeats)
-    if repeats.max(initial=0) > FEW:
-        rows[some] = np.add.reduceat(x, starts[some], axis=0)
+    if not x.size:
+        return np.zeros(shape, x.dtype)
+    starts = np.cumsum(repeats) - repeats
+    total = np.take(x, np.minimum(starts, x.shape[axis] - 1), axis)
+    rows, x = np.moveaxis(total, axis, 0), np.moveaxis(x, axis, 0)
+    if repeats.max() > FEW:
+        rows[repeats > 0] = np.add.reduceat(x, starts[repeats > 0], axis=0)
     else:
-        rows[some] = x[starts[some]]
-        for k in range(1, repeats.max(initial=0)):
+        for k in range(1, repeats.max()):
             rows[repeats > k] += x[starts[repeats > k] + k]
+    rows[repeats == 0] = 0
     return total
 
 
@@ -116,6 +118,7 @@ rule(
     lambda g, a_shape, *, repeats, axis: np.reshape(
         _sums_of_runs(g, shape=a_shape, repeats=repeats, axis=axis), a_shape
     ),
+    new=True,
 )
 rule(_sums_of_runs, lambda g, *, shape, repeats, axis: _repeat(g, repeats=repeats, axis=axis))
 

@@ -49,9 +49,13 @@ def _differences(x: Any, *, axis: int) -> Any:
 @primitive
 def _differences_back(x: Any, *, shape: Any, axis: int) -> Any:
     """What arrives at each difference, taken from the first of its two numbers and given to the second."""
-    total = np.zeros(shape, x.dtype)
-    total[_along(axis, x.ndim, slice(1, None))] = x
-    total[_along(axis, x.ndim, slice(None, -1))] -= x
+    total = np.empty(shape, x.dtype)
+    rows, x = np.moveaxis(total, axis, 0), np.moveaxis(x, axis, 0)
+    if len(x):
+        rows[0], rows[-1] = -x[0], x[-1]
+        np.subtract(x[:-1], x[1:], out=rows[1:-1])
+    else:
+        rows[...] = 0
     return total
 
 

@@ -20,7 +20,7 @@ from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.record import Operand
 from ..autograd.recording import plain
 from .elementwise import as_array
-from .shape import _at_least, _scatter, _without_leading, getitem
+from .shape import _at_least, _without_leading, getitem
 
 
 def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
@@ -126,18 +126,36 @@ rule(
 )
 
 
+def _numbers_along(axis: int, indices: Any, shape: tuple[int, ...]) -> Any:
+    """The numbers, counted along the rows, of the elements that `np.take_along_axis` takes."""
+    axis %= len(shape)
+    n, step = shape[axis], math.prod(shape[axis + 1 :])
+    first = n * step * np.arange(math.prod(shape[:axis]))[:, None] + np.arange(step)
+    indices = np.asarray(indices, np.intp)
+    if np.any(indices < 0):
+        indices = np.where(indices < 0, indices + n, indices)
+    return np.reshape(first, (*shape[:axis], 1, *shape[axis + 1 :])) + (indices * step if step > 1 else indices)
+
+
 @primitive(selects=True)
 def _take_along_axis(x: Any, *, indices: Any, axis: int) -> Any:
     return np.take_along_axis(x, indices, axis)
 
 
-def _put_back(g: Any, shape: Any, indices: Any, axis: int) -> Any:
-    size = math.prod(shape)
-    numbers = np.take_along_axis(np.reshape(np.arange(size), shape), indices, axis)
-    return np.reshape(_scatter(np.ravel(g), index=np.ravel(numbers), shape=(size,)), shape)
+@primitive
+def _put_back(x: Any, *, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
+    """Each element added where `_take_along_axis` would take it from."""
+    total = np.zeros(math.prod(shape), x.dtype)
+    np.add.at(total, np.ravel(_numbers_along(axis, indices, shape)), np.ravel(x))
+    return np.reshape(total, shape)
 
 
-rule(_take_along_axis, lambda g, x_shape, *, indices, axis: _put_back(g, tuple(x_shape), indices, axis), new=True)
+rule(
+    _take_along_axis,
+    lambda g, x_shape, *, indices, axis: _put_back(g, indices=indices, axis=axis, shape=tuple(x_shape)),
+    new=True,
+)
+rule(_put_back, lambda g, *, indices, axis, shape: _take_along_axis(g, indices=indices, axis=axis))
 
 
 @implements(np.take_along_axis)
@@ -191,31 +209,29 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = 
     return tuple(np.ravel(x)[numbers] for x, numbers in zip(xi, grid, strict=True))
 
 
-# Sorting moves the elements to where their values belong; the gradient is fetched back from there.
+# Sorting moves the elements to where their values belong; the gradient is put back where they came from.
 
 
 @on_values
-def _places(x: Any, y: Any, axis: int) -> Any:
-    """Where in `y`, which has the elements of `x` in another order, each of them is."""
-    return np.take_along_axis(_order(y, axis), _ranks(x, axis), axis)
+def _order(x: Any, y: Any, axis: int) -> Any:
+    """The order in which the elements of `x` are sorted, as in `y`; of equal ones the first comes first.
+
+    A stable order takes longer to find, and is looked for only where there are equal elements.
+    """
+    y = np.moveaxis(y, axis, 0)
+    has_equal = np.any(y[1:] == y[:-1]) or np.any(np.isnan(y[-2:-1]))
+    return np.argsort(x, axis, kind="stable" if has_equal else None)
 
 
-@on_values
-def _ranks(x: Any, axis: int) -> Any:
-    """Which place each element takes when they are sorted; equal ones keep their order."""
-    order = _order(x, axis)
-    ranks = np.empty_like(order)
-    shape = [1] * x.ndim
-    shape[axis] = -1
-    np.put_along_axis(ranks, order, np.reshape(np.arange(x.shape[axis]), shape), axis)
-    return ranks
+@primitive(selects=True)
+def _reordered(x: Any, *, order: Any, axis: int) -> Any:
+    """Each element put where `order` says: what `np.take_along_axis` of the same order undoes."""
+    y = np.empty(x.shape, x.dtype)
+    np.reshape(y, -1)[_numbers_along(axis, order, x.shape)] = x
+    return y
 
 
-def _order(x: Any, axis: int) -> Any:
-    """A stable order, which takes longer to find, and does only where there are equal elements."""
-    order = np.argsort(x, axis)
-    y = np.moveaxis(np.take_along_axis(x, order, axis), axis, 0)
-    return np.argsort(x, axis, kind="stable") if np.any((y[1:] == y[:-1]) | np.isnan(y[1:])) else order
+rule(_reordered, lambda g, *, order, axis: np.take_along_axis(g, order, axis), new=True)
 
 
 @primitive(selects=True)
@@ -228,8 +244,21 @@ def _partition(x: Any, *, kth: Any, axis: int, kind: Any, order: Any) -> Any:
     return np.partition(x, kth, axis, kind, order)
 
 
-rule(_sort, lambda g, x, *, axis, kind, order, stable: np.take_along_axis(g, _ranks(x, axis), axis))
-rule(_partition, lambda g, y, x, *, kth, axis, kind, order: np.take_along_axis(g, _places(x, y, axis), axis))
+rule(
+    _sort,
+    lambda g, y, x, *, axis, kind, order, stable: _reordered(g, order=_order(x, y, axis), axis=axis),
+    new=True,
+)
+
+
+def _unpartitioned(g: Any, y: Any, x: Any, axis: int) -> Any:
+    """The gradient put back by way of what both are when they are sorted."""
+    in_order = np.sort(x, axis)
+    g = np.take_along_axis(g, _order(y, in_order, axis), axis)
+    return _reordered(g, order=_order(x, in_order, axis), axis=axis)
+
+
+rule(_partition, lambda g, y, x, *, kth, axis, kind, order: _unpartitioned(g, y, x, axis), new=True)
 
 
 @implements(np.sort)

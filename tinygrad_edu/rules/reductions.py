@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..autograd.operators import constant, refuse
-from ..autograd.primitives import FUNCTIONS, primitive_of, rule
+from ..autograd.operators import constant, on_values, refuse
+from ..autograd.primitives import FUNCTIONS, primitive, primitive_of, rule
 from ..autograd.recording import plain
 from .elementwise import ratio
 
@@ -156,24 +156,50 @@ _with_mean(np.std, _DEVIATION, _root)
 # Extrema
 
 
-def _shares(x: Any, y: Any, axis: Any, where: Any, initial: Any) -> Any:
-    """The share of each element in the extremum `y`: tied elements share evenly, and so do NaNs. `initial` is one more
-    element."""
-    chosen = (x == y) | (x != x)
-    if where is not True:
-        chosen = np.logical_and(where, chosen)
+@on_values
+def _chosen(x: Any, y: Any, where: Any) -> Any:
+    """Which elements are the extremum `y`: all that equal it, or where it is NaN, all NaNs."""
+    chosen = x == y
+    if np.any(y != y):
+        chosen = chosen | (x != x)
+    return chosen if where is True else np.logical_and(where, chosen)
+
+
+@on_values
+def _even_share(chosen: Any, y: Any, axis: Any, initial: Any) -> Any:
+    """The share of each of the chosen elements: tied ones share evenly. `initial` is one more element."""
+    if initial is None and np.count_nonzero(chosen) == np.size(y):  # one each: found out faster than how many
+        return np.ones(np.shape(y), y.dtype)
     tied = np.sum(chosen, axis=axis, keepdims=True)
     if initial is not None:
         tied = tied + ((y == initial) | (initial != initial))
-    return (chosen / tied).astype(y.dtype)
+    return np.reshape(1 / tied, np.shape(y)).astype(y.dtype)
+
+
+@primitive(elementwise=True)
+def _where_chosen(x: Any, chosen: Any) -> Any:
+    """`np.where(chosen, x, 0)`, in a third of the time if few are chosen."""
+    y = np.zeros(np.shape(chosen), np.result_type(x))
+    np.copyto(y, x, where=chosen)
+    return y
+
+
+rule(_where_chosen, lambda g, chosen: _where_chosen(g, chosen), None, new=True)
+
+
+def _handed_on(g: Any, y: Any, x: Any, axis: Any, initial: Any, where: Any) -> Any:
+    """The gradient of an extremum `y`, handed to the elements that it is."""
+    chosen = _chosen(x, y, where)
+    return _where_chosen(g * _even_share(chosen, y, axis, initial), chosen)
 
 
 for _extremum in (np.max, np.min):
     rule(
         _extremum,
-        lambda g, y, x, *, axis=None, keepdims=False, initial=None, where=True: (
-            restored(g, axis, keepdims) * _shares(x, restored(y, axis, keepdims), axis, where, initial)
+        lambda g, y, x, *, axis=None, keepdims=False, initial=None, where=True: _handed_on(
+            restored(g, axis, keepdims), restored(y, axis, keepdims), x, axis, initial, where
         ),
+        new=True,
     )
 
 # Products

@@ -157,13 +157,26 @@ def _add_rows(array: Any, g: Any, index: Any) -> None:
     places = index[order]
     starts = np.flatnonzero(np.concatenate(([True], places[1:] != places[:-1])))
     if index.size > 8 * starts.size:  # many rows for each place: summed, place by place
-        array[places[starts]] += np.add.reduceat(g[order], starts, axis=0)
+        if g.size < 64 * len(g):
+            array[places[starts]] += np.add.reduceat(g[order], starts, axis=0)
+            return
+        for place, rows in zip(places[starts], np.split(order, starts[1:]), strict=True):  # of long rows
+            array[place] += np.add.reduce(g[rows], axis=0)
         return
     # The first rows of all places at once, then the second ones, …
     rank = np.arange(index.size) - np.repeat(starts, np.diff(np.append(starts, index.size)))
     for k in range(int(rank.max()) + 1):
         rows = order[rank == k]
         array[index[rows]] += g[rows]
+
+
+def _occurs_once(index: Any, shape: Any) -> bool:
+    """Whether no row occurs twice among many; of few it is not worth finding out."""
+    if isinstance(index, tuple) and all(map(_is_all, index[:-1])):
+        shape, index = shape[len(index) - 1 :], index[-1]
+    if not isinstance(index, np.ndarray) or index.size <= 200 or len(shape) < 2:
+        return False
+    return bool(np.bincount(index.ravel().astype(np.intp) % shape[0]).max() == 1)
 
 
 def _is_all(index: Any) -> bool:
@@ -191,7 +204,7 @@ def _getitem(x: Any, *, index: Any) -> Any:
 def _scatter(x: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with `x` added at `index`; an element that is indexed twice gets both."""
     out = np.zeros(shape, np.result_type(x))
-    if _is_basic(index):
+    if _is_basic(index) or _occurs_once(index, shape):
         out[index] = x
     else:
         _add_at(out, x, index=index)
