@@ -267,10 +267,14 @@ def test_weighted_sums_of_exponentials():
     assert sign.tolist() == its.tolist()
     check(lambda a, b: ours.logsumexp(a, 1, b, return_sign=True)[0], [small, b - 4])
     assert ours.logsumexp(tg.Tensor(small), 1, return_sign=True)[1].tolist() == [1, 1]
-    with np.errstate(invalid="ignore"):
-        assert np.isnan(ours.logsumexp(tg.Tensor([0.0]), b=[-1.0]).item()) and np.isnan(
-            special.logsumexp([0.0], b=[-1.0])
-        )
+    with np.errstate(all="raise", under="ignore"):
+        assert np.isnan(ours.logsumexp(tg.Tensor([0.0]), b=[-1.0]).item())
+        assert ours.logsumexp(tg.Tensor([1000.0, 2000.0]), b=[1.0, 0.0]).item() == 1000
+    assert np.isnan(special.logsumexp([0.0], b=[-1.0]))
+    assert ours.logsumexp(tg.Tensor(np.zeros(2, np.float32)), b=2.0).dtype == np.float32
+    assert ours.logsumexp([1000.0, 2000.0], b=tg.Tensor([1.0, 0.0])).item() == 1000
+    assert ours.logsumexp(tg.Tensor(np.zeros((0, 2))), 0, np.ones((0, 2))).tolist() == [-np.inf, -np.inf]
+    assert ours.logsumexp(tg.Tensor(np.zeros((2, 2, 1))), 0, [0.5]).tolist() == [[0], [0]]
     close(tg.grad(lambda b: ours.logsumexp(np.array([0.0, 1.0]), b=b))(np.array([1.0, 0.0])), [1, math.e])
     assert ours.logsumexp(tg.Tensor([-np.inf, -np.inf]), b=np.ones(2)).item() == -np.inf
 

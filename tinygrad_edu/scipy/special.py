@@ -55,6 +55,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     if b is None:
         total = functional.logsumexp(a, axis, keepdims)
         return (total, np.ones_like(plain(total))) if return_sign else total
+    a, b = (np.asarray(v) if isinstance(v, list | tuple) else v for v in (a, b))
     # Any shift would do, since the sum is shifted back: its own derivative is 0. What counts 0 times may be larger.
     shift = np.max(np.where(plain(b) == 0, -np.inf, plain(a)), axis=axis, keepdims=True, initial=-np.inf)
     shift = np.where(np.isfinite(shift), shift, 0)
