@@ -102,8 +102,10 @@ def test_constraints():
     np.testing.assert_allclose(found.x, [1.4, 1.7], atol=1e-2)
     calls = []
     single = {"type": "eq", "fun": lambda x: calls.append(type(x[0])) or x[0] - x[1]}
-    np.testing.assert_allclose(ours.minimize(fun, [2.0, 0.0], constraints=single).x, wanted, atol=1e-6)
-    assert tg.Tensor in calls  # it was differentiated
+    for given in (single, [single], (single,)):
+        calls.clear()
+        np.testing.assert_allclose(ours.minimize(fun, [2.0, 0.0], constraints=given).x, wanted, atol=1e-6)
+        assert tg.Tensor in calls  # it was differentiated
     single["jac"] = lambda x: np.array([1.0, -1.0])
     calls.clear()
     np.testing.assert_allclose(ours.minimize(fun, [2.0, 0.0], constraints=single).x, wanted, atol=1e-6)
