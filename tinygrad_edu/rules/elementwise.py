@@ -188,6 +188,27 @@ def _of_larger(g: Any, a: Any, b: Any) -> Any:
     return np.where(a < b, 0, np.where(a == b, g / 2, g))
 
 
+def _larger(a: Any, b: Any) -> Any:
+    """np.maximum, which takes three times as long to compare single numbers as Python does."""
+    if a.__class__ is np.float64 and isinstance(b, float):
+        if a > b:
+            return a
+        if a < b:
+            return np.float64(b)
+    return np.maximum(a, b)
+
+
+def _smaller(a: Any, b: Any) -> Any:
+    if a.__class__ is np.float64 and isinstance(b, float):
+        if a < b:
+            return a
+        if a > b:
+            return np.float64(b)
+    return np.minimum(a, b)
+
+
+primitive_of(np.maximum, _larger)
+primitive_of(np.minimum, _smaller)
 rule(np.maximum, _of_larger, lambda g, a, b: _of_larger(g, b, a))
 rule(np.minimum, lambda g, a, b: _of_larger(g, b, a), _of_larger)
 
