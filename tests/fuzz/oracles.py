@@ -25,7 +25,7 @@ except ImportError:
 
 
 REFUSALS = (  # the engine's documented ones: where a derivative does not exist or has no rule, …
-    "two values are equal (to rounding)",
+    "two values are equal (up to rounding)",
     "a singular value is 0, and the gradient",
     "the third derivative of a determinant has no rule",
     "or `array += tensor`",
