@@ -48,10 +48,17 @@ def _may_be_divided(g: Any, y: Any) -> bool:
     if isinstance(g, Operand) or isinstance(y, Operand) or y.dtype == np.float16:
         return False
     root = float(np.finfo(y.dtype).tiny) ** 0.5
-    factors, products = np.abs(g), np.abs(y)
-    smallest = np.minimum(np.min(factors, where=factors > 0, initial=1), np.min(products, initial=1))
-    largest = np.maximum(np.max(factors, initial=1), np.max(products, initial=1))  # NaN, if there is one
-    return bool(smallest >= root and largest <= 1e-3 / root)
+    (low, high), (least, most) = _sizes(g, but_zero=True), _sizes(y, but_zero=False)
+    return bool(min(low, least) >= root and high <= 1e-3 / root and most <= 1e-3 / root)  # not where there is a NaN
+
+
+def _sizes(a: Any, but_zero: bool) -> tuple[Any, Any]:
+    """The smallest and the largest size of an element, and of 1. Mostly all are positive, which is soon seen."""
+    low, high = np.min(a, initial=1), np.max(a, initial=1)
+    if not low > 0:
+        a = np.abs(a)
+        low, high = np.min(a, where=a > 0 if but_zero else True, initial=1), np.max(a, initial=1)
+    return low, high
 
 
 rule(
