@@ -622,6 +622,7 @@ def test_special_points():
     assert slope(L.det, np.zeros((2, 2)).tolist()) == [[0, 0], [0, 0]]
     assert slope(np.cumprod, [2.0, 0.0, 3.0]) == [1, 8, 0]
     assert slope(np.cumprod, [-np.inf, 1.0, np.inf]) == [np.inf, -np.inf, -np.inf]
+    assert slope(lambda x: np.trapezoid([1.0, 2.0, 4.0], x), [0.0, 1.0, 3.0]) == [-1.5, -1.5, 3]
     assert slope(np.sinc, [0.0]) == [0]
     second = grad(grad(np.sinc))
     assert second(0.0) == pytest.approx(-(np.pi**2) / 3, rel=1e-14)

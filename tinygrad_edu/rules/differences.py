@@ -81,6 +81,7 @@ rule(np.unwrap, lambda g, *, discont=None, axis=-1, period=2 * np.pi: g)
 
 @implements(np.trapezoid)
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    y = as_array(y)
     if x is not None:
         dx = np.diff(x) if np.ndim(x) == 1 else np.diff(x, axis=axis)
         if np.ndim(x) == 1:
