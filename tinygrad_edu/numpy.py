@@ -72,22 +72,24 @@ def _taking_lists(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Ufunc:
-    """A ufunc that takes lists of tensors, too, and tensors by the shorter way; all else of it is NumPy's."""
+    """A ufunc that takes lists of tensors, too, as its methods do, and tensors by the shorter way."""
 
     def __init__(self, ufunc: Any) -> None:
         functools.update_wrapper(self, ufunc)
         self._ufunc = ufunc
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        operand = False
         for arg in args:
-            if isinstance(arg, Operand) and not options:
-                return FUNCTIONS[self._ufunc](*args)
-            if isinstance(arg, list | tuple):
+            if isinstance(arg, Operand):
+                operand = True
+            elif isinstance(arg, list | tuple):
                 return self._ufunc(*(_with_lists(self._ufunc, arg) for arg in args), **options)
-        return self._ufunc(*args, **options)
+        return FUNCTIONS[self._ufunc](*args) if operand and not options else self._ufunc(*args, **options)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._ufunc, name)
+        found = getattr(self._ufunc, name)
+        return _taking_lists(found) if callable(found) else found
 
     def __repr__(self) -> str:
         return repr(self._ufunc)

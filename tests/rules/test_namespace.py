@@ -393,6 +393,9 @@ def test_ufuncs_keywords_and_linear_algebra_take_lists_of_tensors():
         (value(lambda p: np.linalg.multi_dot([numpy.eye(2), numpy.eye(2), np.array(p)])[0]), [1, 0]),
         (value(lambda p: np.sum(np.where([True, False], p, [p, p]))), [2, 4]),
         (value(lambda p: np.hypot(*p)), a * [1, 2]),
+        (lambda x: np.sum(np.multiply(x, [x[0], 3.0])), [1.2, 3]),
+        (value(lambda p: np.maximum.reduce(p)), [0, 2]),
+        (value(lambda p: np.sum(np.multiply.outer(np.array(p), p))), [2.8, 5.6]),
     ]
     for f, wanted in cases:
         close(tg.grad(f)(x), wanted)
