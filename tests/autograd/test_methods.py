@@ -47,6 +47,12 @@ READING = [
     lambda a: a.std(1, ddof=1, keepdims=True), lambda a: a.argmax(1, keepdims=True), lambda a: a.argmin(1),
     lambda a: a.argmin(0, keepdims=True), lambda a: (a * (a > 1)).all(1, keepdims=True),
     lambda a: (a * (a > 1)).any(0, keepdims=True),
+    lambda a: a.reshape(3, 2, order="F"), lambda a: a.reshape((-1,)), lambda a: a.ravel("F"), lambda a: a.flatten("F"),
+    lambda a: a.repeat([2, 0, 1], 1), lambda a: a.take([1, -1], 1), lambda a: a.diagonal(1),
+    lambda a: a.diagonal(-1, 1, 0), lambda a: a.trace(1), lambda a: a.swapaxes(0, 1), lambda a: a.transpose(1, 0), lambda a: a[None].squeeze(0),
+    lambda a: a.cumsum(1), lambda a: a.cumprod(0), lambda a: a.var(1, ddof=1, keepdims=True), lambda a: a.round(1),
+    lambda a: a.prod(0, keepdims=True), lambda a: a.mean(0, keepdims=True), lambda a: a.max(1, keepdims=True),
+    lambda a: a.clip(0.3, 1.5), lambda a: a.clip(max=1.0), lambda a: a.dot([1.0, 2.0, 3.0]), lambda a: a.argsort(),
     lambda a: a.take([0, 7], mode="wrap"), lambda a: a.take([[0, 9]], 1, mode="clip"),
 ]  # fmt: skip
 
