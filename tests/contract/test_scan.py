@@ -22,13 +22,14 @@ SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "parameter_scan.py"
 GRID = ("--layers", "1,2", "--units", "3,4,5", "--iterations", "150,300", "--size", "16")
 
 
-def start(folder, *arguments):
+def start(folder, *arguments, script=SCRIPT):
     return subprocess.Popen(
-        [sys.executable, SCRIPT, "--out", folder, *GRID, *map(str, arguments)],
+        [sys.executable, script, "--out", folder, *GRID, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")])},
     )
 
 
@@ -104,14 +105,19 @@ def test_several_machines_on_one_postgresql_one_of_them_killed(postgresql, tmp_p
     folders = [tmp_path / name for name in "ab"]
     for folder in folders:
         folder.mkdir()
+    impatient = tmp_path / "impatient.py"  # the test need not wait as long until the dead count as dead
+    text = SCRIPT.read_text(encoding="utf-8")
+    assert text.count("HEARTBEAT, GRACE = 2, 10") == 1
+    impatient.write_text(text.replace("HEARTBEAT, GRACE = 2, 10", "HEARTBEAT, GRACE = 1, 5"), encoding="utf-8")
     slow = ("--iterations", "150,4000")  # so that the one that is killed is in the middle of something
-    victim = start(folders[0], "--storage", url, "--workers", 2, *slow)
+    start_here = partial(start, script=impatient)
+    victim = start_here(folders[0], "--storage", url, "--workers", 2, *slow)
     for _ in range(300):
         time.sleep(0.1)
         states = [] if victim.poll() is not None else _states(postgresql)
         if states.count("COMPLETE") and states.count("RUNNING") == 2:
             break
-    survivor = start(folders[1], "--storage", url, "--workers", 2, *slow)
+    survivor = start_here(folders[1], "--storage", url, "--workers", 2, *slow)
     time.sleep(2)
     os.killpg(victim.pid, signal.SIGKILL)
     victim.communicate()
