@@ -52,6 +52,7 @@ READING = [
     lambda a: a.diagonal(-1, 1, 0), lambda a: a.trace(1), lambda a: a.swapaxes(0, 1), lambda a: a.transpose(1, 0),
     lambda a: a[None, None].squeeze(0), lambda a: a[None].diagonal(), lambda a: a.min(1),
     lambda a: a.any(0), lambda a: a.all(1), lambda a: a[None].argsort(), lambda a: a[None].argpartition(1),
+    lambda a: a.argmax(1), lambda a: a.round(),
     lambda a: a.T, lambda a: a.mT, lambda a: a[None].transpose(),
     lambda a: a[None].transpose(1, 0, 2), lambda a: a[None].transpose((2, 0, 1)),
     lambda a: a.cumsum(1), lambda a: a.cumprod(0), lambda a: a.var(1, ddof=1, keepdims=True), lambda a: a.round(1),
@@ -116,6 +117,13 @@ def test_a_number_has_them_too():
     t.flat = 3.0
     t.flat = []  # writes nothing, as in NumPy
     assert t.item() == 3 and t.nbytes == 8 and [x.item() for x in t.flat] == [3] and 3.0 in t
+
+
+def test_vectors_are_sorted_along_their_only_axis():
+    t, u = Tensor([3.0, 1.0, 2.0]), Tensor([3.0, 1.0, 2.0])
+    t.sort()
+    u.partition(0)
+    assert t.tolist() == [1, 2, 3] and u[0].item() == 1
 
 
 # `t += u`
