@@ -390,7 +390,7 @@ def _written(d: Draw, text: str) -> str:
 each("np.polyval np.polyadd np.polysub np.polymul", lambda d, f: f"{f}({d.exactly(1)}, {d.exactly(1)})")
 each("np.polydiv", lambda d, f: f"{f}({d.exactly(1)}, np.append(2.0, np.tanh({d.exactly(1)})))[0]")
 each("np.polyfit", lambda d, f: f"{f}(np.arange({d.shape(x := d.exactly(1))[0]}.0) + np.tanh({x}) / 3, np.sin({x}), 1)")
-each("np.roots", lambda d, f: f"{f}(np.poly(np.cumsum(np.exp(np.tanh({d.exactly(1)})))))")
+each("np.roots", lambda d, f: f"{f}(np.poly(np.cumsum(np.exp(np.tanh({d.exactly(1)}[:4])))))")
 each("np.polyder np.polyint np.vander np.poly", lambda d, f: f"{f}(np.tanh({d.exactly(1)}))")
 each("np.cov np.corrcoef", lambda d, f: f"{f}(np.diag([1.0, 2.0, 3.0]) + {d.any(lambda v: v.shape in {(3, 3), (3,)})})")
 each("np.linspace np.logspace", lambda d, f: f"{f}({(x := d.any())}, {d.operand(x)}, 3, axis={d.choice([0, -1])})")
