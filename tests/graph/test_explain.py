@@ -18,19 +18,20 @@ def test_a_small_graph():
     x = Tensor([3.0, 4.0], requires_grad=True, name="x")
     loss = (x * x * 0.5).sum()
     lines = [re.split(r"\s{2,}", line.strip()) for line in explain(loss).splitlines()]
-    assert lines[0] == ["step", "operation", "shapes", "rules", "‖g‖"] and set(lines[1][0]) == {"─"}
+    assert lines[0] == ["step", "operation", "values", "rules", "gradient"] and set(lines[1][0]) == {"─"}
     assert lines[2:] == [
-        ["3", "sum", "(2,) → ()", "dx = g, repeated to (2,)", "1"],
-        ["2", "multiply", "(2,), 0.5 → (2,)", "da = g * 0.5", "1.414"],
-        ["1", "multiply", "x (2,), x (2,) → (2,)", "da = g * b", "0.7071"],
-        ["db = g * a"],
+        ["3", "Σ", "v2 (2,) → v3 = 12.5", "∂v3/∂v2 = g, repeated to (2,)", "1"],
+        ["2", "×", "v1 (2,), 0.5 → v2 (2,)", "∂v3/∂v1 = g * 0.5", "norm 1.414"],
+        ["1", "×", "x (2,), x (2,) → v1 (2,)", "∂v3/∂x += g * x", "norm 0.7071"],
+        ["∂v3/∂x += g * x"],
+        ["x (2,)", "norm 5"],
     ]
     assert x.grad is None
 
 
 def test_a_name_of_several_lines_stays_in_its_row():
     lines = explain(Tensor([1.0], requires_grad=True, name="two\n lines").sum()).splitlines()
-    assert len(lines) == 3 and "two lines (1,) → ()" in lines[2]
+    assert len(lines) == 4 and "two lines (1,) → v1 = 1" in lines[2]
     assert "a\ufffd[31mred (1,)" in explain(Tensor([1.0], requires_grad=True, name="a\x1b[31mred").sum())
 
 
@@ -38,7 +39,7 @@ def test_how_many_rows():
     x = Tensor([1.0], requires_grad=True)
     for _ in range(120):
         x = x + 1.0
-    assert len(explain(x, max_rows=None).splitlines()) == 122
+    assert len(explain(x, max_rows=None).splitlines()) == 123 + 1  # with the leaf, and what is not known
     assert len(explain(x).splitlines()) < 102
     for rows in (0, -3, "a", 2.5):
         with pytest.raises(ValueError, match=f"explain: max_rows={rows!r} must be a whole number of at least 1, or N"):
@@ -48,11 +49,13 @@ def test_how_many_rows():
 def test_the_model_s_names_and_a_released_graph():
     net = Sequential(Dense(2, 1, rng=0), Sigmoid())
     loss = F.binary_cross_entropy(net(np.ones((3, 2))), np.ones((3, 1)))
-    assert "0.weight (2, 1), 0.bias (1,) → (3, 1)" in explain(loss, model=net)
+    assert "c1 (3, 2), 0.weight (2, 1), 0.bias (1,) → v1 (3, 1)" in explain(loss, model=net)
     loss.backward()
     text = explain(loss, model=net)
-    assert text.splitlines()[-1].startswith("backward() released") and "dweight = x.T @ g" in text
-    assert {line.split()[-1] for line in text.splitlines()[2:-1] if line[0] != " "} == {"–"}
+    assert text.splitlines()[-1].startswith("backward() released") and "∂v3/∂0.weight = c1.T @ g" in text
+    assert "by-passed: computed from the logits" in text
+    # The labels and the samples are gone with the records.
+    assert [line.split()[-1] for line in text.splitlines()[2:-1] if line[0] != " "] == ["1", "–", "–"]
 
 
 def test_positions_in_the_user_s_code():
@@ -85,7 +88,7 @@ def test_long_graphs_are_folded():
     lines = explain(y, max_rows=10).splitlines()
     assert len(lines) < 10 and "1–2000" in lines[2] and "1,000 × (sin, multiply)" in lines[2]
     assert lines[-1] == "2,000 of 2,000 operations folded into a box"
-    assert len(explain(y, max_rows=2000).splitlines()) == 2002
+    assert len(explain(y, max_rows=2000).splitlines()) == 2003
 
 
 def test_leaves_and_what_is_no_tensor():

@@ -222,7 +222,13 @@ def test_clicking_an_operation_shows_its_formula_and_rules_until_escape(browser)
     browser.find(node("o0")).click()
     browser.hover("header")
     shown = browser.text("#card")
-    for text in ("linear", "Dense(30 → 5)", "y = x @ weight + bias", "dweight = x.T @ g", "needs no gradient"):
+    for text in (
+        "linear",
+        "Dense(30 → 5)",
+        "v1 = X @ 0.weight + 0.bias",
+        "∂J/∂0.weight += X.T @ g",
+        "needs no gradient",
+    ):
         assert text in shown, text
     assert "g has shape (40, 5), the result (30, 5)" in shown
     assert "selected" in browser.find(node("o0")).get_attribute("class")
@@ -260,7 +266,9 @@ def test_the_walk_lights_up_what_each_step_reads_and_writes(browser):
     assert "Step 4 of 6, backward" in browser.text("#words")
     browser.press("ARROW_RIGHT")
     assert "x () gets part 1 of 3" in browser.text("#words") and "∂ 1 of 3" in browser.text(node(x))
-    assert "dx = g * np.cos(x)" in browser.text("#step") and "not complete yet" in browser.text("#step")
+    assert "∂y/∂x += g · cos(x) = 1 · cos(0.5) = 0.8776" in browser.text(
+        "#step"
+    ) and "not complete yet" in browser.text("#step")
     browser.press("ARROW_RIGHT")
     assert "part 2 of 3 and x () gets part 3 of 3, the last" in browser.text("#words")
     derivative = 2 * 0.5 + np.cos(0.5)
@@ -364,7 +372,7 @@ def test_a_screen_reader_has_names_and_focus(browser):
     assert browser.find("#words").get_attribute("aria-live") == "polite"
     for element in browser.find_all(".node"):
         assert element.get_attribute("role") == "button" and element.get_attribute("aria-label")
-    assert browser.find(node("o0")).get_attribute("aria-label") == "operation 1, linear: y = x @ weight + bias"
+    assert browser.find(node("o0")).get_attribute("aria-label") == "operation 1, linear: v1 = X @ 0.weight + 0.bias"
     label = browser.find(node(key_of(written, "0.weight"))).get_attribute("aria-label")
     assert "parameter 0.weight of shape (30, 5)" in label and "gradient of norm" in label
     for button in browser.find_all("button"):

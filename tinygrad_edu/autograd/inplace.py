@@ -49,7 +49,10 @@ def next_change() -> int:
 def last_change(array: Any) -> list[int]:
     """Where the moment of the last change of an array's memory stands: who changes it often keeps this, and writes
     `next_change()` into it each time."""
-    owner = _owner(array)
+    return _moment_of(_owner(array))
+
+
+def _moment_of(owner: Any) -> list[int]:
     with _noting:
         moment = _moments.get(id(owner))
         if moment is None:
@@ -61,6 +64,17 @@ def last_change(array: Any) -> list[int]:
 def mark_changed(array: Any) -> None:
     """Notes that an array is changed in place: records that hold it from before can no more be differentiated."""
     last_change(array)[0] = next_change()
+
+
+def mark_assigned(t: Any) -> None:
+    """Notes that a tensor was given another array: drawings must not take that for what was computed with."""
+    _moment_of(t)[0] = next_order()
+
+
+def assigned_since(t: Any, order: int) -> bool:
+    """Whether a tensor was given another array after the moment `order`."""
+    moment = _moments.get(id(t))
+    return moment is not None and moment[0] < order
 
 
 def _forget(key: int, reference: object) -> None:

@@ -14,7 +14,7 @@ from .call_site import _dropped_by_array, _dropped_by_copy
 from .conversion import numeric
 from .engine import pullback
 from .hooks import Hookable, explain_missing
-from .inplace import is_written_over, mark_changed
+from .inplace import is_written_over, mark_assigned, mark_changed
 from .operators import ArrayOperand
 from .record import Node, Record
 from .recording import interpreter, is_recording
@@ -99,6 +99,8 @@ class Tensor(ArrayOperand, Hookable):
         if array.dtype != self._value.dtype:
             self.grad = None  # it had the old dtype
         self._value = array
+        if self.record is None:
+            mark_assigned(self)
 
     @property
     def grad(self) -> NDArray[Any] | None:

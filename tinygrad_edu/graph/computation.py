@@ -12,14 +12,16 @@ from numpy import ndarray
 
 from ..autograd.engine import pullback
 from ..autograd.inplace import changed_since
-from ..autograd.record import Record
+from ..autograd.record import Record, leading_to
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
 from .folding import Partition, Unit, contents, fold, listed
-from .formulas import written
 from .structure import Walk, titled, walk
+from .told import Telling, symbols
+from .values import Values, again, needed
 
-RELEASED = "backward() released what the records kept: values and gradients need backward(retain_graph=True)"
+RELEASED = "backward() released what some values follow from: draw before it, or use backward(retain_graph=True)"
+LOST = "values that no record kept follow from numbers that no rule reads, such as the 1 of x + 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,11 @@ class Value:
     key: str  # "t0", "t1", … in order of execution, leaves where they are first used
     kind: str  # "parameter", "input" (it requires grad but is none of the model's), "constant", "result" or "output"
     name: str | None  # "0.weight" for a parameter of the model, otherwise the tensor's own
+    symbol: str  # what formulas call it: its name, shortened, or "v3" for the result of step 3
     shape: tuple[int, ...]
     dtype: str | None  # None where the record does not know it
-    data: ndarray | None  # None where released or not kept: a record keeps only what its rules read; not to be changed
-    current: bool  # whether `data` is what a tensor holds now, which may differ from what was computed with
+    data: ndarray | None  # None where it was neither kept nor follows from what is known; not to be changed
+    current: bool  # whether `data` is what it holds now, and something else was computed with
     gradient: ndarray | None  # of the output with respect to this, when asked for; not to be changed
     group: str | None  # key of the group in which it is drawn
 
@@ -49,8 +52,10 @@ class Operation:
     outputs: tuple[str, ...]
     group: str | None  # key of the innermost module's
     position: str | None  # "train.py:41", where it was kept
-    formula: str  # "y = x @ weight + bias"; of a folded one, what is in it
-    rules: tuple[str | None, ...]  # for each input "dx = g @ weight.T"; None where no gradient goes
+    formula: str  # "v1 = X @ W + b", "d = e + c = −6 + 10 = 4"; of a folded one, what is in it
+    rules: tuple[str | None, ...]  # for each input "∂L/∂d = g · f = 1 · (−2) = −2"; None where no gradient goes
+    flows: tuple[bool, ...]  # for each input, whether a gradient flows back to it
+    passed_by: str | None  # why none does: a loss that is computed from the logits goes round the sigmoid
     folded: int  # how many operations this stands for; 0 for a real one
     hidden: int  # how many parameters are not shown because only folded operations read them
 
@@ -76,10 +81,16 @@ class Computation:
     released: bool  # whether backward() released the graph
     notes: tuple[str, ...]  # what was folded or is missing, in words
 
-    def newer_values(self) -> list[str]:
-        """A note to be shown with values: which of them may be newer than the computation."""
-        names = [value.name or f"one of shape {value.shape}" for value in self.values.values() if value.current]
-        return [f"current values, which may be newer than the computation: {listed(names)}"] if names else []
+    def newer_values(self, arrays: bool = True) -> list[str]:
+        """A note to be shown with values: which of them are newer than the computation; of arrays if `arrays` are shown
+        or a single number is missing."""
+        missing = any(value.data is None and not value.shape for value in self.values.values())
+        names = [value.name or f"one of shape {value.shape}" for value in self.values.values()
+                 if value.current and (arrays or missing or not value.shape)]  # fmt: skip
+        if not names:
+            return []
+        verb, whose = ("has", "its value is") if len(names) == 1 else ("have", "their values are")
+        return [f"{listed(names)} {verb} changed since this was computed: {whose} that of now"]
 
     def framed(self) -> set[str]:
         """The keys of the groups that have a box: one Sigmoid around one sigmoid would say no more than that."""
@@ -98,13 +109,15 @@ def computation(
     depth: int | None = None,
     max_nodes: int | None = None,
     formulas: bool = True,
+    arrays: bool = True,
 ) -> Computation:
     """The operations and tensors that `output` was computed from, as they were recorded; nothing is changed.
 
     With `model`, parameters and modules have their names in the model. With `gradients`, each value gets the gradient
-    of `output` with respect to it (of the sum of `output`, if it has several elements), computed anew from what the
-    records kept. `depth` folds each module at that depth (0 is outermost) into one operation; `max_nodes` folds the
-    deepest modules, repetitions and runs, until at most that many nodes are left. `formulas=False` leaves out the
+    of `output` with respect to it (of the sum of `output`, if it has several elements). Values that no record kept and
+    gradients are computed anew, as far as what they follow from was kept or is unchanged; `arrays=False` does so for
+    single numbers only. `depth` folds each module at that depth (0 is outermost) into one operation; `max_nodes` folds
+    the deepest modules, repetitions and runs, until at most that many nodes are left. `formulas=False` leaves out the
     formulas, which are written by running the rules on symbols.
 
     Raises `TypeError` if `output` is not a tensor or `model` not a Module, `ValueError` for a negative `depth` or
@@ -122,7 +135,7 @@ def computation(
         raise ValueError(f"max_nodes={max_nodes!r} must be a whole number of at least 2, or None for all")
     walked = walk(output, model)
     partition = fold(walked, depth, max_nodes)
-    return _Assembly(walked, partition, output, gradients, formulas).computation()
+    return _Assembly(walked, partition, output, gradients, formulas, arrays).computation()
 
 
 def is_whole(value: Any, least: int) -> bool:
@@ -133,27 +146,30 @@ def is_whole(value: Any, least: int) -> bool:
 class _Assembly:
     """Turns a walk, folded, into values, operations and groups."""
 
-    def __init__(self, walked: Walk, partition: Partition, output: Tensor, gradients: bool, formulas: bool) -> None:
+    def __init__(
+        self, walked: Walk, partition: Partition, output: Tensor, gradients: bool, formulas: bool, arrays: bool
+    ) -> None:
         self.formulas = formulas
         self.walk, self.partition, self.output = walked, partition, output
         self.released = any(record.saved is None for record in walked.records)
         self.notes = _folded(partition)
-        if self.released:
-            self.notes.append(RELEASED)
-        self.gradients: dict[Any, Any] = self._gradients() if gradients else {}
-        self.kept = self._kept()
+        self.asked = {v for v in partition.shown if arrays or not walked.described(v)[3]}
+        nodes = (walked.described(v)[0] for v in self.asked) if gradients else ()
+        self.targets = {node for node in nodes if isinstance(node, Record) or (node is not None and node.requires_grad)}
+        self.path = leading_to(self.targets, output.record) if self.targets and output.record else set()
+        self.recalled = Values(walked, output, self.asked | (needed(walked, self.path) if self.released else set()))
+        self.gradients: dict[Any, Any] = self._gradients()
+        if any(self.recalled.get(v) is None for v in self.asked) and not self.recalled.now:
+            self.notes.append(RELEASED if self.released else LOST)
 
     def _gradients(self) -> dict[Any, Any]:
-        """The gradients of the output with respect to each record and leaf."""
+        """The gradients of the output with respect to each target."""
         root = self.output.record
         seed = np.ones(self.output.shape, self.output.dtype)[()]
-        if root is None:
-            return {self.output: seed} if self.output.requires_grad else {}
-        if self.released:
-            return {}
-        found: dict[Any, Any] = {}
+        if root is None or not self.targets:
+            return {self.output: seed} if root is None and self.targets else {}
         for record in self.walk.records:
-            for k, value in enumerate(record.saved or ()):
+            for k, value in enumerate(record.saved or () if record in self.path else ()):
                 if changed_since(value, record.order):
                     self.notes.append(
                         f"no gradients: data that {record.primitive.name} used was changed in place after it was "
@@ -162,27 +178,28 @@ class _Assembly:
                     return {}
         if self.output.size != 1:
             self.notes.append("gradients are those of the sum of the output, which has several elements")
-        with np.errstate(all="ignore"):  # NaN and infinity are shown, which is warning enough
-            return pullback(root, seed, seen=found.__setitem__) | found
+        targets, path = self.targets, self.path
+        twins: dict[Any, Record] = {}
+        if self.released:
+            twins, behind = again(self.walk, self.recalled, path)
+            targets = targets - behind
+            path = leading_to(targets, root)
+        ends = {twins.get(t, t) for t in targets if not isinstance(t, Record) or path.isdisjoint(t.nodes)}
+        wanted = {twins.get(t, t): t for t in targets}
+        found: dict[Any, Any] = {}
 
-    def _kept(self) -> dict[int, Any]:
-        """The arrays of the values that are shown, as the records kept them."""
-        shown = self.partition.shown
-        kept: dict[int, Any] = {}
-        self.changed: set[int] = set()  # values whose arrays were changed in place since
-        for i, (record, inputs) in enumerate(zip(self.walk.records, self.walk.inputs, strict=True)):
-            if record.saved is not None and not shown.isdisjoint((i, *inputs)):
-                for v, value in zip((i, *inputs), record.saved, strict=True):
-                    if value is not None:
-                        kept[v] = value
-                        if changed_since(value, record.order):
-                            self.changed.add(v)
-        kept[self.walk.output] = self.output._value
-        return kept
+        def seen(node: Any, g: Any) -> None:
+            if node in wanted:
+                found[wanted[node]] = g
+
+        with np.errstate(all="ignore"):  # NaN and infinity are shown, which is warning enough
+            last = pullback(twins.get(root, root), seed, targets=ends, seen=seen)
+        return found | {wanted[node]: g for node, g in last.items() if node in wanted}
 
     def computation(self) -> Computation:
         order = self._order()
         self.key = {v: f"t{k}" for k, v in enumerate(order)}
+        self.symbols = symbols(self.walk, order)
         groups = self._groups()
         return Computation(
             values={self.key[v]: self._value(v) for v in order},
@@ -221,40 +238,55 @@ class _Assembly:
 
     def _value(self, v: int) -> Value:
         node, kind, name, shape = self.walk.described(v)
-        data = self.kept.get(v)
-        current = v in self.changed
-        if data is None and isinstance(node, Tensor):
-            data, current = node._value, True  # no rule reads what it held when it was recorded
+        data = self.recalled.get(v)
         dtype = node.dtype if node is not None else getattr(data, "dtype", None)
         gradient = None if node is None else self.gradients.get(node)
         return Value(
             key=self.key[v],
             kind=kind,
             name=name,
+            symbol=self.symbols[v],
             shape=shape,
             dtype=None if dtype is None else str(dtype),
             data=None if data is None else np.asarray(data),
-            current=current,
+            current=v in self.recalled.now,
             gradient=None if gradient is None else np.broadcast_to(gradient, shape),
             group=self.group.get(self.partition.homes.get(v, -1)),
         )
 
     def _operations(self) -> dict[str, Operation]:
-        known: dict[Any, Any] = {}
-        made = (self._operation(f"o{k}", unit, known) for k, unit in enumerate(self.partition.units))
+        units = self.partition.units
+        telling = Telling(self.walk, self.recalled, self.gradients, self.symbols)
+        reached = {self.walk.output}
+        flows: list[tuple[bool, tuple[bool, ...]]] = []
+        for unit in reversed(units):
+            alive = not reached.isdisjoint(unit.outputs)
+            row = tuple(alive and open_ for open_ in self._open(unit))
+            parts = [v for v, flow in zip(unit.inputs, row, strict=True) if flow]
+            reached.update(parts)
+            telling.parts.update(parts)
+            flows.append((alive, row))
+        made = (self._operation(f"o{k}", unit, *flows[-1 - k], telling) for k, unit in enumerate(units))
         return {operation.key: operation for operation in made}
 
-    def _operation(self, key: str, unit: Unit, known: dict[Any, Any]) -> Operation:
+    def _open(self, unit: Unit) -> list[bool]:
+        """To which arguments a gradient would flow that arrives at an operation."""
+        if unit.label is not None:
+            return [self.walk.described(v)[1] != "constant" for v in unit.inputs]
         record = self.walk.records[unit.members[0]]
-        rules: tuple[str | None, ...]
-        formula = ""
-        if unit.label is None:
-            rules = (None,) * len(unit.inputs)
-            if self.formulas:
-                formula, rules = written(record, known)
-        else:
+        rules = record.primitive.rules_for(len(record.nodes))
+        return [node is not None and rule is not None for node, rule in zip(record.nodes, rules, strict=True)]
+
+    def _operation(self, key: str, unit: Unit, alive: bool, flows: tuple[bool, ...], telling: Telling) -> Operation:
+        record = self.walk.records[unit.members[0]]
+        rules: tuple[str | None, ...] = (None,) * len(unit.inputs)
+        formula, passed_by = "", None
+        if unit.label is not None:
             formula = contents(self.walk.records[i].primitive.name for i in unit.members)
-            rules = (None,) * len(unit.inputs)
+        elif self.formulas:
+            formula, rules = telling.told(unit.members[0], flows)
+        if not alive:
+            passed_by = "by-passed: computed from the logits" if record.primitive.marks_origin else "by-passed"
         return Operation(
             key=key,
             name=record.primitive.name if unit.label is None else titled(unit.path, unit.label),
@@ -266,6 +298,8 @@ class _Assembly:
             position=_position(record) if unit.label is None else None,
             formula=formula,
             rules=rules,
+            flows=flows,
+            passed_by=passed_by,
             folded=0 if unit.label is None else len(unit.members),
             hidden=unit.hidden,
         )

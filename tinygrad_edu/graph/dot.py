@@ -15,8 +15,9 @@ import numpy as np
 from numpy import ndarray
 
 from ..pages.arrays import norm
-from .computation import RELEASED, Computation, Group, Operation, Value
-from .structure import titled
+from .computation import Computation, Group, Operation, Value
+from .structure import SIGNS, titled
+from .told import number, short
 
 DIRECTIONS = {"right": "LR", "down": "TB"}
 SHOWABLE = ("dtypes", "values", "gradients", "formulas", "order")
@@ -34,6 +35,7 @@ KINDS = {
     "output": {"shape": "box", "fillcolor": "#fad9b0", "color": "#a84300", "peripheries": "2"},
 }
 OPERATION = {"shape": "ellipse", "fillcolor": "#fbf6c4", "color": "#8a7f00"}
+BYPASSED = {"style": "filled,dashed", "fillcolor": "#ffffff"}
 FOLDED = OPERATION | {"shape": "folder"}
 GROUPS = ("#f3f5f7", "#e6eaee")  # nested boxes in turns
 
@@ -53,14 +55,9 @@ def draw(computation: Computation, show: Collection[str], direction: str) -> Dra
     dot = Drawing("computation")
     dot.attr(rankdir=DIRECTIONS[direction], ranksep="0.3", nodesep="0.2", fontname=FONT, fontsize="11")
     dot.attr("node", fontname=FONT, fontsize="11", fontcolor=DARK, style="filled", height="0.3", margin="0.09,0.04")
-    dot.attr("edge", color=LINE, arrowsize="0.6", fontname=FONT, fontsize="9", fontcolor="#a84300")
-    notes = [note for note in computation.notes if note != RELEASED or {"values", "gradients"} & set(show)]
-    missing = sum(value.data is None and not _is_number(value) for value in computation.values.values())
-    if "values" in show and missing and not computation.released:
-        what = "1 result is without its value" if missing == 1 else f"{missing} results are without values"
-        notes.append(f"{what}: records keep only what a rule reads")
-    if "values" in show:
-        notes += computation.newer_values()
+    dot.attr("edge", color=LINE, arrowsize="0.6", fontname=FONT, fontsize="11", fontcolor=LINE)
+    picture = _Picture(computation, show)
+    notes = [*computation.notes, *computation.newer_values(arrays="values" in show)]
     if notes:
         dot.attr(label=label(*notes), fontcolor=LINE)
     boxes: dict[str | None, Drawing] = {None: dot}
@@ -70,17 +67,17 @@ def draw(computation: Computation, show: Collection[str], direction: str) -> Dra
         depths[key] = depths[group.parent] + 1
         boxes[key] = _box(group, depths[key]) if key in framed else boxes[group.parent]
     for key, value in computation.values.items():
-        if not _is_number(value):
-            boxes[value.group].node(key, label(*_value(value, show)), **KINDS[value.kind])
+        if not _is_number(value) and key not in picture.maker:
+            boxes[value.group].node(key, label(*picture.value(value)), **KINDS[value.kind])
     for key, operation in computation.operations.items():
-        style = FOLDED if operation.folded else OPERATION
-        boxes[operation.group].node(key, label(*_operation(operation, show)), **style)
+        style = FOLDED if operation.folded else OPERATION | (BYPASSED if operation.passed_by else {})
+        boxes[operation.group].node(key, label(*picture.operation(operation)), **style)
     # Inner ones first: a box is copied into the one around it.
     for key in sorted(computation.groups, key=depths.__getitem__, reverse=True):
         around = computation.groups[key].parent
         if boxes[key] is not boxes[around]:
             boxes[around].subgraph(boxes[key])
-    _edges(computation, show, dot)
+    picture.edges(dot)
     return dot
 
 
@@ -96,45 +93,79 @@ def _is_number(value: Value) -> bool:
     return value.kind == "constant" and not value.shape and value.name is None
 
 
-def _value(value: Value, show: Collection[str]) -> list[str]:
-    lines = [value.name] if value.name else []
-    known = value.dtype or "dtype not kept"
-    lines.append(f"{value.shape} {known}" if "dtypes" in show else str(value.shape))
-    return lines + described(value.data) if "values" in show else lines
+class _Picture:
+    """What stands in the nodes and at the edges of a drawing."""
 
+    def __init__(self, computation: Computation, show: Collection[str]) -> None:
+        self.values, self.operations, self.show = computation.values, computation.operations, show
+        output = computation.values[computation.output]
+        self.output = f"∂{short(output.name)}/" if output.name and "formulas" not in show else ""
+        self.output = f"∂{output.symbol}/" if "formulas" in show else self.output
+        makers = {key: operation.key for operation in computation.operations.values() for key in operation.outputs}
+        # An array without a name is the edge from its operation to those that read it.
+        self.maker = {} if "values" in show else {
+            key: maker for key, maker in makers.items() if self.values[key].shape and self._is_nameless(key)
+        }  # fmt: skip
 
-def _operation(operation: Operation, show: Collection[str]) -> list[str]:
-    name = operation.name
-    last = operation.step + operation.folded - 1
-    if "order" in show:
-        name = f"{operation.step}{f'–{last}' if operation.folded > 1 else ''}. {name}"
-    lines = [name]
-    counts = [f"{operation.folded:,} operations"] * (operation.folded > 1)
-    counts += [f"{operation.hidden:,} parameter{'s' * (operation.hidden > 1)}"] * (operation.hidden > 0)
-    if counts:
-        lines.append(", ".join(counts))
-    if "formulas" in show:
-        lines += [operation.formula, *(rule for rule in operation.rules if rule is not None)]
-    return lines
+    def _is_nameless(self, key: str) -> bool:
+        return self.values[key].kind == "result" and self.values[key].name is None
 
+    def value(self, value: Value, flows: bool = True) -> list[str]:
+        name = value.symbol if "formulas" in self.show else short(value.name or "")
+        if not value.shape:
+            text = "?" if value.data is None else number(value.data)
+            lines = [f"{name} = {text}" if name else text]
+            lines += [value.dtype or "dtype not kept"] if "dtypes" in self.show else []
+            return lines + self.gradient(value, name)
+        known = value.dtype or "dtype not kept"
+        lines = [name] * bool(name) + [f"{value.shape} {known}" if "dtypes" in self.show else str(value.shape)]
+        lines += described(value.data) if "values" in self.show else []
+        return lines + (self.gradient(value, name) if flows else [])
 
-def _edges(computation: Computation, show: Collection[str], dot: Drawing) -> None:
-    said: set[str] = set()
+    def gradient(self, value: Value, name: str) -> list[str]:
+        if value.gradient is None:
+            return []
+        if not value.shape:
+            return [f"{self.output}∂{name} = {number(value.gradient)}" if name and self.output else
+                    f"∂ = {number(value.gradient)}"]  # fmt: skip
+        return [f"norm of ∂ = {number(norm(value.gradient), 3)}"]
 
-    def edge(tail: str, head: str, key: str) -> None:
-        gradient = computation.values[key].gradient
-        if "gradients" in show and gradient is not None and key not in said:
-            said.add(key)
-            dot.edge(tail, head, label=label(f"‖∂‖ {norm(gradient):.3g}"))
-        else:
-            dot.edge(tail, head)
+    def operation(self, operation: Operation) -> list[str]:
+        last = operation.step + operation.folded - 1
+        text = operation.name if operation.folded else self._with_numbers(operation)
+        if "order" in self.show:
+            text = f"{operation.step}{f'–{last}' if operation.folded > 1 else ''}. {text}"
+        lines = [text]
+        counts = [f"{operation.folded:,} operations"] * (operation.folded > 1)
+        counts += [f"{operation.hidden:,} parameter{'s' * (operation.hidden > 1)}"] * (operation.hidden > 0)
+        if counts:
+            lines.append(", ".join(counts))
+        if "formulas" in self.show:
+            lines += [operation.formula, *(rule for rule in operation.rules if rule is not None)]
+        return lines + (operation.passed_by or "").replace("computed ", "computed\n").splitlines()
 
-    for operation in computation.operations.values():
-        for key in operation.inputs:
-            if not _is_number(computation.values[key]):
-                edge(key, operation.key, key)
-        for key in operation.outputs:
-            edge(operation.key, key, key)
+    def _with_numbers(self, operation: Operation) -> str:
+        """The operation's sign with the numbers that it reads: "− 10", "1 /", or as a call, "maximum(·, 0)"."""
+        sign = SIGNS.get(operation.name, operation.name)
+        given = [self.values[key] for key in operation.inputs]
+        words = [("?" if v.data is None else number(v.data)) if _is_number(v) else "" for v in given]
+        if not any(words):
+            return sign
+        if sign != operation.name and len(words) == 2:
+            return f"{words[0]} {sign} {words[1]}".strip()
+        return f"{sign}({', '.join(word or '·' for word in words)})"
+
+    def edges(self, dot: Drawing) -> None:
+        for operation in self.operations.values():
+            for key, flow in zip(operation.inputs, operation.flows, strict=True):
+                if key in self.maker:
+                    lines = self.value(self.values[key], flow)
+                    dot.edge(self.maker[key], operation.key, label=label(*lines, " "))  # a line clear of other text
+                elif not _is_number(self.values[key]):
+                    dot.edge(key, operation.key)
+            for key in operation.outputs:
+                if key not in self.maker:
+                    dot.edge(operation.key, key)
 
 
 def described(data: ndarray | None) -> list[str]:

@@ -8,32 +8,35 @@ from ..autograd.tensor import Tensor
 
 if TYPE_CHECKING:
     from ..nn.layers import Module
-    from .computation import Computation, Operation
+    from .computation import Computation, Operation, Value
 
 
 def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None = 100) -> str:
     """How the gradient of `output` is computed, as a table to print: the recorded operations, the last one first, as
     `backward()` walks. A row has the operation's number in the order of execution, where it was called
-    from (if it was recorded inside `record_positions()`), the shapes that went in and came out, the rule for each
-    argument that wants a gradient, and the norm ‖g‖ of the gradient that arrived at its result: that of `output`, or of
-    its sum if it has several elements.
+    from (if it was recorded inside `record_positions()`), what went in and came out (single numbers with their values,
+    arrays with their shapes), the rule for each argument that wants a gradient, in which g is the gradient that arrived
+    at the result, and this gradient: that of `output`, or of its sum if it has several elements. The last rows are the
+    tensors at which the walk ends.
 
-    With `model`, parameters have their names in the model. If there are more than `max_rows` operations, some are
-    folded as in drawings; None folds nothing. Nothing is changed, but a graph that `backward()` released has no
-    gradients any more. Raises `TypeError` if `output` is not a tensor, `ValueError` if `max_rows` is below 1.
+    A result without a name is called v3 if step 3 made it. With `model`, parameters have their names in the model. If
+    there are more than `max_rows` operations, some are folded as in drawings; None folds nothing. Nothing is changed.
+    After a plain `backward()`, which releases what the records kept, values and gradients are there as far as they
+    follow from the leaves. Raises `TypeError` if `output` is not a tensor, `ValueError` if `max_rows` is below 1.
 
-    >>> x = tg.Tensor(np.ones(2), requires_grad=True, name="x")
-    >>> print(tg.explain(np.sum(x * x)))  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
-    step  operation  shapes                 rules                     ‖g‖
+    >>> x = tg.Tensor(3.0, requires_grad=True, name="x")
+    >>> print(tg.explain(x * x + 1.0))  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
+    step  operation  values                  rules                      gradient
     ───...
-    2     sum        (2,) → ()              dx = g, repeated to (2,)  1
-    1     multiply   x (2,), x (2,) → (2,)  da = g * b                1.414
-                                            db = g * a
+    2     +          v1 = 9, 1 → v2 = 10     ∂v2/∂v1 = g = 1            1
+    1     ×          x = 3, x = 3 → v1 = 9   ∂v2/∂x += g · x = 1 · 3 = 3  1
+                                             ∂v2/∂x += g · x = 1 · 3 = 3
+                     x = 3                                              6
     """
     from ..autograd.printing import printable
     from ..autograd.record import reached
-    from ..pages.arrays import norm
     from .computation import computation, is_whole
+    from .structure import SIGNS
 
     if not isinstance(output, Tensor):
         raise TypeError(f"explain needs a Tensor that was computed; got {type(output).__name__}")
@@ -45,17 +48,21 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
     if not found.operations:
         return "nothing was recorded: this tensor is a leaf, or nothing that it was computed from requires grad"
     kept = any(operation.position for operation in found.operations.values())
-    rows = [["step", "operation", *["called at"] * kept, "shapes", "rules", "‖g‖"]]
+    rows = [["step", "operation", *["called at"] * kept, "values", "rules", "gradient"]]
     for operation in reversed(found.operations.values()):
-        gradient = found.values[operation.output].gradient
-        size = "–" if gradient is None else f"{norm(gradient):.4g}"
         rules = [rule for rule in operation.rules if rule is not None] or [
-            operation.formula if operation.folded else "–"
+            operation.passed_by or (operation.formula if operation.folded else "–")
         ]
         where = [operation.position or ""] * kept
-        rows.append([_step(operation), operation.name, *where, _shapes(operation, found), rules[0], size])
+        gradient = _gradient(found.values[operation.output]) or "–"
+        name = SIGNS.get(operation.name, operation.name)
+        rows.append([_step(operation), name, *where, _values(operation, found), rules[0], gradient])
         rows += [["", "", *[""] * kept, "", rule, ""] for rule in rules[1:]]
-    return printable("\n".join([*_table(rows), *found.notes]))
+    made = {key for operation in found.operations.values() for key in operation.outputs}
+    for key, value in found.values.items():
+        if key not in made and value.gradient is not None:
+            rows.append(["", "", *[""] * kept, _value(value), "", _gradient(value)])
+    return printable("\n".join([*_table(rows), *found.notes, *found.newer_values(arrays=False)]))
 
 
 def _step(operation: Operation) -> str:
@@ -63,16 +70,29 @@ def _step(operation: Operation) -> str:
     return f"{operation.step}–{last}" if operation.folded > 1 else str(operation.step)
 
 
-def _shapes(operation: Operation, found: Computation) -> str:
-    def shown(key: str) -> str:
-        value = found.values[key]
-        if value.kind == "constant" and not value.shape and value.data is not None:
-            return f"{value.data:.4g}"
-        # In one line and without control characters, whatever the name holds
-        name = "".join(c if c.isprintable() else "\ufffd" for c in " ".join((value.name or "").split()))
-        return f"{name} {value.shape}" if name else str(value.shape)
+def _values(operation: Operation, found: Computation) -> str:
+    went_in, came_out = (
+        ", ".join(_value(found.values[key]) for key in keys) for keys in (operation.inputs, operation.outputs)
+    )
+    return f"{went_in} → {came_out}".strip()
 
-    return f"{', '.join(map(shown, operation.inputs))} → {', '.join(map(shown, operation.outputs))}".strip()
+
+def _value(value: Value) -> str:
+    from .told import number
+
+    if value.shape:
+        return f"{value.symbol} {value.shape}"
+    text = "?" if value.data is None else number(value.data)
+    return text if value.kind == "constant" and value.name is None else f"{value.symbol} = {text}"
+
+
+def _gradient(value: Value) -> str:
+    from ..pages.arrays import norm
+    from .told import number
+
+    if value.gradient is None:
+        return ""
+    return f"norm {number(norm(value.gradient))}" if value.shape else number(value.gradient)
 
 
 def _table(rows: list[list[Any]]) -> list[str]:

@@ -9,7 +9,9 @@ import ast
 import functools
 import inspect
 import linecache
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,17 +24,31 @@ from ..compiler.tracing import written as traced
 from ..compiler.writer import Writer
 
 LONGEST = 160  # characters; a longer rule is shown as it stands in its source
+PLACES = 0xE000  # private characters, which no name should hold
+EMPTY: Mapping[int, Any] = MappingProxyType({})
 Formulas = tuple[str, tuple[str | None, ...]]
+Template = tuple[str, tuple[tuple[str, str] | None, ...]]
 
 
-def written(record: Record, known: dict[Any, Formulas]) -> Formulas:
+def written(record: Record, known: dict[Any, Template]) -> Formulas:
     """The forward formula of a record, "y = x @ weight + bias", and for each argument that wants a gradient its rule,
     "dx = g @ weight.T". `known` holds those already written."""
+    names = argument_names(record.primitive, len(record.nodes))
+    words = ["g", "y", *names]
+    forward, rules = template(record, known)
+    told = (rule and f"d{name} = {filled(rule[0], words)}{rule[1]}" for rule, name in zip(rules, names, strict=True))
+    return f"y = {filled(forward, words)}", tuple(rule or None for rule in told)
+
+
+def template(record: Record, known: dict[Any, Template], numbers: Mapping[int, Any] = EMPTY) -> Template:
+    """The right sides of the forward formula and of the rules, with places for what they read; `numbers` are constant
+    arguments that the record did not keep. `known` holds those already written."""
     primitive, options = record.primitive, record.options or {}
     parents = record.nodes
     kept = primitive.kept(tuple(node is not None for node in parents)) if record.saved else set()
     arguments = [
-        record.saved[k + 1] if record.saved and k + 1 in kept else _example(record, k) for k in range(len(parents))
+        record.saved[k + 1] if record.saved and k + 1 in kept else numbers.get(k, _example(record, k))
+        for k in range(len(parents))
     ]
     key = (
         primitive,
@@ -41,8 +57,18 @@ def written(record: Record, known: dict[Any, Formulas]) -> Formulas:
         tuple((name, repr(value)) for name, value in options.items()),
     )
     if key not in known:
-        known[key] = _formulas(record, arguments, options)
+        known[key] = _template(record, arguments, options)
     return known[key]
+
+
+def place(k: int) -> str:
+    """What stands in a template for g (0), for the output (1) and for the arguments (from 2)."""
+    return chr(PLACES + k)
+
+
+def filled(text: str, words: Sequence[str]) -> str:
+    """A template with words in its places."""
+    return text.translate({PLACES + k: word for k, word in enumerate(words)})
 
 
 def _example(record: Record, k: int) -> Any:
@@ -58,24 +84,24 @@ def _key(value: Any) -> Any:
     return (value.shape, value.dtype.char) if isinstance(value, np.ndarray) else (type(value), repr(value))
 
 
-def _formulas(record: Record, arguments: list[Any], options: dict[str, Any]) -> Formulas:
+def _template(record: Record, arguments: list[Any], options: dict[str, Any]) -> Template:
     primitive = record.primitive
     parents = record.nodes
     rules_of = primitive.rules_for(len(parents))
-    names = argument_names(primitive, len(parents))
+    places = [place(k + 2) for k in range(len(parents))]
     literal = [node is None and not isinstance(a, np.ndarray) for a, node in zip(arguments, parents, strict=True)]
     g = np.broadcast_to(np.ones((), record.dtype), record.shape)[()]
     output = g if record.saved is None or record.saved[0] is None else record.saved[0]
-    forward = f"{primitive.name}({', '.join(names)})"
+    forward = f"{primitive.name}({', '.join(places)})"
 
-    def write(trace: Trace) -> Formulas:
+    def write(trace: Trace) -> Template:
         symbols = [a if plain else trace.input(a) for a, plain in zip(arguments, literal, strict=True)]
         gradient, result = trace.input(g), trace.input(output)
-        called = {s.line: name for s, name in zip(symbols, names, strict=True) if isinstance(s, Symbol)}
-        called |= {gradient.line: "g", result.line: "y"}
+        called = {s.line: name for s, name in zip(symbols, places, strict=True) if isinstance(s, Symbol)}
+        called |= {gradient.line: place(0), result.line: place(1)}
         formula = _expression(Line(primitive, tuple(map(_line, symbols)), options, g), called)
-        rules: list[str | None] = []
-        for rule, node, name in zip(rules_of, parents, names, strict=True):
+        rules: list[tuple[str, str] | None] = []
+        for rule, node in zip(rules_of, parents, strict=True):
             if rule is None or node is None:
                 rules.append(None)
                 continue
@@ -85,11 +111,17 @@ def _formulas(record: Record, arguments: list[Any], options: dict[str, Any]) -> 
                 fitted = _fitting(np.shape(made), node.shape)
             except Exception:  # a rule may look at values, which a symbol refuses
                 text, fitted = None, ""
-            rules.append(f"d{name} = {text or _source(rule.vjp)}{fitted}")
-        return f"y = {formula or forward}", tuple(rules)
+            rules.append((text or _opened(_source(rule.vjp), primitive, len(parents)), fitted))
+        return formula or forward, tuple(rules)
 
-    formulas: Formulas = traced(write)
-    return formulas
+    made: Template = traced(write)
+    return made
+
+
+def _opened(text: str, primitive: Primitive, count: int) -> str:
+    """A rule as it stands in its source, with places in place of its own names."""
+    words = {name: place(k) for k, name in enumerate(["g", "y", *argument_names(primitive, count)])}
+    return re.sub(r"(?<![.\w])[A-Za-z_]\w*\b(?!\s*=[^=])", lambda m: words.get(m[0], m[0]), text)
 
 
 def _line(value: Any) -> Any:

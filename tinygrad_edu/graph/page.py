@@ -16,6 +16,8 @@ from ..pages.arrays import number, summary
 from ..pages.document import document
 from .computation import Computation, Operation, Value, computation
 from .dot import DIRECTIONS, lay_out
+from .told import number as told
+from .told import short
 
 if TYPE_CHECKING:
     from ..nn.layers import Module
@@ -24,7 +26,6 @@ POINTS = 72  # to Graphviz's inch
 CHARACTER, LINE = 6.4, 14.0  # about how wide and how high one is on the page, in points
 NOTE = 10  # characters of a value's last line, as in "‖∂‖ 0.0012"
 LONG = 30  # the most nodes that an edge routed by Graphviz passes: its work grows with edges times nodes passed
-LONGEST = 24  # characters of a name in the drawing; the details show it in full
 
 Point = tuple[float, float]
 
@@ -62,7 +63,6 @@ def page(computation: Computation, direction: str = "right") -> bytes:
     """The page of a computation."""
     edges = _edges(computation)
     layout = _laid_out(computation, edges, direction)
-    flows = _flows(computation)
     output = computation.values[computation.output]
     title = f"The computation of {output.name}" if output.name else "A computation"
     data = {
@@ -73,10 +73,7 @@ def page(computation: Computation, direction: str = "right") -> bytes:
         "width": layout.width,
         "height": layout.height,
         "values": [_value(value) | layout.nodes[key] for key, value in computation.values.items()],
-        "operations": [
-            _operation(operation) | {"flows": flows[key]} | layout.nodes[key]
-            for key, operation in computation.operations.items()
-        ],
+        "operations": [_operation(operation) | layout.nodes[key] for key, operation in computation.operations.items()],
         "groups": [
             {
                 "key": key,
@@ -122,24 +119,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "position": operation.position,
         "formula": operation.formula,
         "rules": operation.rules,
+        "flows": operation.flows,
         "folded": operation.folded,
         "lines": _lines(operation),
     }
-
-
-def _flows(computation: Computation) -> dict[str, list[bool]]:
-    """For each operation, to which of its arguments a gradient flows back. It is none if no gradient reaches the
-    operation: a loss that is computed from the logits bypasses the sigmoid whose output it was given."""
-    reached = {computation.output}
-    flows: dict[str, list[bool]] = {}
-    for key, operation in reversed(computation.operations.items()):
-        alive = not reached.isdisjoint(operation.outputs)
-        flows[key] = [
-            alive and (computation.values[name].kind != "constant" if operation.folded else rule is not None)
-            for name, rule in zip(operation.inputs, operation.rules, strict=True)
-        ]
-        reached.update(name for name, flow in zip(operation.inputs, flows[key], strict=True) if flow)
-    return flows
 
 
 def _edges(computation: Computation) -> list[tuple[str, str]]:
@@ -157,15 +140,13 @@ def _edges(computation: Computation) -> list[tuple[str, str]]:
 def _lines(node: Value | Operation) -> list[str]:
     """The text in a node. The last line of a value that gets a gradient stays free for what the walk shows there."""
     if isinstance(node, Operation):
-        return [_short(node.name), *([f"{node.folded} operations"] if node.folded else [])]
-    name = [_short(node.name)] if node.name else []
+        return [short(node.name), *([f"{node.folded} operations"] if node.folded else [])]
+    name = [short(node.name)] if node.name else []
     if node.kind == "constant":
         return [*name, str(node.shape if node.data is None or node.shape else number(node.data))]
-    return [*name, str(node.shape), ""]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[1 - LONGEST // 2 :]}"
+    if not node.shape and node.data is not None:
+        return [f"{node.symbol} = {told(node.data)}", ""]
+    return [node.symbol, str(node.shape), ""]
 
 
 def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction: str) -> Layout:
@@ -182,7 +163,7 @@ def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction:
             boxes[key] = boxes[group.parent]
         else:
             boxes[key] = graphviz.Digraph(f"cluster_{key}")
-            boxes[key].attr(label="n" * len(_short(group.label)), margin="10")
+            boxes[key].attr(label="n" * len(short(group.label)), margin="10")
     nodes: list[Value | Operation] = [*computation.values.values(), *computation.operations.values()]
     for node in nodes:
         lines = _lines(node)

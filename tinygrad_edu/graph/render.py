@@ -2,8 +2,8 @@
 
 Tensors are boxes: the model's parameters are rounded and blue, other tensors that require grad are green hexagons,
 arrays without gradient grey sheets, results white, and the output is orange with a double border. Operations are
-yellow ellipses, folded ones folders. Edges point the way the computation went; an operand that is used twice has two
-edges. The frames around them are the modules that recorded them.
+yellow ellipses, folded ones folders, dashed ones are by-passed by the gradient. Edges point the way the computation
+went; an operand that is used twice has two edges. The frames around them are the modules that recorded them.
 """
 
 from __future__ import annotations
@@ -41,22 +41,25 @@ def draw_graph(
     show: Collection[str] = (),
     direction: str = "right",
     depth: int | None = None,
-    max_nodes: int | None = 50,
+    max_nodes: int | None = 60,
 ) -> graphviz.Digraph:
-    """Draws the operations and tensors from which `output` was computed, with their names and shapes.
+    """Draws the operations and tensors from which `output` was computed, with their names and shapes; single numbers
+    with their values, and with the derivative of `output` with respect to them. Numbers that an operation reads stand
+    in it ("− 10"); an array without a name is the edge from the operation that made it, with its shape.
 
     With `model`, its parameters and modules have their names in the model ("0.weight"). `show` names what else is
     shown: "dtypes", "values" (small arrays in full; of large ones the extremes, the mean and a histogram), "gradients"
-    (of `output` with respect to each tensor; their norms stand on the edges), "formulas" (each operation's and those of
-    its rules) and "order" (the number of each operation in the order of execution). `direction` is "right" or "down".
+    (the norms of those of arrays), "formulas" (each operation's and those of its rules, in which a result without a
+    name is called v3 if operation 3 made it) and "order" (the number of each operation in the order of execution).
+    `direction` is "right" or "down".
 
     `depth` folds each module at that depth (0 is outermost) into one operation. If there are more than `max_nodes`
     operations and tensors, equal neighbours are folded, then the deepest modules, then runs of elementwise operations,
     then any, and the drawing says so; None draws all.
 
-    A graph that `backward()` released can be drawn, too, but its values and gradients only after
-    `backward(retain_graph=True)`. Drawing changes nothing. Raises `TypeError` if `output` is not a tensor or `model`
-    not a module, `ValueError` for a value that an option does not have.
+    What no record kept is computed again for the drawing, also after a plain `backward()`, as far as it follows from
+    leaves that are unchanged; the drawing names those that are not. Drawing changes nothing. Raises `TypeError` if
+    `output` is not a tensor or `model` not a module, `ValueError` for a value that an option does not have.
     """
     from . import dot as drawing
     from .computation import computation
@@ -73,10 +76,11 @@ def draw_graph(
     found = computation(
         output,
         model=model,
-        gradients="gradients" in names,
+        gradients=True,
         depth=depth,
         max_nodes=max_nodes,
         formulas="formulas" in names,
+        arrays=not {"values", "gradients"}.isdisjoint(names),
     )
     return drawing.draw(found, names, direction)
 

@@ -15,6 +15,10 @@ from ..autograd.tensor import Tensor
 if TYPE_CHECKING:
     from ..nn.layers import Module
 
+# How operations are written in pictures and tables, where that is not their name.
+SIGNS = {"add": "+", "subtract": "−", "multiply": "×", "divide": "/", "negative": "−", "power": "**",
+         "product": "@", "matmul": "@", "sigmoid": "σ", "sum": "Σ", "sqrt": "√"}  # fmt: skip
+
 
 class Source(NamedTuple):
     """A value that no operation of the graph made."""
