@@ -36,7 +36,7 @@ def test_digits_stand_upright():
             plots.image_grid(wrong)
 
 
-@pytest.mark.parametrize("names", [None, list("abcde"), ["a\nb"] * 5])
+@pytest.mark.parametrize("names", [None, list("abcde"), ["a\nb"] * 5, ["a long title of the image", *"bcde"]])
 @pytest.mark.parametrize("shape", [(5, 4, 4), (5, 4, 9), (5, 9, 4)])
 def test_images_stand_in_rows_and_nothing_overlaps(shape, names):
     figure = plots.image_grid(np.arange(np.prod(shape)).reshape(shape), columns=3, titles=names)
@@ -54,6 +54,18 @@ def test_images_stand_in_rows_and_nothing_overlaps(shape, names):
     for text, image in zip(titles(figure), shown(figure), strict=False):
         above, below = text.get_window_extent(), image.get_window_extent()
         assert above.y0 > below.y1 and above.x0 + above.x1 == pytest.approx(below.x0 + below.x1, abs=2)
+
+
+def test_grids_that_cannot_be():
+    for options, what in (
+        ({"titles": ["a"]}, r"titles must have one entry for each of the 5 images, not 1"),
+        ({"titles": "abcdef"}, r"titles must have one entry for each of the 5 images, not 6"),
+        ({"wrong": [True]}, r"wrong must have one entry for each of the 5 images, not 1"),
+        ({"columns": -2}, r"columns must be at least 1, not -2"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            plots.image_grid(IMAGES, **options)
+    assert [t.get_text() for t in titles(plots.image_grid(IMAGES, titles="abcde"))] == list("abcde")
 
 
 def test_hidden_units_share_a_scale_around_zero():

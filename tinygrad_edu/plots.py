@@ -50,23 +50,35 @@ def image_grid(
     """
     shown = _squares(values_of(images), order)
     n = len(shown)
+    for what, given in (("titles", titles), ("wrong", wrong)):
+        if given is not None and len(given) != n:
+            raise ValueError(f"image_grid: {what} must have one entry for each of the {n} images, not {len(given)}")
+    if columns is not None and columns < 1:
+        raise ValueError(f"image_grid: columns must be at least 1, not {columns}")
     columns = columns or int(np.ceil(np.sqrt(n)))
     rows = -(-n // columns)
     limit = float(np.abs(shown).max()) if symmetric else None
     height, width = shown.shape[1:]
-    names = None if titles is None else [str(title) for title in values_of(titles)]
     gap = 0.1 * width
-    across = width + gap
-    # Room for the titles: a column is 0.8 inches wide, and a line 0.17 high.
-    above = 0 if names is None else 0.21 * across * max(name.count("\n") + 1 for name in names)
+    inch = (
+        width + gap
+    ) / 0.8  # an image and its gap are 0.8 inches wide, a line of a title 0.17 high, a letter 0.08 wide
+    names = (
+        []
+        if titles is None
+        else [str(title) for title in (values_of(titles) if isinstance(titles, Tensor) else titles)]
+    )
+    lines = [name.split("\n") for name in names]
+    above = 0.17 * inch * max(map(len, lines), default=0)
+    across = max(width + gap, 0.08 * inch * max((len(line) for each in lines for line in each), default=0))
     down = height + gap + above
-    figure = _figure(columns * 0.8, rows * down * 0.8 / across)
+    figure = _figure(columns * across / inch, rows * down / inch)
     axes = figure.add_subplot()  # one for all, since making one takes longer than drawing an image
     for i, image in enumerate(shown):
-        left, top = i % columns * across, i // columns * down + above
+        left, top = i % columns * across + (across - gap - width) / 2, i // columns * down + above
         place = (left, left + width, top + height, top)
         axes.imshow(image, cmap="gray", vmin=None if limit is None else -limit, vmax=limit, extent=place)
-        if names is not None:
+        if names:
             color = "#c00000" if wrong is not None and wrong[i] else "black"
             axes.text(left + width / 2, top - gap / 4, names[i], fontsize=9, color=color, ha="center", va="bottom")
     axes.axis("off")

@@ -89,6 +89,10 @@ def test_the_edge_of_the_domain():
     assert gradcheck(np.sqrt, np.array([1e-6, 1.0]))
     with np.errstate(all="ignore"):
         assert gradcheck(np.sqrt, np.array([0.0, 1.0]))
+    for near in (1e-5, 1e-6, 3e-7, 1e-7, 1e-9):
+        assert gradcheck(lambda x: np.log(x).sum(), np.array([near, 1.0]))
+    log = wrong(np.log, lambda g, y, x: g * 1.01 / x)
+    assert "1 of 1 entries are wrong" in message(log, np.array([1e-5]))
 
 
 def test_functions_that_cannot_be_checked():

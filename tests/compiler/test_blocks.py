@@ -401,6 +401,19 @@ def test_shares_are_added_in_their_order():
         assert program.run(values, w.data) == (total, total)
 
 
+@pytest.mark.parametrize("middle", [lambda h: h, np.tanh])
+def test_a_part_of_what_is_centred(middle):
+    """Its gradient is put among zeros in one stage, and added in another."""
+    net, X, target, _ = dense(60)
+
+    def loss(X, t):
+        h = middle(net(X))
+        h = h - np.mean(h, axis=0)
+        return np.mean((h[:, :1] - t[:, :1]) ** 2)
+
+    assert is_cut(loss, net.parameters(), [X, target])
+
+
 # Where it is used
 
 

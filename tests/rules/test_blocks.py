@@ -135,6 +135,13 @@ def test_derivatives_of_running_products_beyond_the_range_of_their_squares():
     assert np.array_equal(np.diag(curvature), np.zeros(4))
 
 
+def test_what_comes_after_a_running_product_does_not_matter_to_it():
+    first = lambda x: np.cumprod(x)[0]
+    for x in ([1e200, 1e200, 2.0], [1.0, np.nan, 2.0], [1.0, np.inf, 0.0], [3.0, 1e300, 1e300, 1e300, 1e300]):
+        with np.errstate(all="ignore"):
+            assert tg.grad(first)(np.array(x)).tolist() == [1.0] + [0.0] * (len(x) - 1)
+
+
 # Repeats, frames, and indices along a later axis
 
 

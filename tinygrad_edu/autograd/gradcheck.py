@@ -326,8 +326,14 @@ def _check_entry(
                 return _Entry(k, i, analytic, estimate, "right")
         attempts.append((estimate, error, tolerance))
     estimate, error, tolerance = attempts[0]
-    if not any(np.isfinite(a[0]) for a in attempts):
-        return _Entry(k, i, analytic, estimate, "kink")  # the edge of the domain
+    if not np.isfinite(estimate):  # the edge of the domain is near; what smaller steps show counts if they agree
+        (last, *_), (latest, error, tolerance) = attempts[-2:]
+        is_clear = abs(latest - last) < 1e-3 * abs(latest)
+        return (
+            _Entry(k, i, analytic, latest, "wrong", error / tolerance)
+            if is_clear
+            else _Entry(k, i, analytic, estimate, "kink")
+        )
     # Where a function is smooth, the slopes on both sides approach each other with the step. At a kink their gap stays
     # as it is; at a jump the slopes, or their gap, grow as the step shrinks. Rounding errors grow too, but irregularly.
     size, later_size = abs(estimate), abs(attempts[2][0])

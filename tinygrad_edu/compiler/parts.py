@@ -8,7 +8,7 @@ some element is in no part.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any
@@ -52,7 +52,7 @@ def sums_of_parts(
         if _is_part(line):
             first = parts[line] = Part(line.args[0], _view(line.options["index"]))
             growing[line] = first, None  # found out when it is needed: for each of n parts, it would take n² time
-        elif (addition := _addition(line, reads)) is not None:
+        elif (addition := _addition(line, reads, growing)) is not None:
             base, added = addition
             del growing[added]
             merged.add(added)
@@ -95,11 +95,12 @@ def _view(index: Any) -> tuple[Any, ...]:
     return index if Ellipsis in index else (*index, ...)
 
 
-def _addition(line: Line, reads: Counter[Line]) -> tuple[Line, Line] | None:
-    """The operands of an addition, of which the second is a part that nothing else reads."""
+def _addition(line: Line, reads: Counter[Line], parts: Container[Line]) -> tuple[Line, Line] | None:
+    """The operands of an addition, of which the second is one of the parts, which nothing else reads."""
     if line.function is not ADD or not all(
         isinstance(a, Line) and (a.shape, a.dtype) == (line.shape, line.dtype) for a in line.args
     ):
         return None
     a, b = line.args
-    return (a, b) if _is_part(b) and reads[b] == 1 else (b, a) if _is_part(a) and reads[a] == 1 else None
+    alone = [x in parts and _is_part(x) and reads[x] == 1 for x in (a, b)]
+    return (a, b) if alone[1] else (b, a) if alone[0] else None

@@ -190,7 +190,7 @@ def _of_larger(g: Any, a: Any, b: Any) -> Any:
     return np.where(a < b, 0, np.where(a == b, g / 2, g))
 
 
-def _chosen(function: Any, comes_first: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def _by_comparing(function: Any, comes_first: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """np.maximum or np.minimum, which take three times as long to compare single numbers as Python does."""
 
     def choose(a: Any, b: Any) -> Any:
@@ -204,8 +204,8 @@ def _chosen(function: Any, comes_first: Callable[[Any, Any], Any]) -> Callable[[
     return choose
 
 
-primitive_of(np.maximum, _chosen(np.maximum, operator.gt))
-primitive_of(np.minimum, _chosen(np.minimum, operator.lt))
+primitive_of(np.maximum, _by_comparing(np.maximum, operator.gt))
+primitive_of(np.minimum, _by_comparing(np.minimum, operator.lt))
 rule(np.maximum, _of_larger, lambda g, a, b: _of_larger(g, b, a))
 rule(np.minimum, lambda g, a, b: _of_larger(g, b, a), _of_larger)
 

@@ -32,11 +32,17 @@ def _before(y: Any) -> Any:
     return np.concatenate((np.ones((*y.shape[:-1], min(1, y.shape[-1])), y.dtype), y[..., :-1]), axis=-1)
 
 
+def _scaled_by(factor: Any, g: Any) -> Any:
+    """Their product; a gradient of 0 stays 0, also where the factor is too large for a number, or is NaN."""
+    return np.where((g == 0) & ~np.isfinite(factor), 0, factor) * g
+
+
 def _later_products(g: Any, x: Any) -> Any:
     """Σ_{k ≥ j} g_k Π_{j < i ≤ k} x_i for each j: r_j = g_j + x_{j+1} r_{j+1}, solved by doubling the stride."""
     total, factor, stride = g, x[..., 1:], 1
     while stride < x.shape[-1]:
-        total = np.concatenate((total[..., :-stride] + factor * total[..., stride:], total[..., -stride:]), axis=-1)
+        later = _scaled_by(factor, total[..., stride:])
+        total = np.concatenate((total[..., :-stride] + later, total[..., -stride:]), axis=-1)
         factor = factor[..., :-stride] * factor[..., stride:]
         stride *= 2
     return total
@@ -66,7 +72,7 @@ rule(
     lambda g, y, x: (
         np.flip(np.cumsum(np.flip(g * y, -1), -1), -1) / x
         if _may_be_divided(g, y)
-        else _before(y) * _later_products(g, x)
+        else _scaled_by(_before(y), _later_products(g, x))
     ),
     new=True,
 )

@@ -107,9 +107,11 @@ def fit(
     `callbacks` are called after each epoch, and a `Callback` after each step too, if it has `after_batch`.
 
     Steps are compiled: they run without recording, faster and with the same numbers, as `compile_step` has it. For
-    that, the model and the loss are first run twice on symbols. Where that cannot be (they look at values, draw random
-    numbers of their own, change what is not a tensor, or read arrays too large to be watched), steps are recorded; the
-    bar says which, and `history.why_recorded` why. `compiled=True` raises instead, `compiled=False` always records.
+    that, the model and the loss are first run twice on symbols (a number in which a model counts its calls is then two
+    ahead), and gradients are not put into `p.grad`, where callbacks might look for them. Where that cannot be (they
+    look at values, draw random numbers of their own, change what is not a tensor, or read arrays too large to be
+    watched), steps are recorded; the bar says which, and `history.why_recorded` why. `compiled=True` raises instead,
+    `compiled=False` always records.
 
     `progress`: True shows a progress bar, False shows none, None shows one in a terminal or a notebook if tqdm is
     installed. Ctrl-C ends the training after the current step (pressed twice, at once) and keeps what was learned.
