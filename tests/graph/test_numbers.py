@@ -108,6 +108,13 @@ def test_a_constant_that_follows_from_nothing_is_not_made_up():
         source = draw_graph(y).source
         assert '"+ ?"' in source or '"+ 1e+300"' in source
     assert LOST in draw_graph((x + 1.0) + 2.0).source
+
+    @tg.primitive
+    def shifted(x, a, b):
+        return x + a - b
+
+    tg.rule(shifted, lambda g: g, lambda g: g, lambda g: -g)
+    assert "shifted(·, ?, ?)" in draw_graph(shifted(x, 1.0, 2.0) + 1.0).source
     y = x - 10.0
     x.data = np.array(7.0)
     source = draw_graph(y).source

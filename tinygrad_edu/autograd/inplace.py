@@ -68,7 +68,7 @@ def mark_changed(array: Any) -> None:
 
 def mark_assigned(t: Any) -> None:
     """Notes that a tensor was given another array: drawings must not take that for what was computed with."""
-    _moment_of(t)[0] = next_order()
+    (_moments.get(id(t)) or _moment_of(t))[0] = next_order()
 
 
 def assigned_since(t: Any, order: int) -> bool:

@@ -88,16 +88,15 @@ class Values:
 
     def _leading_to(self, missing: list[int]) -> list[int]:
         """The operations to do again for the missing values, oldest first."""
-        steps: set[int] = set()
+        seen: set[int] = set()
         waiting = [v for v in missing if v not in self.known]
         while waiting:
             v = waiting.pop()
-            if v in self.lost:
-                waiting.extend(w for w in self.walk.inputs[self.lost[v]] if w != v)
-            elif v < len(self.walk.records) and v not in steps and v not in self.known and v not in self.now:
-                steps.add(v)
-                waiting.extend(self.walk.inputs[v])
-        return sorted(steps)
+            if v not in seen and v not in self.known and v not in self.now:
+                seen.add(v)
+                maker = self.lost.get(v, v)  # of a number, the operation that reads it
+                waiting.extend(self.walk.inputs[maker] if maker < len(self.walk.records) else ())
+        return sorted(v for v in seen if v < len(self.walk.records))
 
     def _compute(self, steps: list[int]) -> None:
         last = {v: i for i in steps for v in (i, *self.walk.inputs[i])}
