@@ -29,6 +29,7 @@ REFUSALS = (  # the engine's documented ones: where a derivative does not exist 
     "a singular value is 0, and the gradient",
     "the third derivative of a determinant has no rule",
     "or `array += tensor`",
+    "destination is read-only",  # of broadcast_to, for NumPy, too
     "got the output of s",  # of sigmoid or softmax, which a loss of logits would apply once more
     "copyto would write a tensor into a plain array",  # full_like(array, tensor), which NumPy keeps for itself
 )
