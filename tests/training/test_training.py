@@ -247,7 +247,7 @@ for progress in (None, False, {}):
 """
 
     def run(last):
-        narrow = os.environ | {"TQDM_NCOLS": "80"}
+        narrow = os.environ | {"COLUMNS": "80", "LINES": "24"}
         return subprocess.run(
             [sys.executable, "-c", code.format(last)], capture_output=True, text=True, check=True, env=narrow
         )
