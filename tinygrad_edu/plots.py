@@ -60,14 +60,9 @@ def image_grid(
     limit = float(np.abs(shown).max()) if symmetric else None
     height, width = shown.shape[1:]
     gap = 0.1 * width
-    inch = (
-        width + gap
-    ) / 0.8  # an image and its gap are 0.8 inches wide, a line of a title 0.17 high, a letter 0.08 wide
-    names = (
-        []
-        if titles is None
-        else [str(title) for title in (values_of(titles) if isinstance(titles, Tensor) else titles)]
-    )
+    # An image and its gap are 0.8 inches wide, a line of a title 0.17 high, a letter 0.08 wide.
+    inch = (width + gap) / 0.8
+    names = [str(title) for title in (values_of(titles) if isinstance(titles, Tensor) else titles or ())]
     lines = [name.split("\n") for name in names]
     above = 0.17 * inch * max(map(len, lines), default=0)
     across = max(width + gap, 0.08 * inch * max((len(line) for each in lines for line in each), default=0))

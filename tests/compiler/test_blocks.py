@@ -417,12 +417,18 @@ def test_a_part_of_what_is_centred(middle):
 # Where it is used
 
 
-def test_minimize(monkeypatch):
-    pytest.importorskip("scipy", reason="needs the extra examples")
-    monkeypatch.setattr(threads, "cores", lambda: 2)
-    used = []
+@pytest.fixture
+def used(monkeypatch):
+    """Grows with each run in blocks; there are two cores."""
+    runs = []
     original = blocks.Blocks.__call__
-    monkeypatch.setattr(blocks.Blocks, "__call__", lambda self, *arrays: used.append(1) or original(self, *arrays))
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    monkeypatch.setattr(blocks.Blocks, "__call__", lambda self, *arrays: runs.append(1) or original(self, *arrays))
+    return runs
+
+
+def test_minimize(used):
+    pytest.importorskip("scipy", reason="needs the extra examples")
     ends = []
     for compiled in (False, True):
         net, X, target, _ = dense()
@@ -433,11 +439,7 @@ def test_minimize(monkeypatch):
     assert ends[0] == pytest.approx(ends[1], rel=1e-6)
 
 
-def test_fit(monkeypatch):
-    monkeypatch.setattr(threads, "cores", lambda: 2)
-    used = []
-    original = blocks.Blocks.__call__
-    monkeypatch.setattr(blocks.Blocks, "__call__", lambda self, *arrays: used.append(1) or original(self, *arrays))
+def test_fit(used):
     ends = []
     for compiled in (False, True):
         net, X, target, _ = dense(30)
