@@ -51,6 +51,12 @@ def parser(
     return result
 
 
+def is_usual(parser: argparse.ArgumentParser, args: argparse.Namespace, *free: str) -> bool:
+    """Whether every option has its default, except `--out` and those named `free`: what the courses and articles report
+    can be compared with such runs only."""
+    return all(v == parser.get_default(name) for name, v in vars(args).items() if name not in ("out", *free))
+
+
 @contextlib.contextmanager
 def errors_told() -> Iterator[None]:
     """A missing file, say, or a loss that is not finite, ends the script with one line."""

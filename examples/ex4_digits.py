@@ -107,8 +107,8 @@ METHODS = {
 }
 
 
-def train(net: tg.Sequential, X: np.ndarray, Y: np.ndarray, args: argparse.Namespace) -> list[float]:
-    """Learns by the chosen method; the cost in each step or, with mini-batches, epoch."""
+def train(net: tg.Sequential, X: np.ndarray, Y: np.ndarray, args: argparse.Namespace) -> tuple[list[float], str]:
+    """Learns by the chosen method; the cost in each step or, with mini-batches, epoch; and why it stopped."""
     m = len(X)
     if args.method in ("gd", "sgd"):
         history = tg.fit(
@@ -136,7 +136,7 @@ def train(net: tg.Sequential, X: np.ndarray, Y: np.ndarray, args: argparse.Names
         stopped = found.stopped
         print(f"{found.iterations} iterations, {found.evaluations} evaluations ({stopped})")
     _cli.tell_if_interrupted(stopped, f"{len(costs)} steps")
-    return costs
+    return costs, stopped
 
 
 def draw_pictures(
@@ -180,7 +180,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--holdout", type=part, default=0.0, metavar="PART", help="keep this part for testing, as 0.2")
     parser.add_argument("--no-plots", action="store_true", help="draw no pictures")
     args = parser.parse_args()
-    args.iterations = args.iterations or METHODS[args.method][1]
+    usual = METHODS[args.method][1]
+    args.iterations = args.iterations or usual
+    free = ("data", "weights", "method", "iterations", "no_plots")
+    args.usual = args.iterations == usual and _cli.is_usual(parser, args, *free)
     return args
 
 
@@ -208,11 +211,11 @@ def main() -> None:
     random_start(net, args.seed)
     what, _, article = METHODS[args.method]
     print(f"\nLearning from {len(training)} digits: {args.iterations} {what}, λ = {args.lam:g}", flush=True)
-    costs = train(net, X[training], Y[training], args)
+    costs, stopped = train(net, X[training], Y[training], args)
 
     if costs:
         print(f"\nJ = {costs[-1]:.13f} in step {len(costs)}")
-    said = f"   (the article: {article})" if article and not args.holdout else ""
+    said = f"   (the article: {article})" if article and args.usual and stopped != "interrupted" else ""
     print(f"training accuracy {accuracy(net, X[training], y[training]):.2%}{said}")
     shown = testing if len(testing) else training
     if len(testing):

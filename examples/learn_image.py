@@ -180,6 +180,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--iterations", type=_cli.COUNT, help="steps (gd, 28000) or evaluations (lbfgs, 5600)")
     args = parser.parse_args()
     args.iterations = args.iterations or {"gd": 28000, "lbfgs": 5600}[args.method]
+    own = args.data is not None and args.data.suffix == ".npz" and args.iterations == sum(LENGTHS)
+    args.usual = own and _cli.is_usual(parser, args, "data", "iterations")
     return args
 
 
@@ -199,7 +201,8 @@ def main() -> None:
         costs = learn(net, X, Y, film, args)
     if not costs:
         raise SystemExit("nothing was learned")
-    print(f"cost {costs[-1]:.4f} after {len(costs)} steps" + ("" if args.data is None else "   (the article: 0.0888)"))
+    usual = args.usual and len(costs) == args.iterations
+    print(f"cost {costs[-1]:.4f} after {len(costs)} steps" + "   (the article: 0.0888)" * usual)
 
     height, width = shape
     original = Y.reshape(height, width, -1).squeeze()

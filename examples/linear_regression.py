@@ -17,7 +17,8 @@ from tinygrad_edu import plots
 
 def main() -> None:
     about = "Learns the line y = 2x + 1 by gradient descent."
-    args = _cli.parser(about, iterations=1000, alpha=0.01, seed=1, out="linear_output").parse_args()
+    parser = _cli.parser(about, iterations=1000, alpha=0.01, seed=1, out="linear_output")
+    args = parser.parse_args()
     with _cli.errors_told():
         args.out.mkdir(parents=True, exist_ok=True)
 
@@ -38,7 +39,8 @@ def main() -> None:
     for i in range(0, len(history["loss"]), 100):
         print(f"cost before update {i:4}: {history['loss'][i]:.12g}")
     print(f"\nf(x) = {net[0].weight.item():.8f} x + {net[0].bias.item():.8f}   (the line: 2 x + 1)")
-    print(f"f(12) = {net(np.array([[12.0]])).item():.8f}   (the course: 25.00000019)")
+    usual = _cli.is_usual(parser, args) and history.stopped != "interrupted"
+    print(f"f(12) = {net(np.array([[12.0]])).item():.8f}" + "   (the course: 25.00000019)" * usual)
 
     figure = plots.curves({"cost": history["loss"]}, xlabel="update")
     figure.axes[0].set_yscale("log")

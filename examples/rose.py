@@ -36,18 +36,19 @@ def learn(net: tg.Sequential, X: np.ndarray, y: np.ndarray, args: argparse.Names
 
 def main() -> None:
     about = "Logistic regression and a small network on points that no line can part."
-    args = _cli.parser(about, iterations=4000, alpha=1.2, seed=1, out="rose_output").parse_args()
+    parser = _cli.parser(about, iterations=4000, alpha=1.2, seed=1, out="rose_output")
+    args = parser.parse_args()
+    usual = _cli.is_usual(parser, args)
     with _cli.errors_told():
         args.out.mkdir(parents=True, exist_ok=True)
 
     X, labels = datasets.rose()
     y = labels.reshape(-1, 1)
-    print(
-        f"{len(X)} points, {labels.mean():.2%} are of class 1\n\nlogistic regression (the course: 0.69277 at the start)"
-    )
+    print(f"{len(X)} points, {labels.mean():.2%} are of class 1")
+    print("\nlogistic regression" + " (the course: 0.69277 at the start)" * usual)
     line = tg.Sequential(dense(2, 1, np.random.RandomState(args.seed)), tg.Sigmoid())
     learn(line, X, y, args)
-    print("\n2–4–1 with tanh (the course: 0.018725, 0.010960, 0.007723)")
+    print("\n2–4–1 with tanh" + " (the course: 0.018725, 0.010960, 0.007723)" * usual)
     random = np.random.RandomState(args.seed)
     net = tg.Sequential(dense(2, 4, random), tg.Tanh(), dense(4, 1, random), tg.Sigmoid())
     history = learn(net, X, y, args)
