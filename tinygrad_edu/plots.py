@@ -1,5 +1,7 @@
 """Pictures of data and of what was learned. Every function returns a matplotlib `Figure`, which a notebook shows and
-`figure.savefig(path)` writes to a file; no display is needed, and pyplot is not used."""
+`figure.savefig(path)` writes to a file; no display is needed, and pyplot is not used.
+
+Colours are Okabe and Ito's, which the colour-blind tell apart; what differs in colour differs in its mark, too."""
 
 from __future__ import annotations
 
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
 
 Model = Module | Callable[[Any], Any]
 Order = Literal["C", "F"]
+COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
+MARKS = ["o", "s", "^", "D", "v", "P", "X", "*"]  # as many as no number of colours, so that both together tell apart
 
 
 def _figure(width: float, height: float) -> Figure:
     try:
-        from matplotlib.figure import Figure
+        from .figure import Figure
     except ImportError:
         raise ImportError("plots need matplotlib: python -m pip install 'tinygrad-edu[examples]'") from None
     return Figure(figsize=(width, height), layout="constrained")
@@ -35,6 +39,7 @@ def image_grid(
     images: ArrayLike,
     *,
     columns: int | None = None,
+    title: str = "",
     titles: Sequence[str] | None = None,
     wrong: Sequence[bool] | None = None,
     order: Order = "C",
@@ -42,8 +47,9 @@ def image_grid(
 ) -> Figure:
     """Images (n, height, width), or square ones unrolled (n, pixels), in a grid.
 
-    Use `order="F"` for images that are unrolled column by column (ex4's). `titles` are written above the images, in red
-    where `wrong`. With `symmetric`, for weights, 0 is mid grey and all images have the same scale.
+    Use `order="F"` for images that are unrolled column by column (ex4's). `titles` are written above the images, bold
+    and red where `wrong`, and `title` above all. With `symmetric`, for weights, 0 is mid grey and all images have the
+    same scale.
 
     >>> figure = tg.plots.image_grid(np.zeros((4, 8, 8)), columns=2, titles=list("abcd"))
     >>> figure.savefig("images.png")
@@ -60,22 +66,25 @@ def image_grid(
     limit = float(np.abs(shown).max()) if symmetric else None
     height, width = shown.shape[1:]
     gap = 0.1 * width
-    # An image and its gap are 0.8 inches wide, a line of a title 0.17 high, a letter 0.08 wide.
+    # An image and its gap are 0.8 inches wide, a line of a title 0.17 high, a letter 0.08 wide, a bold one 0.095.
     inch = (width + gap) / 0.8
     names = [str(title) for title in (values_of(titles) if isinstance(titles, Tensor) else titles or ())]
     lines = [name.split("\n") for name in names]
     above = 0.17 * inch * max(map(len, lines), default=0)
-    across = max(width + gap, 0.08 * inch * max((len(line) for each in lines for line in each), default=0))
+    letter = 0.08 if wrong is None or not any(wrong) else 0.095
+    across = max(width + gap, letter * inch * max((len(line) for each in lines for line in each), default=0))
     down = height + gap + above
-    figure = _figure(columns * across / inch, rows * down / inch)
+    figure = _figure(max(columns * across / inch, 0.1 * len(title)), rows * down / inch + 0.35 * bool(title))
+    figure.suptitle(title, fontsize=11)
     axes = figure.add_subplot()  # one for all, since making one takes longer than drawing an image
     for i, image in enumerate(shown):
         left, top = i % columns * across + (across - gap - width) / 2, i // columns * down + above
         place = (left, left + width, top + height, top)
         axes.imshow(image, cmap="gray", vmin=None if limit is None else -limit, vmax=limit, extent=place)
         if names:
-            color = "#c00000" if wrong is not None and wrong[i] else "black"
-            axes.text(left + width / 2, top - gap / 4, names[i], fontsize=9, color=color, ha="center", va="bottom")
+            color, weight = ("#c00000", "bold") if wrong is not None and wrong[i] else ("black", "normal")
+            axes.text(left + width / 2, top - gap / 4, names[i], fontsize=9, color=color, weight=weight, ha="center",
+                      va="bottom")  # fmt: skip
     axes.axis("off")
     axes.set(xlim=(-gap, columns * across), ylim=(rows * down, -gap))
     return figure
@@ -114,7 +123,7 @@ def hidden_units(model: Module, *, columns: int | None = None, order: Order = "C
 def predictions(
     X: ArrayLike, truth: ArrayLike, guess: ArrayLike, *, columns: int = 10, order: Order = "C", most: int = 100
 ) -> Figure:
-    """Images with their label and what was predicted, "4 → 9"; the wrong ones in red.
+    """Images with their label and what was predicted, "4 → 9"; the wrong ones bold and in red.
 
     >>> figure = tg.plots.predictions(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
     """
@@ -126,24 +135,40 @@ def predictions(
 def misclassified(
     X: ArrayLike, truth: ArrayLike, guess: ArrayLike, *, columns: int = 10, order: Order = "C", most: int = 100
 ) -> Figure:
-    """The samples that were predicted wrongly, each with its position, its label and the prediction.
+    """The samples that were predicted wrongly, each with its position, its label and the prediction; the title says how
+    many of how many. If they are more than `most`, about equally many of each label are shown, the first of each.
 
     >>> figure = tg.plots.misclassified(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
     """
     t, g = values_of(truth).reshape(-1), values_of(guess).reshape(-1)
-    places = np.flatnonzero(t != g)[:most]
-    if not len(places):
+    if len(t) != len(g):
+        raise ValueError(f"misclassified: {len(t)} labels, but {len(g)} predictions")
+    wrong = np.flatnonzero(t != g)
+    if not len(wrong):
         figure = _figure(4, 1)
-        figure.text(0.5, 0.5, "no sample is misclassified", ha="center", va="center")
+        figure.text(0.5, 0.5, f"none of {len(t):,} samples is misclassified", ha="center", va="center")
         return figure
+    places = _of_each(t[wrong], wrong, most)
+    title = f"{len(wrong):,} of {len(t):,} misclassified" + f", {len(places)} of them shown" * (
+        len(places) < len(wrong)
+    )
     titles = [f"#{i}\n{t[i]} → {g[i]}" for i in places]
-    return image_grid(values_of(X)[places], columns=min(columns, len(places)), titles=titles, order=order)
+    columns = min(columns, len(places))
+    return image_grid(values_of(X)[places], columns=columns, title=title, titles=titles, order=order)
+
+
+def _of_each(labels: NDArray[Any], places: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """At most so many places, in turns the next one of each label; in their order."""
+    turns = np.empty(len(labels), int)
+    for label in np.unique(labels):
+        turns[labels == label] = np.arange(np.sum(labels == label))
+    return np.sort(places[np.argsort(turns, kind="stable")[:most]])
 
 
 def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", title: str = "") -> Figure:
     """Curves over epochs or iterations: the costs in one panel, and everything else that was measured below.
 
-    "loss" and "val_loss" share a colour, as do others that differ only in "val_"; validation is dashed.
+    "loss" and "val_loss" share colour and mark, as do others that differ only in "val_"; validation is dashed.
 
     >>> figure = tg.plots.curves({"loss": [2.0, 1.0], "val_loss": [2.5, 1.5], "accuracy": [0.5, 0.9]})
     """
@@ -154,20 +179,23 @@ def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", tit
         raise ValueError("curves: there is nothing to draw yet")
     figure = _figure(6, 0.6 + 3.2 * len(panels))
     for axes, names in zip(figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0], panels, strict=True):
-        colors: dict[str, str] = {}
+        kinds = list(dict.fromkeys(name.removeprefix("val_") for name in names))
         for name in names:
-            color = colors.setdefault(name.removeprefix("val_"), f"C{len(colors)}")
+            k = kinds.index(name.removeprefix("val_"))
             values = [values_of(value).item() for value in _values(history[name])]
             axes.plot(
                 range(1, len(values) + 1),
                 values,
                 label=name,
-                color=color,
+                color=COLORS[k % len(COLORS)],
                 linestyle="--" if name.startswith("val_") else "-",
-                marker="." if len(values) < 2 else None,
+                marker=MARKS[k % len(MARKS)] if len(kinds) > 1 or len(values) < 2 else None,
+                markevery=max(1, len(values) // 8),
+                markersize=5,
             )
         axes.grid(alpha=0.3)
         axes.legend()
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set_xlabel(xlabel)
     figure.suptitle(title)
     return figure
@@ -190,7 +218,7 @@ def _values(values: Any) -> Any:
 
 
 def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | None = None, title: str = "") -> Figure:
-    """Points (m, 2) with their labels over the regions in which the model predicts each class.
+    """Points (m, 2) with their labels over the regions in which the model predicts each class, with lines between them.
 
     The model's output is the probability of class 1 (m, 1), or a score for each class (m, k). Draws into `axes`, if
     given, and returns its figure.
@@ -209,14 +237,16 @@ def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | N
     scores = _predicted("decision_regions", model, np.stack(np.meshgrid(x, z), axis=-1).reshape(-1, 2))
     regions = (scores[:, 0] > 0.5).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
     classes = max(int(regions.max()), int(labels.max())) + 1
-    levels = np.arange(classes + 1) - 0.5
-    colors = [f"C{k}" for k in range(classes)]
-    axes.contourf(x, z, regions.reshape(300, 300), levels=levels, colors=colors, alpha=0.25)
     for k in range(classes):
-        chosen = points[labels == k]
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=8, color=colors[k], label=f"class {k}")
+        color, mark, chosen = COLORS[k % len(COLORS)], MARKS[k % len(MARKS)], points[labels == k]
+        region = (regions == k).reshape(300, 300).astype(float)  # by itself: between 0 and 2 there is no 1
+        axes.contourf(x, z, region, levels=[0.5, 1.5], colors=[color], alpha=0.25)
+        if region.any() and not region.all():
+            axes.contour(x, z, region, levels=[0.5], colors="0.35", linewidths=0.8)
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=16, color=color, marker=mark, linewidth=0, label=f"class {k}")
     axes.set(aspect="equal", title=title)
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=min(classes, 5), frameon=False, fontsize=9,
+                columnspacing=1, handletextpad=0.1, markerscale=1.4)  # fmt: skip
     figure: Figure = cast(Any, axes.figure)  # or a part of one, with the same methods
     return figure
 
@@ -242,6 +272,8 @@ def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = Fa
     names = np.unique(np.concatenate((np.ravel(truth), np.ravel(guess))))
     axes.set(xlabel="predicted", ylabel="label")
     axes.set_xticks(range(n), names)
+    if max(len(str(name)) for name in names) > 4:
+        axes.tick_params(axis="x", rotation=90)
     axes.set_yticks(range(n), names)
     return figure
 

@@ -19,7 +19,7 @@ LEVELS = [
     {"rules", "random", "numpy"},
     {"functional"},
     {"nn", "data", "datasets"},
-    {"compiler", "debug", "storage", "plots"},
+    {"compiler", "debug", "storage", "figure", "plots"},
     {"optim", "graph", "scipy"},
     {"training"},
     {"tinygrad_edu"},  # the `__init__.py` that lists the public names
