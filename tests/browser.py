@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,30 @@ class Browser:
         self.folder = folder
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
 
-    def open(self, page: bytes) -> None:
+    def open(self, page: bytes, asked: str = "") -> None:
+        """Shows a page, with what stands after the # of its address."""
         self.driver.get_log("browser")
         path = self.folder / "page.html"
         path.write_bytes(page)
-        self.driver.get(path.as_uri())
+        self.driver.get("about:blank")  # the same address with another # would not be read again
+        self.driver.get(path.as_uri() + asked)
+
+    def resize(self, width: int, height: int) -> None:
+        """Gives the page so many pixels."""
+        self.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
+    def command(self, name: str, **parameters: object):
+        """A command of Chrome's DevTools protocol."""
+        return self.driver.execute_cdp_cmd(name, parameters)
+
+    def violations(self) -> list[str]:
+        """What axe finds that keeps people out."""
+        axe = pytest.importorskip("axe_core_python", reason="needs axe-core-python (extra test)")
+        self.run((files(axe) / "axe.min.js").read_text("utf-8"))
+        found = self.driver.execute_async_script("const done = arguments[0]; axe.run().then((r) => done(r.violations))")
+        return [f"{v['id']}: {n['html'][:200]} {n['failureSummary']}" for v in found for n in v["nodes"]]
 
     def console(self) -> list[str]:
         return [entry["message"] for entry in self.driver.get_log("browser")]

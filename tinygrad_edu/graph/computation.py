@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -16,6 +18,7 @@ from ..autograd.record import Record, leading_to
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
 from .folding import Partition, Unit, contents, fold, listed
+from .steps import Part, parts
 from .structure import Walk, titled, walk
 from .told import Telling, symbols
 from .values import Values, again, needed
@@ -58,6 +61,8 @@ class Operation:
     passed_by: str | None  # why none does: a loss that is computed from the logits goes round the sigmoid
     folded: int  # how many operations this stands for; 0 for a real one
     hidden: int  # how many parameters are not shown because only folded operations read them
+    # For each input, what is added to its gradient, computed when it is asked for; None where it cannot be.
+    parts: Callable[[], list[Part | None]] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ def computation(
     max_nodes: int | None = None,
     formulas: bool = True,
     arrays: bool = True,
+    opened: Collection[int] | None = None,
 ) -> Computation:
     """The operations and tensors that `output` was computed from, as they were recorded; nothing is changed.
 
@@ -117,8 +123,9 @@ def computation(
     of `output` with respect to it (of the sum of `output`, if it has several elements). Values that no record kept and
     gradients are computed anew, as far as what they follow from was kept or is unchanged; `arrays=False` does so for
     single numbers only. `depth` folds each module at that depth (0 is outermost) into one operation; `max_nodes` folds
-    the deepest modules, repetitions and runs, until at most that many nodes are left. `formulas=False` leaves out the
-    formulas, which are written by running the rules on symbols.
+    the deepest modules, repetitions and runs, until at most that many nodes are left; those folds that begin at one of
+    the steps `opened` are undone. `formulas=False` leaves out the formulas, which are written by running the rules on
+    symbols.
 
     Raises `TypeError` if `output` is not a tensor or `model` not a Module, `ValueError` for a negative `depth` or
     `max_nodes` below 2.
@@ -134,7 +141,7 @@ def computation(
     if max_nodes is not None and not is_whole(max_nodes, 2):
         raise ValueError(f"max_nodes={max_nodes!r} must be a whole number of at least 2, or None for all")
     walked = walk(output, model)
-    partition = fold(walked, depth, max_nodes)
+    partition = fold(walked, depth, max_nodes, opened or ())
     return _Assembly(walked, partition, output, gradients, formulas, arrays).computation()
 
 
@@ -158,6 +165,8 @@ class _Assembly:
         self.targets = {node for node in nodes if isinstance(node, Record) or (node is not None and node.requires_grad)}
         self.path = leading_to(self.targets, output.record) if self.targets and output.record else set()
         self.recalled = Values(walked, output, self.asked | (needed(walked, self.path) if self.released else set()))
+        self.twins: dict[Any, Record] = {}  # of released records
+        self.behind: set[Any] = set()
         self.gradients: dict[Any, Any] = self._gradients()
         if any(self.recalled.get(v) is None for v in self.asked) and not self.recalled.now:
             self.notes.append(RELEASED if self.released else LOST)
@@ -179,11 +188,11 @@ class _Assembly:
         if self.output.size != 1:
             self.notes.append("gradients are those of the sum of the output, which has several elements")
         targets, path = self.targets, self.path
-        twins: dict[Any, Record] = {}
         if self.released:
-            twins, behind = again(self.walk, self.recalled, path)
-            targets = targets - behind
+            self.twins, self.behind = again(self.walk, self.recalled, path)
+            targets = targets - self.behind
             path = leading_to(targets, root)
+        twins = self.twins
         ends = {twins.get(t, t) for t in targets if not isinstance(t, Record) or path.isdisjoint(t.nodes)}
         wanted = {twins.get(t, t): t for t in targets}
         found: dict[Any, Any] = {}
@@ -302,7 +311,14 @@ class _Assembly:
             passed_by=passed_by,
             folded=0 if unit.label is None else len(unit.members),
             hidden=unit.hidden,
+            parts=self._parts(record) if unit.label is None and alive else None,
         )
+
+    def _parts(self, record: Record) -> Callable[[], list[Part | None]] | None:
+        g = self.gradients.get(record)
+        if g is None or not self.behind.isdisjoint(record.nodes):
+            return None
+        return partial(parts, self.twins.get(record, record), g)
 
 
 def _folded(partition: Partition) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -41,9 +41,10 @@ class Partition:
     homes: dict[int, int]  # of shown values: the innermost call that they are in, −1 for none
 
 
-def fold(walk: Walk, depth: int | None, max_nodes: int | None) -> Partition:
+def fold(walk: Walk, depth: int | None, max_nodes: int | None, opened: Collection[int] = ()) -> Partition:
     """Folds the modules at `depth`. Then, until at most `max_nodes` operations and tensors are left, folds the deepest
-    modules and equal neighbours, and so on outwards, then runs of elementwise operations, then runs of any."""
+    modules and equal neighbours, and so on outwards, then runs of elementwise operations, then runs of any. At last
+    undoes the folds that begin at one of the steps `opened`."""
     folder = _Folder(walk)
     if depth is not None:
         folder.fold_calls(depth)
@@ -52,6 +53,7 @@ def fold(walk: Walk, depth: int | None, max_nodes: int | None) -> Partition:
             if folder.size() <= max_nodes:
                 break
             step()
+    folder.undo(opened)
     return folder.partition()
 
 
@@ -125,6 +127,10 @@ class _Folder:
         for part in np.array_split(np.arange(len(units)), min(pieces, len(units))):
             inside = [units[k] for k in part]
             self._merge(inside, f"{sum(len(unit.members) for unit in inside):,} operations")
+
+    def undo(self, opened: Collection[int]) -> None:
+        folds = {self.fold_of[step - 1] for step in opened} - {-1}
+        self.fold_of = [-1 if f in folds else f for f in self.fold_of]
 
     def _merge(self, units: Sequence[Unit], label: str) -> None:
         if len(units) > 1:

@@ -5,6 +5,7 @@ Graphviz lays the graph out here; what the page draws, shows and steps through i
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,10 +13,12 @@ import graphviz
 import numpy as np
 
 from ..autograd.tensor import Tensor
-from ..pages.arrays import number, summary
+from ..pages.arrays import norm, summary
 from ..pages.document import document
 from .computation import Computation, Operation, Value, computation
 from .dot import DIRECTIONS, lay_out
+from .steps import steps
+from .structure import SIGNS
 from .told import number as told
 from .told import short
 
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 
 POINTS = 72  # to Graphviz's inch
 CHARACTER, LINE = 6.4, 14.0  # about how wide and how high one is on the page, in points
-NOTE = 10  # characters of a value's last line, as in "‖∂‖ 0.0012"
+NOTE = 10  # characters of a value's last line while its gradient is not complete, as in "∂ = 12 + …"
+LONGEST = 14  # characters of a derivative that is called by its whole name, "∂L/∂x"
+OPENED = 4000  # nodes that a page holds for folds that are opened
 LONG = 30  # the most nodes that an edge routed by Graphviz passes: its work grows with edges times nodes passed
 
 Point = tuple[float, float]
@@ -55,25 +60,49 @@ def render(
     """
     if direction not in tuple(DIRECTIONS):
         raise ValueError(f"render_graph: direction={direction!r}; choose from {', '.join(DIRECTIONS)}")
-    found = computation(output, model=model, gradients=True, depth=depth, max_nodes=max_nodes, formulas=True)
-    return page(found, direction)
+    options: dict[str, Any] = {"model": model, "gradients": True, "depth": depth, "max_nodes": max_nodes}
+    found = computation(output, **options)
+    graphs = {}
+    for name, steps_opened, size in _openings(found):
+        if size <= OPENED:
+            graphs[name] = _graph(computation(output, **options, opened=steps_opened), direction)
+    title = f"The computation of {output.name}" if output.name else "A computation"
+    return document(
+        "graph.html",
+        title,
+        {"title": title, "released": found.released, **_graph(found, direction), "opened": graphs},
+        styles=["page.css", "graph.css"],
+        scripts=["page.js", "drawing.js", "camera.js", "walk.js", "step.js", "details.js", "graph.js"],
+    )
 
 
-def page(computation: Computation, direction: str = "right") -> bytes:
-    """The page of a computation."""
+def _openings(found: Computation) -> list[tuple[str, list[int], int]]:
+    """The ways in which folds can be opened, all at once or one at a time: a name, steps, and about how many nodes more
+    the page holds for it."""
+    folds = [(o.step, len(found.values) + len(found.operations) + 3 * o.folded) for o in found.operations.values()
+             if o.folded]  # fmt: skip
+    total = len(found.values) + len(found.operations) + 3 * sum(o.folded for o in found.operations.values())
+    ways = [(str(step), [step], size) for step, size in folds] if len(folds) > 1 else []
+    ways = [("all", [step for step, _ in folds], total), *ways] if folds else []
+    sizes = itertools.accumulate(size for *_, size in ways)
+    return [(name, opened, size) for (name, opened, _), size in zip(ways, sizes, strict=True)]
+
+
+def _graph(computation: Computation, direction: str) -> dict[str, Any]:
+    """What the page is told of a computation, and where it stands."""
     edges = _edges(computation)
     layout = _laid_out(computation, edges, direction)
-    output = computation.values[computation.output]
-    title = f"The computation of {output.name}" if output.name else "A computation"
-    data = {
-        "title": title,
-        "released": computation.released,
+    walked = steps(computation)
+    return {
         "notes": [*computation.notes, *computation.newer_values()],
         "output": computation.output,
         "width": layout.width,
         "height": layout.height,
-        "values": [_value(value) | layout.nodes[key] for key, value in computation.values.items()],
-        "operations": [_operation(operation) | layout.nodes[key] for key, operation in computation.operations.items()],
+        "values": [_value(value, computation) | layout.nodes[key] for key, value in computation.values.items()],
+        "operations": [
+            _operation(operation) | {"parts": walked[key]} | layout.nodes[key]
+            for key, operation in computation.operations.items()
+        ],
         "groups": [
             {
                 "key": key,
@@ -86,26 +115,32 @@ def page(computation: Computation, direction: str = "right") -> bytes:
         ],
         "edges": [{"from": edge[0], "to": edge[1], "points": layout.edges[k]} for k, edge in enumerate(edges)],
     }
-    return document(
-        "graph.html",
-        title,
-        data,
-        styles=["page.css", "graph.css"],
-        scripts=["page.js", "drawing.js", "walk.js", "details.js", "graph.js"],
-    )
 
 
-def _value(value: Value) -> dict[str, Any]:
+def _value(value: Value, computation: Computation) -> dict[str, Any]:
     return {
         "key": value.key,
         "kind": value.kind,
         "name": value.name,
+        "symbol": value.symbol,
         "shape": value.shape,
         "dtype": value.dtype,
         "lines": _lines(value),
+        "note": _note(value, computation),
         "data": None if value.data is None else summary(value.data),
         "gradient": None if value.gradient is None else summary(value.gradient),
     }
+
+
+def _note(value: Value, computation: Computation) -> str:
+    """The last line of a value when all of its gradient is there."""
+    if value.gradient is None:
+        return "∂" if value.kind != "constant" else ""
+    if value.shape:
+        return f"norm of ∂ {told(norm(value.gradient), 3)}"
+    output = computation.values[computation.output]
+    name = f"∂{output.symbol}/∂{value.symbol}"
+    return f"{name if len(name) <= LONGEST and output.name else '∂'} = {told(value.gradient)}"
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
@@ -120,7 +155,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "formula": operation.formula,
         "rules": operation.rules,
         "flows": operation.flows,
+        "passed_by": operation.passed_by,
         "folded": operation.folded,
+        "hidden": operation.hidden,
         "lines": _lines(operation),
     }
 
@@ -140,10 +177,12 @@ def _edges(computation: Computation) -> list[tuple[str, str]]:
 def _lines(node: Value | Operation) -> list[str]:
     """The text in a node. The last line of a value that gets a gradient stays free for what the walk shows there."""
     if isinstance(node, Operation):
-        return [short(node.name), *([f"{node.folded} operations"] if node.folded else [])]
-    name = [short(node.name)] if node.name else []
+        name = short(node.name) if node.folded else SIGNS.get(node.name, node.name)
+        inside = f"{node.folded:,} operation{'s' * (node.folded > 1)}"
+        return [f"{node.step}. {name}", *([inside] if node.folded else [])]
     if node.kind == "constant":
-        return [*name, str(node.shape if node.data is None or node.shape else number(node.data))]
+        value = str(node.shape if node.data is None or node.shape else told(node.data))
+        return [short(node.name), value] if node.name else [value]
     if not node.shape and node.data is not None:
         return [f"{node.symbol} = {told(node.data)}", ""]
     return [node.symbol, str(node.shape), ""]
@@ -167,8 +206,10 @@ def _laid_out(computation: Computation, edges: list[tuple[str, str]], direction:
     nodes: list[Value | Operation] = [*computation.values.values(), *computation.operations.values()]
     for node in nodes:
         lines = _lines(node)
-        longest = max(map(len, lines)) if isinstance(node, Operation) else max(NOTE, *map(len, lines))
-        width, height = (longest + 3) * CHARACTER, (len(lines) + 0.8) * LINE
+        note = 0 if isinstance(node, Operation) else max(NOTE, len(_note(node, computation)))
+        is_folded = isinstance(node, Operation) and node.folded > 0
+        longest = max(note, *map(len, lines))
+        width, height = (longest + 3 + 2 * is_folded) * CHARACTER, (len(lines) + 0.8) * LINE
         boxes[node.group].node(node.key, width=str(width / POINTS), height=str(height / POINTS))
     for key, group in reversed(computation.groups.items()):  # a group comes after the one that it is in
         if boxes[key] is not boxes[group.parent]:

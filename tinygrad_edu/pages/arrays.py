@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 BINS = 32  # of a histogram
 SIDE = 32  # pixels of an image, at most
+SMALL_SIDE = 16  # of an image that is only glanced at
+FEW = 16  # elements of an array that is glanced at and has its values written
 IN_FULL = 100  # elements of the largest array that is also shown in full
 NOT_FINITE = 255  # the pixel of a block that holds NaN or infinities
 
@@ -71,8 +73,20 @@ def summary(array: NDArray[Any]) -> dict[str, Any]:
     return shown
 
 
-def _image(values: NDArray[np.float64], limit: float) -> dict[str, Any]:
-    image = pixels(values.reshape(-1, values.shape[-1]), limit)
+def sketch(array: NDArray[Any]) -> dict[str, Any]:
+    """Of an array that is only glanced at: its size, its norm, its values if they are few, and a small image."""
+    values = array.astype(np.float64, copy=False)
+    finite = values[np.isfinite(values)]
+    shown: dict[str, Any] = {"size": values.size}
+    if values.size <= FEW:
+        shown["values"] = [number(value) for value in values.flat]
+    if values.size > 1 and finite.size:
+        shown |= {"norm": number(norm(finite))} | _image(values, float(np.abs(finite).max()), SMALL_SIDE)
+    return shown
+
+
+def _image(values: NDArray[np.float64], limit: float, side: int = SIDE) -> dict[str, Any]:
+    image = pixels(values.reshape(-1, values.shape[-1]), limit, side)
     return {
         "limit": number(limit),
         "rows": image.shape[0],
@@ -81,10 +95,10 @@ def _image(values: NDArray[np.float64], limit: float) -> dict[str, Any]:
     }
 
 
-def pixels(matrix: NDArray[np.float64], limit: float) -> NDArray[np.uint8]:
-    """An image of at most SIDE × SIDE pixels: 127 is 0, 0 and 254 are ∓`limit`, 255 is not finite."""
+def pixels(matrix: NDArray[np.float64], limit: float, side: int = SIDE) -> NDArray[np.uint8]:
+    """An image of at most `side` × `side` pixels: 127 is 0, 0 and 254 are ∓`limit`, 255 is not finite."""
     with np.errstate(invalid="ignore"):  # ∞ − ∞ in a block is NaN, and shown as such
-        means = _block_means(_block_means(matrix / (limit or 1), 0), 1)
+        means = _block_means(_block_means(matrix / (limit or 1), 0, side), 1, side)
     finite = np.isfinite(means)
     levels = 127 + np.round(127 * np.clip(np.where(finite, means, 0), -1, 1))
     return np.where(finite, levels, NOT_FINITE).astype(np.uint8)
@@ -94,10 +108,10 @@ def encoded(image: NDArray[np.uint8]) -> str:
     return base64.b64encode(image.tobytes()).decode()
 
 
-def _block_means(matrix: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """The matrix with at most SIDE rows (or columns): means over neighbouring ones."""
+def _block_means(matrix: NDArray[np.float64], axis: int, side: int) -> NDArray[np.float64]:
+    """The matrix with at most `side` rows (or columns): means over neighbouring ones."""
     length = matrix.shape[axis]
-    starts = np.arange(min(length, SIDE)) * length // min(length, SIDE)
+    starts = np.arange(min(length, side)) * length // min(length, side)
     counts = np.diff(np.append(starts, length))
     means: NDArray[np.float64] = np.add.reduceat(matrix, starts, axis) / (counts[:, None] if axis == 0 else counts)
     return means

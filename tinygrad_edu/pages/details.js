@@ -41,7 +41,7 @@ function link(value, text = titleOf(value)) {
   const button = html("button", { type: "button", class: `link ${value.kind}` }, text);
   button.addEventListener("click", () => {
     select(value);
-    bringIntoView(value);
+    follow(value);
   });
   return button;
 }
@@ -51,61 +51,37 @@ const code = (text) => html("code", {}, text);
 /** A rule with the shapes that it was used on. */
 function ruleOf(operation, k) {
   const value = nodes.get(operation.inputs[k]);
-  if (!operation.flows[k]) return [link(value), html("p", { class: "missing" }, "needs no gradient")];
+  if (!operation.flows[k]) return [link(value), html("p", { class: "missing" }, operation.passed_by ?? "needs no gradient")];
   const arriving = operation.outputs.map((key) => shapeText(nodes.get(key).shape)).join(", ");
   const rule = operation.rules[k] ? [code(operation.rules[k])] : [];
   return [link(value), ...rule, html("p", { class: "note" }, `g has shape ${arriving}, the result ${shapeText(value.shape)}`)];
 }
 
 function operationCard(operation) {
-  const facts = [`step ${operation.step}`, place(operation), operation.position, operation.folded && `stands for ${count(operation.folded, "operation")}`];
+  const facts = [`step ${operation.step}`, place(operation), operation.position, operation.folded && `stands for ${count(operation.folded, "operation")}`,
+    operation.hidden && `holds ${count(operation.hidden, "parameter")}`];
   return [
     html("h3", {}, operation.name),
     html("p", { class: "facts" }, facts.filter(Boolean).join(", ")),
+    ...unfold(operation),
     titled("Forward", code(operation.formula), html("p", {}, "makes ", ...operation.outputs.map((key) => link(nodes.get(key))))),
     titled("Backward, for each argument",
       html("ol", {}, ...operation.inputs.map((_, k) => html("li", {}, ...ruleOf(operation, k))))),
   ];
 }
 
-const card = (node) => (node.operation ? operationCard(node) : valueCard(node));
-
-// The step of the walk
-
-const brief = (summary) => {
-  if (!summary) return "";
-  if (summary.size === 1) return ` = ${digits(summary.values[0])}`;
-  return summary.norm === undefined ? "" : `, norm ${digits(summary.norm)}`;
-};
-
-function valueLine(value, summary, missing) {
-  return html("li", {}, link(value), summary ? brief(summary) : html("span", { class: "missing" }, ` ${missing}`));
-}
-
-function contributionLine(operation, contribution, p) {
-  const { value, argument, nth, total } = contribution;
-  const line = html("li", {}, link(value));
-  if (operation.rules[argument]) line.append(code(operation.rules[argument]));
-  const dots = html("span", { class: "dots", "aria-hidden": "true" }, "●".repeat(Math.min(nth, 12)) + "○".repeat(Math.max(0, Math.min(total, 12) - nth)));
-  const words = total === 1 ? "its only part" : `part ${nth} of ${total}`;
-  line.append(html("p", { class: "part" }, dots, ` ${words}`, nth === total ? "; complete" : "; the sum is not complete yet",
-    nth === total ? brief(value.gradient) : ""));
-  return line;
-}
-
-function stepCard(p) {
-  const { operation, backward } = stepAt(p);
-  const outputs = operation.outputs.map((key) => nodes.get(key));
-  const where = [place(operation), operation.position].filter(Boolean).join(", ");
-  const head = [html("h3", {}, operation.name), html("p", { class: "facts" }, where)];
-  if (backward) {
-    return [...head,
-      titled("Gradient that comes in, g", html("ul", {}, ...outputs.map((value) => valueLine(value, value.gradient, missingGradient(value))))),
-      titled("Gradients it adds to",
-        html("ul", {}, ...contributions(operation, p).map((part) => contributionLine(operation, part, p))))];
+/** What opens a fold, or, inside of one that is open, what closes all of them. */
+function unfold(operation) {
+  const button = (words, name) => {
+    const made = html("button", { type: "button" }, words);
+    made.addEventListener("click", () => openFold(name));
+    return [made];
+  };
+  if (operation.folded) {
+    const name = wayTo(operation);
+    return name ? button("Open it", name) : [html("p", { class: "note" }, "Too much to be opened in this page: draw it with a larger depth or max_nodes.")];
   }
-  const read = [...new Set(operation.inputs)].map((key) => nodes.get(key));
-  return [...head, code(operation.formula),
-    titled("Reads", html("ul", {}, ...read.map((value) => valueLine(value, value.data, "")))),
-    titled("Writes", html("ul", {}, ...outputs.map((value) => valueLine(value, value.data, ""))))];
+  return opened ? button("Fold again", "") : [];
 }
+
+const card = (node) => (node.operation ? operationCard(node) : valueCard(node));

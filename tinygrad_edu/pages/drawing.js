@@ -1,11 +1,17 @@
-// The drawing: one SVG, laid out by Graphviz, and the view of it, which pans and zooms by one transform.
+// The drawing: one SVG, laid out by Graphviz.
+
+// What is drawn: the graph as it was folded, or, if the address says so, with folds opened.
+const asked = () => new URLSearchParams(location.hash.slice(1));
+const opened = Object.hasOwn(data.opened, asked().get("open") ?? "") ? asked().get("open") : "";
+Object.assign(data, data.opened[opened]);
 
 const nodes = new Map(); // by key: what the data say of the node, and `element`, `parts`, `edges`
 for (const value of data.values) nodes.set(value.key, { ...value, operation: false, edges: [] });
 for (const operation of data.operations) nodes.set(operation.key, { ...operation, operation: true, edges: [] });
 
-const nameOf = (node) => node.name ?? (node.operation ? "operation" : node.maker ? `result of ${node.maker.name}` : node.kind);
-const titleOf = (node) => (node.operation ? node.name : `${nameOf(node)} ${shapeText(node.shape)}`);
+const isNumber = (node) => !node.operation && node.kind === "constant" && node.data?.size === 1;
+const nameOf = (node) => node.name ?? (isNumber(node) ? digits(node.data.values[0]) : node.symbol);
+const titleOf = (node) => (node.operation || !node.shape.length ? nameOf(node) : `${nameOf(node)} ${shapeText(node.shape)}`);
 
 for (const operation of data.operations) for (const key of operation.outputs) nodes.get(key).maker = operation;
 
@@ -51,6 +57,16 @@ function outline(node) {
   return [svg("polygon", { points: corners.map(pair).join(" ") })];
 }
 
+/** Gives the node a class, or takes it away, that is seen as a frame around it: selected, found, focused. */
+function mark(node, name, wanted = true) {
+  if (wanted && !node.ring) {
+    const { x, y, width, height } = node;
+    node.ring = svg("rect", { class: "ring", x: x - width / 2 - 5, y: y - height / 2 - 5, width: width + 10, height: height + 10, rx: 9 });
+    node.element.prepend(node.ring);
+  }
+  node.element.classList.toggle(name, wanted);
+}
+
 function texts(node) {
   const first = node.y - ((node.lines.length - 1) * LINE) / 2;
   return node.lines.map((line, i) => {
@@ -61,10 +77,7 @@ function texts(node) {
 
 function draw(node) {
   const lines = texts(node);
-  if (node.operation) {
-    const y = node.y - node.height / 2 - 3;
-    lines.push(svg("text", { x: node.x, y, class: "number" }, String(node.step)));
-  }
+  node.whole = node.note; // what the last line says when the gradient is complete
   node.note = node.operation || node.kind === "constant" ? null : lines[lines.length - 1]; // for the walk
   node.note?.setAttribute("class", "note");
   node.element = svg("g", { class: `node ${node.operation ? "operation" : node.kind}`, role: "button", tabindex: -1 },
@@ -85,75 +98,3 @@ const scene = svg("g", { id: "scene" }, ...data.groups.filter((group) => group.b
 const canvas = svg("svg", { id: "canvas", role: "application", tabindex: 0,
   "aria-label": `${data.title}: right and left arrow walk through it, down and up go from node to node` }, scene);
 byId("drawing").append(canvas);
-
-// The view: a point (x, y) of the graph stands at (left + scale·x, top + scale·y) of the window.
-
-const view = { scale: 1, left: 0, top: 0 };
-const SMALLEST = 0.02, LARGEST = 4, READABLE = 0.7;
-
-function applyView() {
-  scene.setAttribute("transform", `translate(${view.left.toFixed(2)} ${view.top.toFixed(2)}) scale(${view.scale.toFixed(4)})`);
-}
-
-function zoomAt(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
-  const scale = Math.min(LARGEST, Math.max(SMALLEST, view.scale * factor));
-  view.left = x - (x - view.left) * (scale / view.scale);
-  view.top = y - (y - view.top) * (scale / view.scale);
-  view.scale = scale;
-  applyView();
-}
-
-function pan(x, y) {
-  view.left += x;
-  view.top += y;
-  applyView();
-}
-
-function fit() {
-  const margin = 24;
-  view.scale = Math.max(SMALLEST, Math.min(1.5, (canvas.clientWidth - 2 * margin) / data.width,
-    (canvas.clientHeight - 2 * margin) / data.height));
-  view.left = (canvas.clientWidth - view.scale * data.width) / 2;
-  view.top = (canvas.clientHeight - view.scale * data.height) / 2;
-  applyView();
-}
-
-function centre(node) {
-  view.scale = Math.max(view.scale, READABLE);
-  view.left = canvas.clientWidth / 2 - view.scale * node.x;
-  view.top = canvas.clientHeight / 2 - view.scale * node.y;
-  applyView();
-}
-
-/** At the beginning: all of it, or of a graph too large to be read then, where it begins. */
-function firstView() {
-  fit();
-  if (view.scale >= READABLE / 2) return;
-  centre(nodes.get(data.operations[0].key));
-  pan(-canvas.clientWidth / 3, 0);
-}
-
-/** Moves the drawing only if the node is not well inside the window, or too small to be read. */
-function bringIntoView(node) {
-  const x = view.left + view.scale * node.x, y = view.top + view.scale * node.y, margin = 60;
-  const inside = x > margin && x < canvas.clientWidth - margin && y > margin && y < canvas.clientHeight - margin;
-  if (!inside || view.scale < READABLE / 2) centre(node);
-}
-
-function startPanning() {
-  let last = null;
-  canvas.addEventListener("pointerdown", (event) => { last = [event.clientX, event.clientY]; });
-  canvas.addEventListener("pointermove", (event) => {
-    if (!last || !event.buttons) return;
-    if (!canvas.hasPointerCapture(event.pointerId) && Math.hypot(event.clientX - last[0], event.clientY - last[1]) < 4) return;
-    canvas.setPointerCapture(event.pointerId); // from here on it is no click
-    pan(event.clientX - last[0], event.clientY - last[1]);
-    last = [event.clientX, event.clientY];
-  });
-  canvas.addEventListener("pointerup", () => { last = null; });
-  canvas.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    const box = canvas.getBoundingClientRect();
-    zoomAt(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), event.clientX - box.left, event.clientY - box.top);
-  }, { passive: false });
-}

@@ -9,9 +9,9 @@ function showDetails(node) {
 }
 
 function select(node) {
-  selected?.element.classList.remove("selected");
+  if (selected) mark(selected, "selected", false);
   selected = node;
-  node?.element.classList.add("selected");
+  if (node) mark(node, "selected");
   showDetails(null);
 }
 
@@ -25,19 +25,28 @@ let focused = -1;
 function focusNode(index) {
   if (index < 0 || index >= order.length) return;
   focused = index;
-  bringIntoView(order[index]);
+  follow(order[index]);
   order[index].element.focus({ preventScroll: true });
 }
 
 function startPointing() {
   canvas.addEventListener("pointerover", (event) => { if (!event.buttons) showDetails(nodeAt(event.target)); });
   canvas.addEventListener("pointerleave", () => showDetails(null));
-  canvas.addEventListener("click", (event) => select(nodeAt(event.target) ?? null));
+  canvas.addEventListener("click", (event) => {
+    const node = nodeAt(event.target) ?? null;
+    if (node?.folded && wayTo(node)) openFold(wayTo(node));
+    else select(node);
+  });
   canvas.addEventListener("focusin", (event) => {
     const node = nodeAt(event.target);
     if (!node) return;
     focused = order.indexOf(node);
+    mark(node, "focused");
     showDetails(node);
+  });
+  canvas.addEventListener("focusout", (event) => {
+    const node = nodeAt(event.target);
+    if (node) mark(node, "focused", false);
   });
 }
 
@@ -52,20 +61,20 @@ function textOf(node) {
 }
 
 function search(text) {
-  for (const node of matches) node.element.classList.remove("match", "found");
+  for (const node of matches) for (const name of ["match", "found"]) mark(node, name, false);
   const wanted = text.trim().toLowerCase();
   matches = wanted ? order.filter((node) => textOf(node).includes(wanted)) : [];
-  for (const node of matches) node.element.classList.add("match");
+  for (const node of matches) mark(node, "match");
   current = -1;
   byId("found").textContent = wanted ? count(matches.length, "match", "matches") : "";
 }
 
 function goToMatch(direction) {
   if (!matches.length) return;
-  matches[current]?.element.classList.remove("found");
+  if (matches[current]) mark(matches[current], "found", false);
   current = (current + direction + matches.length + (current < 0 && direction < 0)) % matches.length;
   const node = matches[current];
-  node.element.classList.add("found");
+  mark(node, "found");
   centre(node);
   select(node);
   byId("found").textContent = `${current + 1} of ${matches.length}: ${titleOf(node)}`;
@@ -89,20 +98,26 @@ function close() {
     search("");
     canvas.focus();
   } else if (selected) select(null);
-  else walkTo(0);
+  else walk(0);
 }
 
 const STEP = 80; // pixels that a key moves the drawing by
+const walk = (p) => {
+  pause();
+  walkTo(p);
+};
 const KEYS = {
-  ArrowRight: () => walkTo(position + 1),
-  ArrowLeft: () => walkTo(Math.max(position - 1, 1)),
-  Home: () => walkTo(1),
-  End: () => walkTo(LAST),
+  ArrowRight: () => walk(position + 1),
+  ArrowLeft: () => walk(Math.max(position - 1, 1)),
+  Home: () => walk(1),
+  End: () => walk(LAST),
   ArrowDown: () => focusNode(focused + 1),
   ArrowUp: () => focusNode(focused - 1),
   "+": () => zoomAt(1.25),
   "-": () => zoomAt(0.8),
   0: fit,
+  p: play,
+  o: () => openFold(opened ? "" : "all"),
   "/": () => byId("query").focus(),
 };
 const SHIFTED = {
@@ -134,7 +149,7 @@ function pressed(event) {
 
 function startButtons() {
   const actions = { first: KEYS.Home, back: KEYS.ArrowLeft, next: KEYS.ArrowRight, last: KEYS.End,
-    closer: KEYS["+"], further: KEYS["-"], fit };
+    closer: KEYS["+"], further: KEYS["-"], fit, play, folds: KEYS.o, save: savePicture };
   for (const [id, action] of Object.entries(actions)) byId(id).addEventListener("click", action);
 }
 
@@ -142,34 +157,51 @@ function startButtons() {
 
 const SIGNS = [["parameter", "is learned"], ["input", "wants a gradient too"], ["constant", "is given"],
   ["result", "of an operation"], ["output", "what was drawn"], ["operation", "in order of execution"],
-  ["read", "what the step reads"], ["written", "what it writes, or adds a gradient to"]];
+  ["read", "what the step reads"], ["written", "what it writes, or adds a gradient to"],
+  ["selected", "its details stay"], ["focused", "where the keys are"]];
 
 function describe() {
   byId("title").textContent = data.title;
-  const parameters = data.values.filter((value) => value.kind === "parameter").length;
+  const parameters = data.values.filter((value) => value.kind === "parameter").length + data.operations.reduce((n, o) => n + o.hidden, 0);
   byId("contents").textContent = [count(operations.length, "operation"), count(values.length, "tensor"),
     `${count(parameters, "parameter")}`, ...data.notes].join(" · ");
   byId("legend").append(...SIGNS.map(([kind, words]) =>
     html("li", {}, html("span", { class: `sign ${kind}`, "aria-hidden": "true" }), html("b", {}, kind), ` ${words}`)));
   byId("progress").max = LAST;
+  byId("folds").hidden = !opened && !data.opened.all;
+  byId("folds").textContent = opened ? "Fold" : "Open folds";
   for (const node of nodes.values()) node.element.setAttribute("aria-label", spoken(node));
 }
 
 /** A node as a screen reader says it. */
 function spoken(node) {
   if (node.operation) return `operation ${node.step}, ${node.name}: ${node.formula}`;
-  const facts = [`${node.kind} ${node.name ?? ""} of shape ${shapeText(node.shape)}`];
-  if (node.data?.mean !== undefined) facts.push(`values from ${digits(node.data.min)} to ${digits(node.data.max)}, mean ${digits(node.data.mean)}`);
-  if (node.gradient?.norm !== undefined) facts.push(`gradient of norm ${digits(node.gradient.norm)}`);
+  const scalar = !node.shape.length && node.data ? ` = ${digits(node.data.values[0])}` : ` of shape ${shapeText(node.shape)}`;
+  const facts = [`${node.kind} ${nameOf(node)}${scalar}`];
+  if (node.data?.std !== undefined && node.data.size > 1) facts.push(`values from ${digits(node.data.min)} to ${digits(node.data.max)}, mean ${digits(node.data.mean)}`);
+  if (node.gradient?.size === 1) facts.push(`gradient ${digits(node.gradient.values[0])}`);
+  else if (node.gradient?.norm !== undefined) facts.push(`gradient of norm ${digits(node.gradient.norm)}`);
   return facts.join(", ");
 }
 
+// Folds. What is open is in the address; the page is drawn anew for it.
+
+/** The name under which the page holds the graph with this fold open: by itself, or else with all the others. */
+const wayTo = (operation) => [String(operation.step), "all"].find((name) => name in data.opened) ?? "";
+
+function openFold(name) {
+  if (name === opened || (name && !(name in data.opened))) return;
+  location.hash = name && `open=${name}`;
+}
+
 describe();
-startPanning();
+startCamera();
 startPointing();
 startSearching();
 startButtons();
 document.addEventListener("keydown", pressed);
+addEventListener("hashchange", () => (asked().get("open") ?? "") === opened ? walkTo(stepAsked()) : location.reload());
 firstView();
 select(null);
-walkTo(0);
+if (Number(opened)) follow(operations.find((operation) => operation.step === Number(opened)));
+walkTo(stepAsked());

@@ -45,13 +45,16 @@ function pixelColour(level) {
   return end.map((channel) => Math.round(247 + (channel - 247) * Math.abs(share)));
 }
 
-/** Blue below zero, white at zero, orange above, violet where something is not finite; within a width and a height. */
-function heatMap(summary, label, width = 288, height = 176) {
+/** Blue below zero, white at zero, orange above, violet where something is not finite; within a width and a height. A
+ * `limit` above the array's own is that of a scale which it shares with others. */
+function heatMap(summary, label, width = 288, height = 176, limit = summary.limit) {
   const { rows, columns } = summary;
   const canvas = html("canvas", { width: columns, height: rows, role: "img", "aria-label": label, class: "heat" });
   const bytes = atob(summary.pixels);
   const image = new ImageData(columns, rows);
-  for (let i = 0; i < bytes.length; i++) image.data.set([...pixelColour(bytes.charCodeAt(i)), 255], 4 * i);
+  const share = limit > summary.limit ? summary.limit / limit : 1;
+  const level = (byte) => (byte === NOT_FINITE ? byte : MIDDLE + (byte - MIDDLE) * share);
+  for (let i = 0; i < bytes.length; i++) image.data.set([...pixelColour(level(bytes.charCodeAt(i))), 255], 4 * i);
   canvas.getContext("2d").putImageData(image, 0, 0);
   const scale = Math.max(1, Math.min(Math.floor(width / columns), Math.floor(height / rows), 24));
   canvas.style.width = `${columns * scale}px`;

@@ -13,7 +13,7 @@ function stepAt(p) {
 }
 
 // When each value is made, and at which steps the parts of its gradient arrive.
-for (const value of values) Object.assign(value, { made: 0, arrivals: [] });
+for (const value of values) Object.assign(value, { made: 0, arrivals: [], received: [] });
 operations.forEach((operation, i) => {
   operation.forth = i + 1;
   operation.back = Infinity;
@@ -22,7 +22,11 @@ operations.forEach((operation, i) => {
 for (let p = operations.length + 1; p <= LAST; p++) {
   const { operation } = stepAt(p);
   operation.back = p;
-  operation.inputs.forEach((key, k) => { if (operation.flows[k]) nodes.get(key).arrivals.push(p); });
+  operation.inputs.forEach((key, k) => {
+    if (!operation.flows[k]) return;
+    nodes.get(key).arrivals.push(p);
+    nodes.get(key).received.push({ step: p, part: operation.parts[k] });
+  });
 }
 
 /** How many parts of the value's gradient have arrived after step p. */
@@ -45,20 +49,17 @@ function roleOf(node, p) {
   return node.made > p ? "ahead" : "";
 }
 
-/** The last line of a value: what it is, or, on the way back, how much of its gradient is there. */
+/** The last line of a value: its number where no other line has it, or, on the way back, how much of its gradient is there. */
 function noteOf(value, p) {
   if (p <= operations.length) {
-    const known = value.data && value.data.size === 1 && (p === 0 || value.made <= p);
+    const known = value.data?.size === 1 && value.shape.length && (p === 0 || value.made <= p);
     return known ? `= ${digits(value.data.values[0], 3)}` : "";
   }
-  if (isComplete(value, p)) return gradientNote(value);
+  if (isComplete(value, p)) return value.whole;
   const arrived = arrivedAt(value, p);
-  return arrived ? `∂ ${arrived} of ${value.arrivals.length}` : "";
-}
-
-function gradientNote(value) {
-  if (!value.gradient) return "∂";
-  return value.gradient.size === 1 ? `∂ ${digits(value.gradient.values[0], 3)}` : `‖∂‖ ${digits(value.gradient.norm ?? "NaN", 3)}`;
+  if (!arrived) return "";
+  const sum = value.shape.length ? null : value.received[arrived - 1].part?.sum;
+  return sum ? `∂ = ${digits(sum.values[0], 3)} + …` : `∂ ${arrived} of ${value.arrivals.length}`;
 }
 
 function setRole(node, role) {
@@ -103,10 +104,7 @@ function paint(p) {
 
 const listed = (things) => (things.length < 2 ? things.join("") : `${things.slice(0, -1).join(", ")} and ${things[things.length - 1]}`);
 
-function titleAt(key) {
-  const node = nodes.get(key);
-  return node.name ? titleOf(node) : `the ${titleOf(node)}`;
-}
+const titleAt = (key) => titleOf(nodes.get(key));
 
 function forwardWords(operation) {
   const read = listed([...new Set(operation.inputs)].map(titleAt));
@@ -121,7 +119,7 @@ function contributions(operation, p) {
     const value = nodes.get(key), total = value.arrivals.length;
     const nth = (before.get(key) ?? arrivedAt(value, p - 1)) + 1;
     before.set(key, nth);
-    return [{ value, argument: k, nth, total }];
+    return [{ value, argument: k, nth, total, part: operation.parts[k] }];
   });
 }
 
@@ -151,5 +149,51 @@ function walkTo(p) {
   for (const id of ["first", "back"]) byId(id).setAttribute("aria-disabled", position <= 1);
   for (const id of ["next", "last"]) byId(id).setAttribute("aria-disabled", position === LAST);
   byId("step").replaceChildren(...(position ? stepCard(position) : []));
-  if (position) bringIntoView(stepAt(position).operation);
+  const { operation } = position ? stepAt(position) : {};
+  if (operation) follow(operation, [...operation.outputs, ...operation.inputs].map((key) => nodes.get(key)));
+  markOverview(operation);
+  remember();
+}
+
+// The address says which folds are open and which step is shown, so that it can be passed on: #open=all&step=14.
+
+function remember() {
+  const parts = [opened && `open=${opened}`, position && `step=${position}`].filter(Boolean);
+  const address = parts.length ? `#${parts.join("&")}` : "";
+  if (location.hash === address) return;
+  try {
+    history.replaceState(null, "", address || location.href.split("#")[0]);
+  } catch {
+    // A frame without an address of its own, as in a notebook, has none to keep it in.
+  }
+}
+
+const stepAsked = () => Number(asked().get("step")) || 0;
+
+// Play: a step after each moment, until the end or until something else is pressed.
+
+const MOMENT = 1500; // milliseconds
+let playing = null;
+
+function play() {
+  if (playing) return pause();
+  if (position === LAST) walkTo(0);
+  const next = () => {
+    walkTo(position + 1);
+    if (position === LAST) pause();
+  };
+  playing = setInterval(next, MOMENT);
+  showPlaying();
+  next();
+}
+
+function pause() {
+  clearInterval(playing);
+  playing = null;
+  showPlaying();
+}
+
+function showPlaying() {
+  byId("play").textContent = playing ? "❚❚ Pause" : "▶ Play";
+  byId("words").setAttribute("aria-live", playing ? "off" : "polite");
 }
