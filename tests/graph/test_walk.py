@@ -430,8 +430,9 @@ def test_nothing_keeps_anybody_out(browser, scheme):
 def test_selected_focused_read_and_written_look_different(browser):
     browser.open(page.render(scalar()), "#step=1")
     look = lambda selector: browser.run(
-        "const looks = [...document.querySelector(arguments[0]).querySelectorAll('rect')].map((r) => getComputedStyle(r));"
-        "return looks.map((s) => [s.stroke, s.strokeWidth, s.strokeDasharray].join(' ')).join(' / ')",
+        "const look = (s) => [s.stroke, s.strokeWidth, s.strokeDasharray].join(' ');"
+        "const frames = [...document.querySelector(arguments[0]).querySelectorAll('rect')];"
+        "return frames.map((frame) => look(getComputedStyle(frame))).join(' / ')",
         selector,
     )
     x = node(key_of(page.render(scalar()), "x"))

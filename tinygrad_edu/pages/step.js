@@ -36,13 +36,15 @@ function product(operation, { local, product: made, part }) {
     return [html("dl", { class: "chain" }, row("local derivative", numberOf(local)), row("× gradient that arrives", numberOf(g)),
       row("= what it adds", numberOf(part)))];
   }
-  const limit = scaleOf(g, result, part);
-  const parts = [tile(g, "g, arrives", limit)];
+  // What is multiplied element by element shares its scale with the result; a sum over rows is of another magnitude.
+  const limit = local ? scaleOf(g, result, part) : scaleOf(result, part);
+  const own = local ? limit : scaleOf(g);
+  const parts = [tile(g, "g, arrives", own)];
   if (local) parts.push(sign(g.size === 1 ? "·" : "⊙"), tile(local, "local derivative", scaleOf(local)), sign("="));
   else parts.push(sign("→"));
   parts.push(tile(result, made ? "product" : "what it adds", limit));
   if (made) parts.push(sign("Σ"), tile(part, "what it adds", limit));
-  const scales = [limit && `g and what it adds: ±${digits(limit)}`, local && local.size > 1 && `local derivative: ±${digits(scaleOf(local))}`];
+  const scales = [own === limit ? limit && `g and what it adds: ±${digits(limit)}` : `g: ±${digits(own)}, what it adds: ±${digits(limit)}`, local && local.size > 1 && `local derivative: ±${digits(scaleOf(local))}`];
   return [html("div", { class: "maps" }, ...parts), html("p", { class: "note" }, scales.filter(Boolean).join(", "))];
 }
 
