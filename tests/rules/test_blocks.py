@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import tinygrad_edu as tg
 from tests.strategies import LAYOUTS, laid_out, seeds
 from tinygrad_edu.rules import einsum as einsums
-from tinygrad_edu.rules import running
+from tinygrad_edu.rules import running, sorting
 
 
 def gradients(call, arrays, weights):
@@ -291,6 +291,31 @@ def test_ties_are_shared_out_in_order(seed, ties, function):
     rank = np.argsort(np.argsort(x, axis, kind="stable"), axis)
     places = np.take_along_axis(np.argsort(y, axis, kind="stable"), rank, axis)
     assert np.array_equal(found, np.take_along_axis(weights, places, axis))
+
+
+VALUES = {
+    "normal": lambda rng, shape: rng.normal(size=shape),
+    "tied": lambda rng, shape: rng.integers(-2, 3, shape) * 0.5,
+    "nearly tied": lambda rng, shape: 1 + rng.integers(0, 40, shape) * 2.0**-50,
+    "partly": lambda rng, shape: np.where(rng.random(shape) < 0.02, 1 + rng.integers(0, 9, shape) * 2.0**-51,
+                                          rng.normal(size=shape)),
+    "zeros": lambda rng, shape: rng.choice([0.0, -0.0, -1e-310, 5e-324, np.inf, -np.inf], shape),
+    "NaN": lambda rng, shape: rng.choice([np.nan, 1.0, 2.0], shape),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_long_rows_are_sorted_with_their_places(values, dtype, monkeypatch):
+    monkeypatch.setattr(sorting, "SHORT", 1)
+    monkeypatch.setattr(sorting, "LONG", 2)
+    rng = np.random.default_rng(0)
+    for shape in ((1,), (2,), (700,), (3, 300), (0,), (2, 0), (257, 2)):
+        with np.errstate(all="ignore"):
+            x = VALUES[values](rng, shape).astype(dtype)
+        for axis in range(x.ndim):
+            found = sorting._order(x, np.sort(x, axis), axis)
+            np.testing.assert_array_equal(found, np.argsort(x, axis, kind="stable"), strict=True)
 
 
 @settings(max_examples=40)

@@ -6,8 +6,8 @@ keeps. Importing the package fills the table; the files are meant to be read.
 
 Read in this order: `elementwise.py` (arithmetic, exponentials, kinks), `shape.py` (reshape, join, index),
 `reductions.py` (sum, mean, max), `running.py` (running sums and products), `products.py` (matrix products),
-`einsum.py`, `blocks.py` (roll, pad, repeat), `movement.py` (other functions that only move or repeat elements;
-sorting), `windows.py` (windows that slide), `statistics.py` (means, quantiles), `nans.py` (the same without NaNs),
+`einsum.py`, `blocks.py` (roll, pad, repeat), `movement.py` (other functions that only move or repeat elements),
+`sorting.py`, `windows.py` (windows that slide), `statistics.py` (means, quantiles), `nans.py` (the same without NaNs),
 `covariance.py`, `differences.py` (differences and integrals along an axis), `counting.py` (counts with weights),
 `interpolation.py`, `spacing.py` (numbers between two ends), `polynomials.py`, `pieces.py` (functions that call others),
 `writing.py` (functions that write into an array), `ufuncs.py` (keywords and methods of ufuncs), `linalg.py` (inverses,
@@ -38,6 +38,7 @@ from . import (
     reductions,
     running,
     shape,
+    sorting,
     spacing,
     statistics,
     ufuncs,
@@ -66,6 +67,7 @@ __all__ = [
     "reductions",
     "running",
     "shape",
+    "sorting",
     "spacing",
     "statistics",
     "ufuncs",
