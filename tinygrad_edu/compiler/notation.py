@@ -1,8 +1,7 @@
-"""How the functions of a derivation are rendered, as Python and as formulas: one table for each."""
+"""How the functions of a derivation are rendered as Python: one table."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +21,7 @@ from ..rules.reductions import _chosen, _even_share, _where_chosen
 from ..rules.shape import _broadcast_to, _getitem, _reshape, _transpose
 from . import helpers
 from .helpers import function_of
+from .rows import Filled
 from .tracing import Line
 from .writer import Form, Notation, Text, Writer
 
@@ -88,7 +88,7 @@ def arguments(writer: Writer, line: Line, *, with_none: bool) -> str:
 def call(writer: Writer, line: Line) -> Text:
     """The call of a NumPy function, or of one that is defined beside the derivation."""
     function = function_of(line.function)
-    name = _name(function)
+    name = name_of(function)
     is_numpys = getattr(np, name, None) is function
     given = arguments(writer, line, with_none=not is_numpys)
     if is_numpys:
@@ -113,6 +113,11 @@ def formula(writer: Writer, factor: str, power: float, shift: int, times: Any) -
         return 8, base
     product = base if factor == "1" else f"{factor} * {base}"
     return 6, product + (f" * {writer.argument(times, 7)}" if times is not None else "")
+
+
+def full(writer: Writer, value: Filled) -> Text:
+    dtype = "" if value.dtype in (np.float64, bool) else f", dtype=np.{value.dtype.name}"
+    return 9, f"np.full({value.shape!r}, {writer.argument(value.value)}{dtype})"
 
 
 def helped(helper: Callable[..., Any]) -> Form:
@@ -194,17 +199,17 @@ def _index(writer: Writer, index: Any) -> str:
     return "..." if index is Ellipsis else writer.argument(index)
 
 
-def _name(function: Any) -> str:
+def name_of(function: Any) -> str:
     name: str = function.__name__
     return name.lstrip("_")
 
 
-def _table(forms: dict[Any, Form]) -> dict[Any, Form]:
+def table(forms: dict[Any, Form]) -> dict[Any, Form]:
     return {function_of(function): form for function, form in forms.items()}
 
 
 PYTHON = Notation(
-    _table({
+    table({
         np.add: (5, "<5:0> + <5:1>"),
         np.subtract: (5, "<5:0> - <6:1>"),
         np.multiply: multiplied("<6:0> * <7:1>"),
@@ -252,78 +257,7 @@ PYTHON = Notation(
     call=call,
     formula=formula,
     symbol=lambda name: name,
+    number=repr,
+    filled=full,
     parentheses="({})",
-)  # fmt: skip
-
-
-# Formulas
-
-
-def latex_call(writer: Writer, line: Line) -> Text:
-    function = function_of(line.function)
-    name = _name(function)
-    given = arguments(writer, line, with_none=getattr(np, name, None) is not function)
-    return 9, rf"\operatorname{{{name}}}".replace("_", r"\_") + f"({given})"
-
-
-def latex_formula(writer: Writer, factor: str, power: float, shift: int, times: Any) -> Text:
-    base = f"m {'-' if shift < 0 else '+'} {abs(shift)}" if shift else "m"
-    base = f"({base})" if shift and abs(power) != 1 else base
-    base += f"^{{{abs(power)}}}" if abs(power) != 1 else ""
-    text = rf"\tfrac{{{factor}}}{{{base}}}" if power < 0 else base if factor == "1" else rf"{factor} \, {base}"
-    return 6, text if times is None else f"{text} {writer.argument(times, 7)}"
-
-
-def latex_symbol(name: str) -> str:
-    gradient = re.fullmatch(r"d([A-Za-z]+)(\d*)", name)
-    if gradient:
-        return rf"\frac{{\partial J}}{{\partial {latex_symbol(gradient[1] + gradient[2])}}}"
-    parts = re.fullmatch(r"([A-Za-z])_?(\d+)", name)
-    if parts:
-        return f"{parts[1]}_{{{parts[2]}}}"
-    return name if len(name) == 1 else rf"\mathit{{{name}}}".replace("_", r"\_")
-
-
-def latex_per_count(sign: str, total: str) -> Form:
-    def form(writer: Writer, line: Line) -> Text:
-        text = writer.filled(total, line)
-        return 9, rf"{sign}\frac{{1}}{{{writer.argument(line.options['count'])}}} {text}"
-
-    return form
-
-
-LATEX = Notation(
-    _table({
-        np.add: (5, "<5:0> + <5:1>"),
-        np.subtract: (5, "<5:0> - <6:1>"),
-        np.multiply: multiplied(r"<6:0> \odot <7:1>"),
-        np.divide: (9, r"\frac{<0:0>}{<0:1>}"),
-        np.power: (8, "<9:0>^{<0:1>}"),
-        np.square: (8, "<9:0>^{2}"),
-        np.negative: (7, "-<7:0>"),
-        np.absolute: (9, r"\left|<0:0>\right|"),
-        np.exp: (8, "e^{<0:0>}"),
-        np.sqrt: (9, r"\sqrt{<0:0>}"),
-        np.sum: (9, r"\textstyle\sum <7:0>"),
-        product: (6, r"<6:0> \, <7:1>"),
-        _linear: (5, r"<6:0> \, <7:1> + <6:2>"),
-        sum_rows: (9, r"\textstyle\sum_i <7:0>"),
-        _transpose: (8, r"<9:0>^{\top}"),
-        relu: (9, r"\max(<0:0>, 0)"),
-        _where_positive: (6, r"<6:1> \odot [<4:0> > 0]"),
-        sigmoid: (9, r"\sigma(<0:0>)"),
-        _mask: (9, r"\operatorname{mask}(<0:0>, <0:1>)"),
-        _standard_normal: (9, r"\mathcal{N}(0, 1)^{<0:0>}"),
-        _standard_uniform: (9, r"\mathcal{U}(0, 1)^{<0:0>}"),
-        _log_softmax: of_rows((9, r"\log\operatorname{softmax}(<0:0>)")),
-        _mse_loss: latex_per_count("", r"\sum (<5:0> - <6:1>)^2"),
-        _binary_cross_entropy: latex_per_count("", r"\sum \left(\log(1 + e^{<0:0>}) - <6:2> \odot <7:0>\right)"),
-        _cross_entropy: latex_per_count("-", r"\sum <6:2> \odot <7:1>"),
-        _rows_of_labels: rows_of_labels((9, r"\operatorname{onehot}(<0:0>)")),
-        _checked: operand,
-    }),
-    call=latex_call,
-    formula=latex_formula,
-    symbol=latex_symbol,
-    parentheses=r"\left({}\right)",
 )  # fmt: skip

@@ -17,7 +17,8 @@ from ..rules.products import product
 from ..rules.shape import _transpose
 from .derivation import Derivation
 from .helpers import definitions, function_of
-from .notation import LATEX, PYTHON
+from .latex import LATEX
+from .notation import PYTHON
 from .rows import General
 from .tracing import Line
 from .writer import Notation, Writer
@@ -33,9 +34,10 @@ class _Names:
     """Names for what deserves a line of its own: layers, activations, the loss, their gradients, and what is used
     more than once. Everything else is written where it is used."""
 
-    def __init__(self, derivation: Derivation, given: dict[Line, str]) -> None:
+    def __init__(self, derivation: Derivation, given: dict[Line, str], trivial: set[Any]) -> None:
         self.derivation = derivation
         self.names = dict(given)
+        self.trivial = trivial
         self.taken = set(given.values()) | {"m", "np", "special"}
         self.initials = Counter(name[0] for name in self.taken)
         self.uses = Counter(o for line in (*derivation.forward, *derivation.backward) for o in line.operands())
@@ -104,11 +106,11 @@ class _Names:
                     self._number(line, letter)
 
     def _is_shared(self, line: Line) -> bool:
-        return self.uses[line] + (line in self.outputs) > 1 and function_of(line.function) not in TRIVIAL
+        return self.uses[line] + (line in self.outputs) > 1 and function_of(line.function) not in self.trivial
 
 
 def _writer(derivation: Derivation, given: dict[Line, str], notation: Notation) -> Writer:
-    return Writer(notation, _Names(derivation, given).names)
+    return Writer(notation, _Names(derivation, given, TRIVIAL | notation.trivial).names)
 
 
 def source(general: General, names: Sequence[str]) -> str:
@@ -200,11 +202,18 @@ def latex(general: General, names: Sequence[str]) -> str:
     """The same as an `aligned` block of formulas."""
     derivation = general.derivation
     writer = _writer(derivation, dict(zip(derivation.given, names, strict=True)), LATEX)
+    for line in derivation.backward:
+        if line in writer.names and writer.names[line].startswith("d"):
+            writer.names[line] = f"∂{writer.names[line][1:]}"
     rows = [
         f"{LATEX.symbol(name)} &= {text}"
         for lines in (derivation.forward, derivation.backward)
         for _, name, text in writer.statements(lines)
     ]
+    for line, gradient in zip(derivation.differentiated, derivation.gradients, strict=True):
+        name = f"∂{writer.names[line]}"
+        if gradient is not None and (not isinstance(gradient, Line) or writer.names.get(gradient) != name):
+            rows.append(f"{LATEX.symbol(name)} &= {writer.argument(gradient)}")
     rows += [
         f"{LATEX.symbol(name)} &: \\text{{a constant of shape }} {value.shape}"
         for name, value in writer.constants.items()

@@ -28,7 +28,10 @@ class Notation:
     call: Callable[[Writer, Line], Text]  # for all other functions
     formula: Callable[[Writer, str, float, int, Any], Text]  # factor · (m + shift)^power, times a value if there is one
     symbol: Callable[[str], str]  # a variable's name
+    number: Callable[[Any], str]
+    filled: Callable[[Writer, Filled], Text]  # an array of one number
     parentheses: str
+    trivial: frozenset[Any] = frozenset()  # functions whose results need no name of their own
 
 
 class Writer:
@@ -94,8 +97,7 @@ class Writer:
         if isinstance(value, Counted):
             return 9, f"np.arange({value.shape[0]!r})"
         if isinstance(value, Filled):
-            dtype = "" if value.dtype in (np.float64, bool) else f", dtype=np.{value.dtype.name}"
-            return 9, f"np.full({value.shape!r}, {self.argument(value.value)}{dtype})"
+            return self.notation.filled(self, value)
         if isinstance(value, Repeated):
             return 9, f"np.broadcast_to({self.argument(value.row)}, {value.shape!r})"
         return self._formula(value.formula)  # type: ignore[attr-defined]
@@ -119,7 +121,7 @@ class Writer:
             value = value.item()
         if isinstance(value, float) and not np.isfinite(value):
             return f"np.{value}".replace("np.-", "-np.")
-        return repr(value) if not isinstance(value, float) or value != int(value) or abs(value) > 1e15 else f"{value}"
+        return self.notation.number(value)
 
     def _array(self, value: Any) -> str:
         """The name of a constant array."""
