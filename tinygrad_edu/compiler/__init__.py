@@ -7,7 +7,7 @@ line becomes), `program.py` (a program for each kind of inputs). Then how they r
 lines do with the rows of a batch), `blocks.py` (blocks of rows), `threads.py`. Then how they are printed:
 `writer.py` (lines as expressions), `notation.py` (the tables for Python and LaTeX), `helpers.py` (functions that a
 printed derivation calls), `source.py` (the whole module), `rows.py` and `trial.py` (for any number of rows),
-`derive.py` (`tg.derive`).
+`derive.py` (`tg.derive`). How a page gets them to run them itself: `exported.py`.
 
 May import `autograd`, `rules`, `functional`, `nn` and `random`.
 """
