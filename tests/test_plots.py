@@ -122,6 +122,21 @@ def test_figures_show_themselves_in_notebooks():
     assert shown.startswith(b"\x89PNG") and "matplotlib.pyplot" not in sys.modules
 
 
+def test_notebooks_show_a_history_as_a_plot_and_a_line(monkeypatch):
+    history = tg.History({"loss": [3.0, 2.123456], "val_loss": [4.0, 5.0]})
+    history.seconds, history.stopped = 2.5, "interrupted"
+    shown = history._repr_mimebundle_()
+    assert shown["text/plain"] == "2 epochs in 2.5 s: loss 2.123, val_loss 5; interrupted"
+    assert (
+        'src="data:image/png;base64,iVBOR' in shown["text/html"] and f"<p>{shown['text/plain']}" in shown["text/html"]
+    )
+    assert tg.History(loss=[1.0])._repr_mimebundle_()["text/plain"] == "1 epoch in 0 s: loss 1"
+    for nothing in (tg.History(), tg.History(loss=[])):
+        assert nothing._repr_mimebundle_()["text/plain"].startswith("0 epochs")
+    monkeypatch.setitem(sys.modules, "tinygrad_edu.figure", None)
+    assert history._repr_mimebundle_()["text/html"] == f"<p>{shown['text/plain']}</p>"
+
+
 def test_curves():
     history = tg.History({"loss": [3.0, 2.0], "accuracy": [0.1, 0.2], "val_loss": [4.0, 5.0]})
     above, below = history.plot().axes

@@ -19,7 +19,8 @@ from .nn.module import Module
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from .figure import Figure
 
 Model = Module | Callable[[Any], Any]
 Order = Literal["C", "F"]

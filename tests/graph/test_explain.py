@@ -109,3 +109,22 @@ def test_a_graph_that_divides_by_zero_is_explained_without_a_warning():
         y = np.sum(np.log(Tensor([0.0, 1.0], requires_grad=True)) * 2.0)
     with np.errstate(all="raise"):
         assert "log" in explain(y)
+
+
+def test_in_a_notebook_it_is_a_table():
+    x = Tensor(3.0, requires_grad=True, name="<x>")
+    shown = explain(x * x + 1.0)
+    assert isinstance(shown, str) and repr(shown) == str(shown)
+    html = shown._repr_html_()
+    cells = re.findall(r"<t[hd] [^>]*>(.*?)</t[hd]>", html)
+    assert cells[:5] == ["step", "operation", "values", "rules", "gradient"] and html.count("<tr>") == 5
+    assert "&lt;x&gt; = 3, &lt;x&gt; = 3 → v1 = 9" in cells and "<x>" not in html
+    (x * x).backward()
+    y = x * x
+    y.backward()
+    x.data = np.array(4.0)
+    changed = explain(y)
+    assert changed.endswith("\n<x> has changed since this was computed: its value is that of now")
+    assert changed._repr_html_().endswith(
+        "<p>&lt;x&gt; has changed since this was computed: its value is that of now</p>"
+    )

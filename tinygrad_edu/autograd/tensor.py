@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -299,11 +298,6 @@ class Tensor(ArrayOperand, Hookable):
             parts.append(f"name={self.name!r}")
         return f"Tensor({', '.join(parts)})"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """In a notebook, a drawing of how it was computed, or the drawing's source if Graphviz is missing."""
-        drawn: dict[str, str] = {} if self.record is None else drawings[0](self)._repr_mimebundle_()
-        return drawn | {"text/plain": repr(self)}
-
     # Recording
 
     _made = staticmethod(made)
@@ -322,6 +316,3 @@ def rebuilt(value: Any, node: Node) -> Tensor:
     if isinstance(value, Tensor):  # a symbol, in a trace
         return value._rebuilt(node)
     return node if isinstance(node, Tensor) and node._value is value else made(value, node)
-
-
-drawings: list[Callable[[Tensor], Any]] = []  # how a notebook draws a tensor: entered by what makes drawings

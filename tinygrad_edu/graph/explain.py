@@ -22,7 +22,8 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
     A result without a name is called v3 if step 3 made it. With `model`, parameters have their names in the model. If
     there are more than `max_rows` operations, some are folded as in drawings; None folds nothing. Nothing is changed.
     After a plain `backward()`, which releases what the records kept, values and gradients are there as far as they
-    follow from the leaves. Raises `TypeError` if `output` is not a tensor, `ValueError` if `max_rows` is below 1.
+    follow from the leaves. Notebooks show it as a table. Raises `TypeError` if `output` is not a
+    tensor, `ValueError` if `max_rows` is below 1.
 
     >>> x = tg.Tensor(3.0, requires_grad=True, name="x")
     >>> print(tg.explain(x * x + 1.0))  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
@@ -33,7 +34,7 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
                                              ∂v2/∂x += g · x = 1 · 3 = 3
                      x = 3                                              6
     """
-    from ..autograd.printing import printable
+    from ..autograd.printing import Table, printable
     from ..autograd.record import reached
     from .computation import computation, is_whole
     from .structure import SIGNS
@@ -62,7 +63,8 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
     for key, value in found.values.items():
         if key not in made and value.gradient is not None:
             rows.append(["", "", *[""] * kept, _value(value), "", _gradient(value)])
-    return printable("\n".join([*_table(rows), *found.notes, *found.newer_values(arrays=False)]))
+    notes = [*found.notes, *found.newer_values(arrays=False)]
+    return Table(printable("\n".join([*_table(rows), *notes])), rows, notes)
 
 
 def _step(operation: Operation) -> str:

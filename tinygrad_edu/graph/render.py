@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from ..autograd.tensor import Tensor, drawings
+from ..autograd.tensor import Tensor
 from ..storage.atomic import replacing
 
 if TYPE_CHECKING:
@@ -123,6 +123,3 @@ def _content(output: Tensor, form: str, options: Mapping[str, Any]) -> bytes:
         return render(output, **options)
     dot = draw_graph(output, **options)
     return lay_out(dot, form) if form != "dot" else dot.source.encode()
-
-
-drawings.append(draw_graph)

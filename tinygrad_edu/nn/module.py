@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..autograd.conversion import values_of
 from ..autograd.inplace import next_order
+from ..autograd.printing import Table
 from ..autograd.recording import array_of, interpreted, interpreter
 from ..autograd.tensor import Tensor
 from .state import Kept, NotLoaded, fitted, is_number
@@ -259,7 +260,7 @@ class Module:
             kept.convert(wanted)
         return self
 
-    def summary(self, *inputs: Any) -> str:
+    def summary(self, *inputs: Any) -> Table:
         """A table of the layers with their parameters, and with the shapes of their outputs for `inputs`, which are run
         through the model: samples as `forward` takes them (arrays of floats or integers, also several), or in the place
         of an array the shape of one row, an int or a tuple. That stands for a row of zeros, of integers for a model
@@ -343,9 +344,7 @@ class Module:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """In a notebook, the table of its layers."""
-        import html
-
-        return {"text/plain": repr(self), "text/html": f"<pre>{html.escape(self.summary())}</pre>"}
+        return {"text/plain": repr(self), "text/html": self.summary()._repr_html_()}
 
     # Last, because from here on these names mean the methods
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.printing import printable
+from ..autograd.printing import Table, printable
 from ..autograd.tensor import Tensor
 
 # Inside `summary`, the shapes of what modules and functions gave there, by their identity; None outside.
@@ -33,9 +33,9 @@ def sample_of(given: Any, dtype: type) -> Any:
     return np.zeros((1, *shape), dtype) if all(isinstance(n, int | np.integer) for n in shape) else given
 
 
-def table(rows: list[tuple[str, str, str]]) -> str:
+def table(rows: list[tuple[str, str, str]]) -> Table:
     """The rows under each other in columns, with a line below the first and above the last."""
     widths = [max(len(row[k]) for row in rows) for k in range(3)]
     lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
     rule = printable("─") * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+    return Table("\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]]), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from ..nn.module import Module
 from ..optim.base import Optimizer
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from ..figure import Figure
 
 
 class History(dict[str, list[float]]):
@@ -41,6 +42,24 @@ class History(dict[str, list[float]]):
         from ..plots import curves
 
         return curves(self)
+
+    def _line(self) -> str:
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.items() if values)
+        why = "" if self.stopped in ("", "all epochs done") else f"; {self.stopped}"
+        return f"{self.epochs} epoch{'s' * (self.epochs != 1)} in {self.seconds:.3g} s: {last}{why}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """In a notebook, a line, and a small plot if there is matplotlib."""
+        import base64
+        import html
+
+        shown = f"<p>{html.escape(self._line())}</p>"
+        with contextlib.suppress(ImportError, ValueError):  # ValueError: nothing to draw yet
+            figure = self.plot()
+            figure.set_size_inches(*(0.7 * figure.get_size_inches()))
+            png = base64.b64encode(figure._repr_png_()).decode()
+            shown = f'<img alt="curves over the epochs" src="data:image/png;base64,{png}">{shown}'
+        return {"text/plain": self._line(), "text/html": shown}
 
 
 @dataclass
