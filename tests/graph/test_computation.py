@@ -163,7 +163,7 @@ def test_modules_that_return_several_or_nothing_new():
     a, b, _ = module(x)
     before = np.exp(x)
     assert [o.group for o in computation(Sequential(Tanh())(before)).operations.values()] == [None, "g1"]
-    assert Same()(before).record.noted.calls == ()
+    assert Same()(before).record.calls == ()
     found = computation(Same()(a * b))
     assert [o.group for o in found.operations.values()] == ["g0", "g0", None]
     assert [g.label for g in found.groups.values()] == ["Twice"]

@@ -22,7 +22,6 @@ class Notes:
     """What only drawings, messages and hooks need to know about a record."""
 
     name: str | None = None
-    calls: tuple[Any, ...] = ()  # of modules that returned it
     constants: tuple[Any, ...] | None = None  # (shape, name) of its constant arrays, by argument
     module = ""  # the path of the module that asked for it
     position: tuple[str, int] | None = None  # the file and the line that asked for it
@@ -40,7 +39,7 @@ class Record:
     dropping the result frees the whole graph by reference counting.
     """
 
-    __slots__ = ("kind", "nodes", "notes", "options", "order", "primitive", "saved", "shape_and_dtype")
+    __slots__ = ("calls", "kind", "nodes", "notes", "options", "order", "primitive", "saved", "shape_and_dtype")
 
     order: int  # when it was made, counted downwards: newest first is smallest first, as a heap hands them out
     primitive: Primitive
@@ -49,6 +48,7 @@ class Record:
     options: Options
     kind: type[Any]  # the output's class: `ndarray`, or that of a NumPy scalar, which says it all
     shape_and_dtype: tuple[tuple[int, ...], np.dtype[Any]] | None  # of an array
+    calls: tuple[Any, ...]  # of modules that returned it, for drawings
     notes: Notes | None
 
     @property
@@ -124,6 +124,7 @@ def record_of(
     record.options = options
     record.kind = kind = y.__class__
     record.shape_and_dtype = (y.shape, y.dtype) if kind is np.ndarray else None
+    record.calls = ()
     record.notes = None
     return record
 

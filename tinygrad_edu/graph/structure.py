@@ -119,7 +119,7 @@ def _calls(records: list[Record], number: dict[Any, int], model: Module | None) 
     marked: dict[int, list[Record]] = {}
     modules: dict[int, tuple[type[Any], Any]] = {}
     for record in records:
-        for start, kind, reference in record.noted.calls:
+        for start, kind, reference in record.calls:
             marked.setdefault(start, []).append(record)
             modules[start] = kind, reference()
     paths = {} if model is None else {id(m): name for name, m in model._walk() if not isinstance(m, Tensor)}

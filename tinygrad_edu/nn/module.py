@@ -86,14 +86,16 @@ class Module:
         result = self.forward(*inputs, **options)
         if (shapes := noted_shapes.get()) is not None:
             note_shape(shapes, self, result)
-        results: Any = (result,)
-        if type(result) is not Tensor and isinstance(result, _CONTAINERS):
+        if type(result) is Tensor:
+            results: Any = (result,)
+        elif isinstance(result, _CONTAINERS):
             results = result.values() if isinstance(result, dict) else result
+        else:
+            return result
         for y in results:
             # A result says, for drawings, who made it since when. It does not keep the module alive, which may keep it.
             if type(y) is Tensor and (record := y.record) is not None and record.order < start:
-                notes = record.notes or record.noting
-                notes.calls += ((start, type(self), ref(self)),)
+                record.calls += ((start, type(self), ref(self)),)
         return result
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
