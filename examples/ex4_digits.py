@@ -157,7 +157,7 @@ def draw_pictures(
     _cli.save_pictures(figures, out)
     J = cost(net, tg.Tensor(X, name="X"), tg.Tensor(tg.one_hot(y, 10), name="Y"), args.lam, len(X))
     J.name = "J"
-    print(f"  {tg.render_graph(J, out / 'graph.svg', model=net, direction='down')}")
+    print(f"  {tg.render_graph(J, out / 'graph.svg', model=net)}")
 
 
 def parse_arguments() -> argparse.Namespace:

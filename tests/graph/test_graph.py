@@ -28,7 +28,8 @@ from tinygrad_edu import (
     render_graph,
 )
 from tinygrad_edu import functional as F
-from tinygrad_edu.graph.dot import KINDS, SHOWABLE, described, sparkline
+from tinygrad_edu.graph.dot import KINDS, SHOWABLE
+from tinygrad_edu.graph.labels import described, sparkline
 
 
 def loss_of_a_network():
@@ -50,13 +51,14 @@ def test_operations_tensors_names_and_shapes():
     dot = draw_graph(loss, model=net)
     assert isinstance(dot, graphviz.Digraph)
     for text in (
-        "0.weight\\n(4, 3)",
-        "2.bias\\n(1,)",
+        "weight\\n(4, 3)",
+        'tooltip="0.weight"',
+        "bias\\n(1,)",
         "X\\n(5, 4)",
         "label=linear",
         'label="σ"',
         "J = 1.107\\n∂J/∂J = 1",
-        'o0 -> o1 [label="(5, 3)\\n "]',
+        'o0 -> o1 [label="(5, 3)"]',
     ):
         assert text in dot.source, text
     assert "weight\\n(4, 3)" in draw_graph(loss).source
@@ -95,7 +97,7 @@ def test_20_000_operations_deep():
     y = x
     for _ in range(20_000):
         y = y * 1.0
-    assert draw_graph(y, max_nodes=None).source.count('label="× 1"') == 20_000
+    assert draw_graph(y, max_nodes=None).source.count('label="× 1') == 20_000
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_dot_needs_no_layout(tmp_path, monkeypatch):
 
 def test_dot_is_preferred_where_it_is_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/dot")
-    monkeypatch.setattr(graphviz.Digraph, "pipe", lambda self, format: f"laid out as {format}".encode())
+    monkeypatch.setattr(graphviz.Digraph, "pipe", lambda self, format, quiet: f"laid out as {format}".encode())
     _, loss = loss_of_a_network()
     assert render_graph(loss, tmp_path / "g.png").read_text() == "laid out as png"
 
@@ -183,7 +185,7 @@ def test_modules_are_nested_boxes():
     expected = [
         (1, "Sequential"),
         (2, "0: Sequential"),
-        (3, "0.0: Dense(4 → 3)"),
+        (3, "0: Dense(4 → 3)"),
         (2, "1: Dropout(p=0.5)"),
         (2, "2: Dense(3 → 1)"),
     ]
@@ -215,7 +217,7 @@ def test_what_is_shown():
     ):
         assert text in draw_graph(loss, model=net, show={name}).source and text not in plain, name
         assert text in draw_graph(loss, model=net, show=name).source
-    assert "rankdir=LR" in plain and "rankdir=TB" in draw_graph(loss, direction="down").source
+    assert "rankdir=LR" in draw_graph(loss, direction="right").source and "rankdir=TB" in plain
     with pytest.raises(ValueError, match=r"show=\['shapes'\]; choose from dtypes, values, gradients, formulas, order"):
         draw_graph(loss, show=["shapes", "values"])
     with pytest.raises(TypeError, match="draw_graph: show=3; pass a tuple of some of dtypes, values"):
@@ -318,7 +320,7 @@ def test_200_layers_are_read_at_a_glance():
 def test_a_folded_module_hides_its_parameters_but_not_what_others_read():
     net, loss = loss_of_a_network()
     source = draw_graph(loss, model=net, depth=1).source
-    assert "0.bias" not in source and "0.weight" in source  # which the penalty reads
+    assert "bias" not in source.split("2: Dense")[0] and "0.weight" in source  # which the penalty reads
     assert "X\\n(5, 4)" in source and 'label="0: Dense(4 → 3)\\n1 parameter"' in source
     assert 'label="Sequential\\n4 operations, 2 parameters"' in draw_graph(loss, model=net, depth=0).source
     with pytest.raises(ValueError, match="depth=-1"):
@@ -433,7 +435,7 @@ def test_a_module_that_is_named_like_its_operation_has_a_box_around_others():
 
     net = Sequential(Sum())
     source = draw_graph(net(np.ones((1, 2))), model=net).source
-    assert "0: Sum" in source and "0.inner: Dense(2 → 3)" in source
+    assert "0: Sum" in source and "inner: Dense(2 → 3)" in source
 
 
 def test_folded_modules_bear_their_names():

@@ -99,14 +99,14 @@ def test_names_of_formulas_do_not_meet_those_of_the_user():
 def test_constants_are_seen(make, label):
     for x in (Tensor(0.5, requires_grad=True), Tensor([0.5, 2.0], requires_grad=True), Tensor(np.float32(0.5))):
         x.requires_grad = True
-        assert f'label="{label}"' in draw_graph((make(x) ** 2).sum()).source
+        assert re.search(f'label="{re.escape(label)}["|]', draw_graph((make(x) ** 2).sum()).source)
 
 
 def test_a_constant_that_follows_from_nothing_is_not_made_up():
     x = Tensor(0.5, requires_grad=True, name="x")
     for y in ((x + 1.0) + 2.0, np.tanh(x * 50.0 + 1.0) * x, (x + 1e300) * x * 1e-300):
         source = draw_graph(y).source
-        assert '"+ ?"' in source or '"+ 1e+300"' in source
+        assert '"+ ?' in source or '"+ 1e+300' in source
     assert LOST in draw_graph((x + 1.0) + 2.0).source
 
     @tg.primitive
@@ -118,7 +118,7 @@ def test_a_constant_that_follows_from_nothing_is_not_made_up():
     y = x - 10.0
     x.data = np.array(7.0)
     source = draw_graph(y).source
-    assert '"− ?"' in source and "x has changed since this was computed: its value is that of now" in source
+    assert 'label="− ?"' in source and "x has changed since this was computed: its value is that of now" in source
 
 
 @pytest.mark.parametrize("change", ["assigned", "in place"])
@@ -170,25 +170,7 @@ def test_arrays_without_a_name_are_edges_and_long_names_are_short():
     h = np.tanh(x)
     source = draw_graph((h * h + np.exp(h)).sum()).source
     assert source.count('o0 -> o1 [label="(4, 3)\\n "]') == 2 and 'o0 -> o2 [label="(4, 3)\\n "]' in source
-    assert "the samples …he patients\\n(4, 3)" in source and "all" not in source
+    assert "the samples …he patients\\n(4, 3)" in source and 'tooltip="the samples of all the patients"' in source
     assert "shape=box" in draw_graph(np.exp(h).sum(), show="values").source.split("->")[0]
     h.name = "h"
     assert 'label="h\\n(4, 3)"' in draw_graph(h.sum()).source
-
-
-def test_micrograd_s_expression_is_drawn_whole():
-    a, b = Tensor(-4.0, requires_grad=True, name="a"), Tensor(2.0, requires_grad=True, name="b")
-    c = a + b
-    d = a * b + b**3
-    c += c + 1
-    c += 1 + c + (-a)
-    d += d * 2 + tg.relu(b + a)
-    d += 3 * d + tg.relu(b - a)
-    e = c - d
-    f = e**2
-    g = f / 2.0
-    g += 10.0 / f
-    g.name = "g"
-    source = draw_graph(g).source
-    assert "folded" not in source and "g = 24.7\\n∂g/∂g = 1" in source
-    assert "a = −4\\n∂g/∂a = 138.8" in source and "b = 2\\n∂g/∂b = 645.6" in source

@@ -3,8 +3,9 @@
 Read in this order: `structure.py` (the record as numbered operations and module calls), `folding.py` (what is shown as
 one), `values.py` (the numbers, also those that no record kept), `formulas.py` and `told.py` (the rules in writing, in
 their own names and in the picture's), `computation.py` (all of it as data). Then what is made of that data:
-`dot.py` and `render.py` (drawings by Graphviz), `explain.py` (a table), `steps.py` and `page.py` (the page that walks
-the chain rule, with what each step adds).
+`labels.py` (the text in a drawing), `arrangement.py` (how it fits a page), `dot.py` and `render.py` (drawings by
+Graphviz), `explain.py` (a table), `steps.py` and `page.py` (the page that walks the chain rule, with what each step
+adds).
 
 May import everything below: `pages`, `autograd`, `rules`, `functional`, `nn`, `compiler` and `storage`; not `training`.
 """

@@ -5,25 +5,30 @@ Colours are those of Okabe and Ito, lightened under dark text; what differs in c
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Collection
 from typing import Any
 
 import graphviz
-import numpy as np
-from numpy import ndarray
 
-from ..pages.arrays import norm
-from .computation import Computation, Group, Operation, Value
-from .structure import SIGNS, titled
-from .told import number, short
+from .arrangement import Arrangement, arranged
+from .computation import Computation, Operation, Value
+from .labels import Labels, is_number
 
 DIRECTIONS = {"right": "LR", "down": "TB"}
 SHOWABLE = ("dtypes", "values", "gradients", "formulas", "order")
-BARS = "▁▂▃▄▅▆▇█"
-FEW = 12  # elements that are written out
 UNWRITABLE = re.compile("[^\\t\\n\\r\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML, so SVG, cannot hold
+
+BY_PYGRAPHVIZ = """
+import sys, pygraphviz
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+"""
+RECORD = re.compile(r"[{}|<>]")  # what divides a label into fields
 
 FONT = "Helvetica,Arial,sans-serif"
 DARK, LINE = "#1b1f24", "#5b6770"
@@ -36,6 +41,7 @@ KINDS = {
 }
 OPERATION = {"shape": "ellipse", "fillcolor": "#fbf6c4", "color": "#8a7f00"}
 BYPASSED = {"style": "filled,dashed", "fillcolor": "#ffffff"}
+WITH_RESULT = OPERATION | {"shape": "Mrecord"}
 FOLDED = OPERATION | {"shape": "folder"}
 GROUPS = ("#f3f5f7", "#e6eaee")  # nested boxes in turns
 
@@ -50,147 +56,134 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
             return {"text/plain": self.source, "text/vnd.graphviz": self.source}
 
 
-def draw(computation: Computation, show: Collection[str], direction: str) -> Drawing:
+def draw(computation: Computation, show: Collection[str], direction: str | None) -> Drawing:
     """A computation as a drawing that also shows the things named in `show`."""
-    dot = Drawing("computation")
-    dot.attr(rankdir=DIRECTIONS[direction], ranksep="0.3", nodesep="0.2", fontname=FONT, fontsize="11")
-    dot.attr("node", fontname=FONT, fontsize="11", fontcolor=DARK, style="filled", height="0.3", margin="0.09,0.04")
-    dot.attr("edge", color=LINE, arrowsize="0.6", fontname=FONT, fontsize="11", fontcolor=LINE)
-    picture = _Picture(computation, show)
-    notes = [*computation.notes, *computation.newer_values(arrays="values" in show)]
-    if notes:
-        dot.attr(label=label(*notes), fontcolor=LINE)
-    boxes: dict[str | None, Drawing] = {None: dot}
-    depths: dict[str | None, int] = {None: -1}
     framed = computation.framed()
-    for key, group in computation.groups.items():
-        depths[key] = depths[group.parent] + 1
-        boxes[key] = _box(group, depths[key]) if key in framed else boxes[group.parent]
-    for key, value in computation.values.items():
-        if not _is_number(value) and key not in picture.maker:
-            boxes[value.group].node(key, label(*picture.value(value)), **KINDS[value.kind])
-    for key, operation in computation.operations.items():
-        style = FOLDED if operation.folded else OPERATION | (BYPASSED if operation.passed_by else {})
-        boxes[operation.group].node(key, label(*picture.operation(operation)), **style)
-    # Inner ones first: a box is copied into the one around it.
-    for key in sorted(computation.groups, key=depths.__getitem__, reverse=True):
-        around = computation.groups[key].parent
-        if boxes[key] is not boxes[around]:
-            boxes[around].subgraph(boxes[key])
-    picture.edges(dot)
-    return dot
+    labels = Labels(computation, show, framed)
+    directions = [direction] if direction else list(DIRECTIONS)
+    plan = arranged(computation, labels.texts(), labels.maker, framed, directions)
+    return _Sheet(computation, labels, framed, plan).drawn()
 
 
-def _box(group: Group, depth: int) -> Drawing:
-    box = Drawing(f"cluster_{group.key}")
-    box.attr(label=label(titled(group.path, group.label)), labeljust="l", margin="8", fontcolor=DARK)
-    box.attr(style="filled,rounded", color="#b5bec7", fillcolor=GROUPS[depth % 2])
-    return box
+class _Sheet:
+    """Puts nodes, frames and edges on the lines of an arrangement. A line is a graph of its own: what it reads from
+    another line is drawn again at its beginning, dashed, and the frames around it are."""
 
+    def __init__(self, computation: Computation, labels: Labels, framed: Collection[str], plan: Arrangement) -> None:
+        self.computation, self.labels, self.framed, self.plan = computation, labels, framed, plan
+        self.drawn_frames: set[str] = set()
+        self.made = {key for operation in computation.operations.values() for key in operation.outputs}
+        self.home: dict[str, int] = {}  # the line of each value
+        for key, operation in computation.operations.items():
+            for value in (*operation.inputs, *operation.outputs):
+                self.home.setdefault(value, plan.line[key])
+                if self.home[value] != plan.line[key] and not is_number(computation.values[value]):
+                    labels.refer(value)
+        self.home.setdefault(computation.output, 0)  # which no operation made
 
-def _is_number(value: Value) -> bool:
-    """Whether it is written in its operation rather than drawn."""
-    return value.kind == "constant" and not value.shape and value.name is None
+    def drawn(self) -> Drawing:
+        computation, direction = self.computation, self.plan.direction
+        dot = Drawing("computation")
+        dot.attr(rankdir=DIRECTIONS[direction], ranksep="0.22", nodesep="0.15", fontname=FONT, fontsize="11")
+        dot.attr("node", fontname=FONT, fontsize="11", fontcolor=DARK, style="filled", width="0.3", height="0.3")
+        dot.attr("node", margin="0.08,0.04", ordering="in")
+        dot.attr("edge", color=LINE, arrowsize="0.6", fontname=FONT, fontsize="11", fontcolor=LINE)
+        notes = [*computation.notes, *computation.newer_values(arrays="values" in self.labels.show)]
+        if notes:
+            dot.attr(label=label(*notes), fontcolor=LINE)
+        lines = sorted(set(self.home.values()))
+        self.several = len(lines) > 1
+        if self.several:
+            dot.attr(packmode=f"array_ti{len(lines)}", pack="12", ranksep="0.17")
+        for line in lines if direction == "down" else reversed(lines):  # lines to the right are packed from below
+            self._line(dot, line)
+        return dot
 
+    def _line(self, dot: Drawing, line: int) -> None:
+        computation, labels = self.computation, self.labels
+        operations = [o for key, o in computation.operations.items() if self.plan.line[key] == line]
+        boxes, frames = self._frames(dot, line, operations)
+        for key, value in computation.values.items():
+            if self.home[key] == line and not is_number(value) and key not in labels.maker:
+                self._node(boxes[value.group], key, label(*labels.value(value)), KINDS[value.kind], value)
+        for operation in operations:
+            style = FOLDED if operation.folded else OPERATION | (BYPASSED if operation.passed_by else {})
+            lines, result = labels.operation(operation), labels.result(operation)
+            text = label(*lines, *result)
+            if result and not operation.folded:
+                style = WITH_RESULT | style | {"shape": "Mrecord"}
+                text = "|".join(RECORD.sub(r"\\\g<0>", label(*some)) for some in (lines, result))
+            self._node(boxes[operation.group], operation.key, text, style, operation)
+        for key in frames:  # inner ones first: a frame is copied into the one around it
+            boxes[computation.groups[key].parent].subgraph(boxes[key])
+        self._edges(dot, line, operations)
 
-class _Picture:
-    """What stands in the nodes and at the edges of a drawing."""
+    def _frames(
+        self, dot: Drawing, line: int, operations: list[Operation]
+    ) -> tuple[dict[str | None, Drawing], list[str]]:
+        """What the things in each group are drawn into, the frame of a module or what is around it; and which groups
+        have a frame, inner ones first."""
+        groups, labels = self.computation.groups, self.labels
+        inside: set[str | None] = {operation.group for operation in operations}
+        for key, group in reversed(groups.items()):  # a group comes after the one that it is in
+            if key in inside:
+                inside.add(group.parent)
+        boxes: dict[str | None, Drawing] = {None: dot}
+        depths: dict[str | None, int] = {None: 0}
+        for key, group in groups.items():
+            if key not in inside:
+                continue
+            boxes[key], depths[key] = boxes[group.parent], depths[group.parent]
+            if key in self.framed:
+                again = key in self.drawn_frames
+                self.drawn_frames.add(key)
+                boxes[key] = box = Drawing(f"cluster_{key}{f'_{line}' * again}")
+                title, whole = labels.title(group), labels.whole(group)
+                box.attr(label=label("… " * again + title), labeljust="l", margin="6", fontcolor=DARK)
+                box.attr(style="filled,rounded", color="#b5bec7", fillcolor=GROUPS[depths[key] % 2])
+                box.attr(tooltip=label(whole) if whole != title else label(title))
+                depths[key] += 1
+        frames = [key for key in groups if key in boxes and key in self.framed]
+        return boxes, sorted(frames, key=depths.__getitem__, reverse=True)
 
-    def __init__(self, computation: Computation, show: Collection[str]) -> None:
-        self.values, self.operations, self.show = computation.values, computation.operations, show
-        output = computation.values[computation.output]
-        self.output = f"∂{short(output.name)}/" if output.name and "formulas" not in show else ""
-        self.output = f"∂{output.symbol}/" if "formulas" in show else self.output
-        makers = {key: operation.key for operation in computation.operations.values() for key in operation.outputs}
-        # An array without a name is the edge from its operation to those that read it.
-        self.maker = {} if "values" in show else {
-            key: maker for key, maker in makers.items() if self.values[key].shape and self._is_nameless(key)
-        }  # fmt: skip
+    def _node(self, box: Drawing, key: str, text: str, style: dict[str, str], shown: Value | Operation) -> None:
+        whole = self.labels.whole(shown)
+        box.node(key, text, **style, **({"tooltip": label(whole)} if whole and whole not in text else {}))
 
-    def _is_nameless(self, key: str) -> bool:
-        return self.values[key].kind == "result" and self.values[key].name is None
-
-    def value(self, value: Value, flows: bool = True) -> list[str]:
-        name = value.symbol if "formulas" in self.show else short(value.name or "")
-        if not value.shape:
-            text = "?" if value.data is None else number(value.data)
-            lines = [f"{name} = {text}" if name else text]
-            lines += [value.dtype or "dtype not kept"] if "dtypes" in self.show else []
-            return lines + self.gradient(value, name)
-        known = value.dtype or "dtype not kept"
-        lines = [name] * bool(name) + [f"{value.shape} {known}" if "dtypes" in self.show else str(value.shape)]
-        lines += described(value.data) if "values" in self.show else []
-        return lines + (self.gradient(value, name) if flows else [])
-
-    def gradient(self, value: Value, name: str) -> list[str]:
-        if value.gradient is None:
-            return []
-        if not value.shape:
-            return [f"{self.output}∂{name} = {number(value.gradient)}" if name and self.output else
-                    f"∂ = {number(value.gradient)}"]  # fmt: skip
-        return [f"norm of ∂ = {number(norm(value.gradient), 3)}"]
-
-    def operation(self, operation: Operation) -> list[str]:
-        last = operation.step + operation.folded - 1
-        text = operation.name if operation.folded else self._with_numbers(operation)
-        if "order" in self.show:
-            text = f"{operation.step}{f'–{last}' if operation.folded > 1 else ''}. {text}"
-        lines = [text]
-        counts = [f"{operation.folded:,} operations"] * (operation.folded > 1)
-        counts += [f"{operation.hidden:,} parameter{'s' * (operation.hidden > 1)}"] * (operation.hidden > 0)
-        if counts:
-            lines.append(", ".join(counts))
-        if "formulas" in self.show:
-            lines += [operation.formula, *(rule for rule in operation.rules if rule is not None)]
-        return lines + (operation.passed_by or "").replace("computed ", "computed\n").splitlines()
-
-    def _with_numbers(self, operation: Operation) -> str:
-        """The operation's sign with the numbers that it reads: "− 10", "1 /", or as a call, "maximum(·, 0)"."""
-        sign = SIGNS.get(operation.name, operation.name)
-        given = [self.values[key] for key in operation.inputs]
-        words = [("?" if v.data is None else number(v.data)) if _is_number(v) else "" for v in given]
-        if not any(words):
-            return sign
-        if sign != operation.name and len(words) == 2:
-            return f"{words[0]} {sign} {words[1]}".strip()
-        return f"{sign}({', '.join(word or '·' for word in words)})"
-
-    def edges(self, dot: Drawing) -> None:
-        for operation in self.operations.values():
+    def _edges(self, dot: Drawing, line: int, operations: list[Operation]) -> None:
+        values, labels = self.computation.values, self.labels
+        down = self.plan.direction == "down"
+        again: set[str] = set()  # what is drawn again on this line
+        for operation in operations:
             for key, flow in zip(operation.inputs, operation.flows, strict=True):
-                if key in self.maker:
-                    lines = self.value(self.values[key], flow)
-                    dot.edge(self.maker[key], operation.key, label=label(*lines, " "))  # a line clear of other text
-                elif not _is_number(self.values[key]):
-                    dot.edge(key, operation.key)
+                value, looks = values[key], {}
+                if is_number(value):
+                    continue
+                tail = labels.maker.get(key, key if self.home[key] == line else f"{key}_{line}")
+                if tail != key and key not in labels.maker and tail not in again:
+                    again.add(tail)
+                    self._node(dot, tail, label(*labels.value(value)), _dashed(KINDS[value.kind]), value)
+                if key in labels.maker and value.shape:
+                    looks["label"] = label(*labels.value(value, flow), *[" "] * (not down))  # clear of other text
+                # In one line, Graphviz makes room for labels by itself. What enters a frame stands above it.
+                if self.several and (looks or (down and self._enters(key, tail, operation))):
+                    looks["minlen"] = "2"
+                dot.edge(tail, operation.key, **looks)
             for key in operation.outputs:
-                if key not in self.maker:
+                if key not in labels.maker:
                     dot.edge(operation.key, key)
 
-
-def described(data: ndarray | None) -> list[str]:
-    """An array in a few lines: in full if it is small, otherwise its extremes, its mean and a histogram."""
-    if data is None:
-        return []
-    if data.size <= FEW and data.ndim < 3:
-        return np.array2string(data, precision=4, suppress_small=True, separator=" ", max_line_width=60).splitlines()
-    finite = data[np.isfinite(data)]
-    strange = "" if finite.size == data.size else f", {data.size - finite.size:,} not finite"
-    if not finite.size:
-        return [f"no finite values{strange}"]
-    low, high, mean = float(finite.min()), float(finite.max()), float(finite.mean(dtype=float))
-    if low == high:
-        return [f"all {low:.3g}{strange}"]
-    return [f"{low:.3g} {sparkline(finite)} {high:.3g}", f"mean {mean:.3g}{strange}"]
+    def _enters(self, key: str, tail: str, operation: Operation) -> bool:
+        """Whether something that was not computed on this line is read inside a frame in which it is not."""
+        around = self.labels.around
+        return tail not in self.computation.operations and (
+            tail != key
+            or (key not in self.made and around(self.computation.values[key].group) != around(operation.group))
+        )
 
 
-def sparkline(numbers: ndarray, bins: int = 12) -> str:
-    """The histogram of finite numbers, from the smallest to the largest, as a row of bars."""
-    numbers = np.asarray(numbers, float).ravel()
-    scale = float(np.abs(numbers).max()) or 1.0  # the range of large numbers must not overflow
-    counts = np.histogram(numbers / scale, bins)[0]
-    heights = np.ceil(counts / counts.max() * (len(BARS) - 1)).astype(int)
-    return "".join(BARS[h] for h in heights)
+def _dashed(style: dict[str, str]) -> dict[str, str]:
+    return style | {"style": f"{style.get('style', 'filled')},dashed"}
 
 
 def label(*lines: str) -> str:
@@ -203,15 +196,15 @@ def label(*lines: str) -> str:
 def lay_out(dot: graphviz.Digraph, form: str) -> bytes:
     """The picture of a graph. Raises `ImportError` if neither the program `dot` nor pygraphviz is installed."""
     if shutil.which("dot"):
-        content: bytes = dot.pipe(format=form)
+        content: bytes = dot.pipe(format=form, quiet=True)
         return content
-    try:
-        import pygraphviz
-    except ImportError:
+    if importlib.util.find_spec("pygraphviz") is None:
         raise ImportError(
             "drawing a graph needs Graphviz to lay it out. Either install its program dot (apt install graphviz, "
             "brew install graphviz, choco install graphviz), or run: python -m pip install 'tinygrad-edu[viz]'. "
             "A .dot file can be written without it"
-        ) from None
-    content = pygraphviz.AGraph(string=dot.source).draw(format=form, prog="dot")
+        )
+    # In a process of its own: Graphviz and Fontconfig write their warnings where no Python program can catch them.
+    command = [sys.executable, "-c", BY_PYGRAPHVIZ, form]
+    content = subprocess.run(command, input=dot.source.encode(), capture_output=True, check=True).stdout
     return content

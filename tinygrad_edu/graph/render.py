@@ -2,8 +2,9 @@
 
 Tensors are boxes: the model's parameters are rounded and blue, other tensors that require grad are green hexagons,
 arrays without gradient grey sheets, results white, and the output is orange with a double border. Operations are
-yellow ellipses, folded ones folders, dashed ones are by-passed by the gradient. Edges point the way the computation
-went; an operand that is used twice has two edges. The frames around them are the modules that recorded them.
+yellow ellipses, or boxes in which the number stands that came out; folded ones are folders, dashed ones are by-passed
+by the gradient. Edges point the way the computation went, and come in by the order of the operands; an operand that is
+used twice has two. The frames around them are the modules that recorded them. A dashed tensor is drawn elsewhere, too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Options(TypedDict, total=False):
 
     model: Module | None
     show: Collection[str]
-    direction: str
+    direction: str | None
     depth: int | None
     max_nodes: int | None
 
@@ -39,19 +40,21 @@ def draw_graph(
     *,
     model: Module | None = None,
     show: Collection[str] = (),
-    direction: str = "right",
+    direction: str | None = None,
     depth: int | None = None,
-    max_nodes: int | None = 60,
+    max_nodes: int | None = 70,
 ) -> graphviz.Digraph:
     """Draws the operations and tensors from which `output` was computed, with their names and shapes; single numbers
     with their values, and with the derivative of `output` with respect to them. Numbers that an operation reads stand
-    in it ("− 10"); an array without a name is the edge from the operation that made it, with its shape.
+    in it ("− 10"), and so does its result, if that is a single number without a name; an array without a name is the
+    edge from the operation that made it, with its shape. Inside the frame of a module, names begin there: "weight".
 
     With `model`, its parameters and modules have their names in the model ("0.weight"). `show` names what else is
     shown: "dtypes", "values" (small arrays in full; of large ones the extremes, the mean and a histogram), "gradients"
     (the norms of those of arrays), "formulas" (each operation's and those of its rules, in which a result without a
     name is called v3 if operation 3 made it) and "order" (the number of each operation in the order of execution).
-    `direction` is "right" or "down".
+    `direction` is "right" or "down", or None for that in which a page shows the larger text. What is longer than a page
+    goes on in a further line (or column), which repeats with dashed borders what it needs from those before.
 
     `depth` folds each module at that depth (0 is outermost) into one operation. If there are more than `max_nodes`
     operations and tensors, equal neighbours are folded, then the deepest modules, then runs of elementwise operations,
@@ -71,7 +74,7 @@ def draw_graph(
     names = [show] if isinstance(show, str) else list(show)
     if unknown := [name for name in names if name not in drawing.SHOWABLE]:
         raise ValueError(f"draw_graph: show={unknown!r}; choose from {', '.join(drawing.SHOWABLE)}")
-    if direction not in tuple(drawing.DIRECTIONS):
+    if direction not in (None, *drawing.DIRECTIONS):
         raise ValueError(f"draw_graph: direction={direction!r}; choose from {', '.join(drawing.DIRECTIONS)}")
     found = computation(
         output,

@@ -26,10 +26,10 @@ def number(value: Any, digits: int = 4) -> str:
     return f"{float(value):.{digits}g}".replace("-", "−").replace("inf", "∞")
 
 
-def short(name: str) -> str:
+def short(name: str, longest: int = LONGEST) -> str:
     """A name in one line, without control characters, and not too long."""
     name = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(name.split()))
-    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[1 - LONGEST // 2 :]}"
+    return name if len(name) <= longest else f"{name[: longest // 2]}…{name[1 - longest // 2 :]}"
 
 
 def symbols(walk: Walk, shown: list[int]) -> dict[int, str]:

@@ -37,6 +37,17 @@ def norm(array: NDArray[Any]) -> float:
         return float(np.linalg.norm(scaled) * (limit if 0 < limit < np.inf else 1))
 
 
+def histogram(finite: NDArray[Any], bins: int) -> NDArray[np.intp]:
+    """How many finite numbers there are in equal parts from the smallest to the largest, however close these are:
+    NumPy's own refuses bins that are narrower than the distance of two floats."""
+    low, high = float(finite.min()), float(finite.max())
+    if low == high:
+        return np.bincount([bins // 2], [finite.size], bins).astype(np.intp)
+    above = finite - low if high - low < np.inf else finite / 2 - low / 2
+    places = (above / above.max() * bins).astype(np.intp)
+    return np.bincount(np.minimum(places, bins - 1), minlength=bins)
+
+
 def summary(array: NDArray[Any]) -> dict[str, Any]:
     """Statistics of the finite elements (of their magnitudes, if complex), how many are not finite, and pictures.
 
@@ -68,7 +79,7 @@ def summary(array: NDArray[Any]) -> dict[str, Any]:
             "zeros": number(np.mean(finite == 0)),
         }
     if values.size > 1:
-        shown["histogram"] = np.histogram(unit, bins=BINS)[0].tolist()
+        shown["histogram"] = histogram(unit, BINS).tolist()
         shown |= _image(values, limit)
     return shown
 
