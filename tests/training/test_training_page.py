@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 
@@ -13,6 +14,7 @@ from tests.browser import Browser
 from tinygrad_edu import TrainingPage
 from tinygrad_edu import functional as F
 from tinygrad_edu.training.page import FRAMES
+from tinygrad_edu.training.plane import SIDE, plane_of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 16))
@@ -168,6 +170,103 @@ def test_frozen_parameters_and_none_of_matrices(tmp_path):
     assert data["frames"][-1]["images"] == []
 
 
+def pages_of(path):
+    """What the file held after each epoch: a callback that notes it, and its notes."""
+    noted = []
+    return noted, lambda training: noted.append(data_of(path))
+
+
+def test_its_head_says_what_learns_how_and_whether_it_goes_on(tmp_path):
+    path = tmp_path / "t.html"
+    noted, note = pages_of(path)
+    net = network()
+    trained(path, net, optimizer=tg.SGD(net.parameters(), lr=0.1, momentum=0.9), callbacks=[note],
+            schedule=lambda t: 0.1 / (1 + int(t)))  # fmt: skip
+    assert [data["goes_on"] for data in noted] == [True] * 3
+    assert [data["optimizer"] for data in noted[:2]] == ["SGD(lr=0.1, momentum=0.9)", "SGD(lr=0.05, momentum=0.9)"]
+    last = data_of(path)
+    assert not last["goes_on"] and last["stopped"] == "all epochs done" and last["model"] == repr(net)
+    assert last | {"goes_on": True, "stopped": ""} == noted[-1]
+
+    def stop(training):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        trained(path, callbacks=[stop])
+    assert not data_of(path)["goes_on"] and data_of(path)["stopped"] == "" and data_of(path)["epoch"] == 1
+
+
+POINTS = np.random.default_rng(1).normal(size=(60, 2))
+SIDES = (POINTS[:, 0] > 0).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("targets", "loss", "outputs"),
+    [(SIDES, F.cross_entropy, 2), (np.eye(3)[SIDES], F.cross_entropy, 3),
+     (SIDES[:, None], F.binary_cross_entropy_with_logits, 1)],
+)  # fmt: skip
+def test_regions_of_points_in_a_plane(tmp_path, targets, loss, outputs):
+    net = tg.Sequential(tg.Dense(2, outputs, rng=0))
+    page = TrainingPage(tmp_path / "t.html")
+    tg.fit(net, POINTS, targets, loss=loss, optimizer=tg.SGD(net.parameters(), lr=20.0), epochs=12, batch_size=None,
+           callbacks=[page], progress=False)  # fmt: skip
+    data = data_of(tmp_path / "t.html")
+    assert data["plane"]["labels"] == SIDES.tolist() and np.array(data["plane"]["points"]) == pytest.approx(
+        POINTS, 1e-4
+    )
+    regions = page.frames[-1].regions
+    assert regions.shape == (SIDE, SIDE) and base64.b64decode(data["frames"][-1]["regions"]) == regions.tobytes()
+    low, high = data["plane"]["low"], data["plane"]["high"]
+    column = ((POINTS[:, 0] - low[0]) / (high[0] - low[0]) * (SIDE - 1)).round().astype(int)
+    row = SIDE - 1 - ((POINTS[:, 1] - low[1]) / (high[1] - low[1]) * (SIDE - 1)).round().astype(int)
+    assert np.mean(regions[row, column] == SIDES) > 0.95 and len(page.frames) == 12
+
+
+def test_the_upper_rows_come_first():
+    plane = plane_of(POINTS, SIDES)
+    regions = plane.regions(lambda x: x[:, 1:])  # a logit
+    assert regions[0].all() and not regions[-1].any() and {*np.unique(regions)} == {0, 1}
+    assert plane.regions(lambda x: np.full((len(x), 1), 0.6)).all()  # a probability
+    assert not plane.regions(lambda x: np.full((len(x), 1), 0.4)).any()
+    assert np.all(plane.regions(lambda x: np.where(x[:, :1] > 0, np.nan, x[:, :1])) != 1)
+    assert plane.regions(lambda x: x[:, :, None]) is None and plane.regions(lambda x: np.ones((len(x), 9))) is None
+
+
+def test_what_is_no_plane_of_classes():
+    assert len(plane_of(np.zeros((5000, 2)), np.zeros(5000)).points) == 385
+    for X, y in (
+        (np.ones((4, 3)), np.zeros(4)),
+        (np.ones((4, 2)), np.full(4, 0.5)),
+        (np.ones((4, 2)), np.full(4, -1)),
+        (np.ones((4, 2)), np.full(4, 8)),
+        (np.ones((4, 2)), np.full((4, 2), 0.5)),
+        (np.full((4, 2), np.nan), np.zeros(4)),
+        (np.ones((0, 2)), np.zeros(0)),
+        ((np.ones((4, 2)),), np.zeros(4)),
+        (np.ones((4, 2)), np.array(["a"] * 4)),
+    ):
+        assert plane_of(X, y) is None
+
+
+def test_regions_go_on_with_the_training(tmp_path):
+    class Shift(tg.Module):  # nothing of it is shown as an image
+        def __init__(self):
+            self.a = tg.Tensor(np.zeros(2), requires_grad=True)
+
+        def forward(self, x):
+            return x + self.a
+
+    def train(name, epochs, **options):
+        net, page = Shift(), TrainingPage(tmp_path / name)
+        tg.fit(net, POINTS, SIDES, loss=F.cross_entropy, optimizer=tg.SGD(net.parameters(), lr=1.0), epochs=epochs,
+               rng=0, callbacks=[page], progress=False, **options)  # fmt: skip
+        return data_of(tmp_path / name) | {"seconds": 0}
+
+    whole = train("whole.html", 4)
+    train("parts.html", 2, checkpoint=tmp_path / "c.npz")
+    assert train("parts.html", 4, checkpoint=tmp_path / "c.npz") == whole and len(whole["frames"]) == 4
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     opened = Browser(tmp_path_factory.mktemp("browser"))
@@ -206,7 +305,80 @@ def test_in_the_browser(tmp_path, browser):
     assert browser.text("#chosen") == "2 of 3" and "after epoch 2" in browser.find("canvas").get_attribute("aria-label")
     assert browser.run("return document.querySelector('#images canvas').toDataURL()") != last
     assert browser.run("return performance.getEntriesByType('resource').length") == 0
-    assert browser.console() == []
+    assert browser.console() == [] and browser.violations() == []
+
+
+def test_every_axis_has_three_marks_and_every_line_its_own_look(tmp_path, browser):
+    trained(tmp_path / "t.html", epochs=1)
+    browser.open((tmp_path / "t.html").read_bytes())
+    ends = RNG.normal(size=(300, 2)) * 10.0 ** RNG.integers(-6, 7, size=(300, 1)) + RNG.normal(size=(300, 1))
+    ends.sort()
+    found = browser.run("return arguments[0].map(([a, b]) => [evenMarks(a, b), apart(evenMarks(a, b))])", ends.tolist())
+    for (low, high), (marks, words) in zip(ends, found, strict=True):
+        assert 3 <= len(marks) <= 8 and low <= marks[0] + 1e-12 and marks[-1] <= high + 1e-12 * abs(high)
+        assert len(set(words)) == len(words) or high - low < 1e-6 * abs(high)
+    powers = np.cumsum([RNG.uniform(-12, 5, 300), RNG.uniform(1e-3, 30, 300)], axis=0).T.tolist()
+    for marks in browser.run("return arguments[0].map(([a, b]) => powers(a, b))", powers):
+        assert 3 <= len(marks) <= 12
+    counts = [*range(3, 200)]
+    found = browser.run("return arguments[0].map((n) => evenMarks(1, n, true))", counts)
+    for marks, n in zip(found, counts, strict=True):
+        assert len(marks) >= 3 and all(1 <= mark <= n and mark == round(mark) for mark in marks)
+    looks = browser.run("return stylesOf(arguments[0])", [{"name": f"{k}"} for k in range(56)])
+    assert len({(look["colour"], look["mark"] % 7) for look in looks}) == 56
+    norms = browser.find_all(".chart")[1].find_elements("css selector", "li .dot")
+    assert len(norms) == 6 and len({norm.get_attribute("d") for norm in norms}) == 6
+
+
+def test_the_plane_in_the_browser(tmp_path, browser):
+    net = tg.Sequential(tg.Dense(2, 2, rng=0))
+    tg.fit(net, POINTS, SIDES, loss=F.cross_entropy, optimizer=tg.SGD(net.parameters(), lr=1.0), epochs=3, rng=0,
+           callbacks=[TrainingPage(tmp_path / "t.html")], progress=False)  # fmt: skip
+    browser.open((tmp_path / "t.html").read_bytes())
+    assert "Dense(2 → 2)" in browser.text("#model") and "SGD(lr=1)" in browser.text("#facts")
+    assert "all epochs done" in browser.text("#facts") and not browser.find("#live").is_displayed()
+    words = browser.find(".plane").get_attribute("aria-label")
+    shares = [float(share) for share in re.findall(r"([\d.]+) %", words)]
+    assert words.startswith("Predicted after epoch 3: class 0 in ") and sum(shares) == pytest.approx(100, abs=0.1)
+    marks = [path.get_attribute("d") for path in browser.find_all(".plane .samples")]
+    assert [mark.count("M") for mark in marks] == [*np.bincount(SIDES)] and "a" in marks[0] and "h" in marks[1]
+    assert [entry.text for entry in browser.find_all("#regions li")] == ["class 0", "class 1"]
+    before = browser.run("return document.querySelector('.plane canvas').toDataURL()")
+    browser.press("ARROW_LEFT", "ARROW_LEFT", on="#epoch")
+    assert "after epoch 1" in browser.find(".plane").get_attribute("aria-label")
+    assert browser.run("return document.querySelector('.plane canvas').toDataURL()") != before
+    browser.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    assert browser.console() == [] and browser.violations() == []
+    browser.command("Emulation.setEmulatedMedia", features=[])
+
+
+def test_a_page_is_read_again_until_the_training_ends(tmp_path, browser):
+    path, pages = tmp_path / "t.html", []
+    trained(path, callbacks=[lambda training: pages.append(path.read_bytes())])
+    source = "window.setTimeout = (f, ms) => { window.later = f; window.ms = ms; }"
+    script = browser.command("Page.addScriptToEvaluateOnNewDocument", source=source)
+    shown = browser.folder / "page.html"
+
+    def later():
+        browser.run("const go = window.later; window.later = null; go()")
+        return browser.text("h1")
+
+    try:
+        browser.open(pages[0])
+        shown.write_bytes(pages[1])
+        assert 2000 <= browser.run("return window.ms") <= 60_000
+        assert browser.text("h1") == "Training after 1 epoch" and later() == "Training after 2 epochs"
+        shown.write_bytes(path.read_bytes())
+        browser.press("ARROW_LEFT", on="#epoch")  # somebody looks at an earlier epoch
+        assert later() == "Training after 2 epochs"
+        browser.press("ARROW_RIGHT", on="#epoch")
+        browser.find("#live").click()  # or said not to
+        assert later() == "Training after 2 epochs"
+        browser.find("#live").click()
+        assert later() == "Training after 3 epochs" and browser.run("return window.later ?? null") is None
+        assert browser.console() == []
+    finally:
+        browser.command("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
 
 
 def test_one_epoch_and_losses_that_are_zero(tmp_path, browser):

@@ -75,6 +75,7 @@ class Training:
     weight: NDArray[Any] | None = None  # those of the rows of the last batch, with `sample_weight`
     step: int = 0  # how many steps of the epoch are done
     batch_loss: float = math.nan  # of the last batch, before its step
+    data: tuple[Any, Any] | None = None  # all samples and targets that it learns from, if they are arrays
 
 
 class Callback:

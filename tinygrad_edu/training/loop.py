@@ -145,7 +145,8 @@ def fit(
     check_parameters(model, optimizer)
     optimizer.note_proportions()
     optimizer.learn_names({p: name for name, p in model.named_parameters()})
-    training = Training(model, optimizer, History(), 0, source.nothing, loss)
+    arrays = None if data is None else (data.X, data.y)
+    training = Training(model, optimizer, History(), 0, source.nothing, loss, data=arrays)
     hooks = [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
     generators = generators_of(model, *source.generators)
     books = _Bookkeeping(training, data, held_out, names, hooks, checkpoint, generators)

@@ -1,4 +1,4 @@
-"""A page that shows a training: the curves, the gradients, the dead units and the weights, after each epoch."""
+"""A page that shows a training: the curves, the gradients, the dead units, and the weights, after each epoch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from ..autograd.engine import pullback
 from ..autograd.recording import recording, watching
 from ..nn.evaluation import objective
 from ..nn.module import evaluated
+from ..optim.base import Optimizer
 from ..pages.arrays import encoded, number, pixels
 from ..plots import Order
 from ..storage.atomic import replacing
 from .callbacks import Callback, History, Training
+from .plane import Plane, plane_of
 
 FRAMES = 60  # epochs whose weights are in the page; in a longer training every second, fourth, …
 UNITS = 36  # units of the first layer that are shown as images
@@ -32,22 +34,26 @@ class Image(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """The weights after an epoch, as images by name."""
+    """The weights after an epoch, as images by name, and the classes that are predicted in the plane of the samples."""
 
     epoch: int
     images: dict[str, Image]
+    regions: NDArray[np.uint8] | None
 
 
 class TrainingPage(Callback):
     """Writes the file `path` (`.html`) after each epoch: one page that opens in any browser and needs nothing else.
 
-    It shows the curves of the history, the norm of each parameter's gradient, the share of dead units of each relu
-    (units that are 0 for every row), and the weights as images over the epochs; those of the first layer unit by unit,
-    if its inputs are square images (`order="F"`: unrolled column by column, as in ex4). Gradients and dead units are
-    those of the last batch of the epoch, with the parameters after it and without dropout. This costs one more forward
-    and backward pass for each epoch, and a small batch shows more dead units than there are.
+    It shows the model, the optimiser and its learning rate, the curves of the history, the norm of each parameter's
+    gradient, the share of dead units of each relu (units that are 0 for every row), and over the epochs the weights as
+    images; those of the first layer unit by unit, if its inputs are square images (`order="F"`: unrolled column by
+    column, as in ex4). Where `fit` is given arrays of points in a plane (m, 2) with the numbers of their classes, it
+    also shows which class is predicted where. Gradients and dead units are those of the last batch of the epoch, with
+    the parameters after it and without dropout. This costs one more forward and backward pass for each epoch, and a
+    small batch shows more dead units than there are.
 
-    The file is replaced once the new one is complete. A training that continues from a checkpoint continues its page.
+    The file is replaced once the new one is complete. While the training goes on, a browser that shows it reads it
+    again by itself every few seconds. A training that continues from a checkpoint continues its page.
 
     Raises `ValueError` for another ending, and `FileNotFoundError`, when the training begins, if the folder does not
     exist.
@@ -76,9 +82,18 @@ class TrainingPage(Callback):
 
     def after_epoch(self, training: Training) -> None:
         self._note_gradients(training)
-        self._keep(Frame(training.epoch, dict(self._images(training))))
+        plane = None if training.data is None else plane_of(*training.data)
+        regions = None if plane is None else plane.regions(training.model)
+        self._keep(Frame(training.epoch, dict(self._images(training)), regions))
+        self._write(training, goes_on=True)
+
+    def after_training(self, training: Training) -> None:
+        if self.frames:
+            self._write(training, goes_on=False)
+
+    def _write(self, training: Training, *, goes_on: bool) -> None:
         with replacing(self.path) as file:
-            file.write(self._page(training))
+            file.write(self._page(training, goes_on))
 
     def _note_gradients(self, training: Training) -> None:
         """The gradients of the last batch and its dead units, without touching what the parameters hold."""
@@ -120,15 +135,28 @@ class TrainingPage(Callback):
             self.stride *= 2
             self.frames = [f for k, f in enumerate(self.frames) if k == 0 or f is frame or f.epoch % self.stride == 0]
 
-    def _page(self, training: Training) -> bytes:
+    def _page(self, training: Training, goes_on: bool) -> bytes:
         from ..pages.document import document  # not before it is needed
 
+        plane = None if training.data is None else plane_of(*training.data)
         data = {
             "epoch": training.epoch,
+            "goes_on": goes_on,
+            "stopped": training.history.stopped,
+            "model": repr(training.model),
+            "optimizer": _settings(training.optimizer),
+            "plane": None if plane is None else _points(plane),
             "parameters": training.model.num_parameters,
             "seconds": number(training.history.seconds),
             "charts": self._charts(training.history),
-            "frames": [{"epoch": f.epoch, "images": [_shown(*item) for item in f.images.items()]} for f in self.frames],
+            "frames": [
+                {
+                    "epoch": f.epoch,
+                    "images": [_shown(*item) for item in f.images.items()],
+                    "regions": None if f.regions is None else encoded(f.regions),
+                }
+                for f in self.frames
+            ],
             "shapes": {name: p.shape for name, p in training.model.named_parameters()},
         }
         return document(
@@ -136,7 +164,7 @@ class TrainingPage(Callback):
             f"Training, epoch {training.epoch}",
             data,
             styles=["page.css", "training.css"],
-            scripts=["page.js", "chart.js", "training.js"],
+            scripts=["page.js", "marks.js", "chart.js", "plane.js", "training.js"],
         )
 
     def _charts(self, history: History) -> list[dict[str, Any]]:
@@ -161,6 +189,8 @@ class TrainingPage(Callback):
             for name, image in frame.images.items():
                 state[f"image.{frame.epoch}.{name}"] = image.pixels
                 state[f"scale.{frame.epoch}.{name}"] = np.array([image.limit, image.units])
+            if frame.regions is not None:
+                state[f"regions.{frame.epoch}"] = frame.regions
         return state
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
@@ -172,12 +202,29 @@ class TrainingPage(Callback):
                 self.gradients[name] = array.tolist()
             elif part == "dead":
                 self.dead[name] = array.tolist()
-            elif part == "image":
+            elif part in ("image", "regions"):
                 epoch, _, weight = name.partition(".")
-                frame = frames.setdefault(int(epoch), Frame(int(epoch), {}))
-                limit, units = state[f"scale.{name}"]
-                frame.images[weight] = Image(array, float(limit), int(units))
+                frame = frames.setdefault(int(epoch), Frame(int(epoch), {}, state.get(f"regions.{epoch}")))
+                if weight:
+                    limit, units = state[f"scale.{name}"]
+                    frame.images[weight] = Image(array, float(limit), int(units))
         self.frames = [frames[epoch] for epoch in sorted(frames)]
+
+
+def _settings(optimizer: Optimizer) -> str:
+    """The optimiser as it would be written, without settings that are 0."""
+    given = {name: value for name, value in optimizer.param_groups[0].items() if name != "params" and value}
+    shown = (f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}" for name, value in given.items())
+    return f"{type(optimizer).__name__}({', '.join(shown)})"
+
+
+def _points(plane: Plane) -> dict[str, Any]:
+    return {
+        "points": [[number(x), number(y)] for x, y in plane.points],
+        "labels": plane.labels.tolist(),
+        "low": [*map(number, plane.low)],
+        "high": [*map(number, plane.high)],
+    }
 
 
 def _shown(name: str, image: Image) -> dict[str, Any]:
