@@ -5,6 +5,9 @@
     python examples/ex4_digits.py --method cg              # SciPy's minimisers: cg, tnc, lbfgs
     python examples/ex4_digits.py --method sgd --holdout 0.2
 
+It also writes ex4_output/draw.html: open it, draw a digit, and see how the network reads it, and why. What it reads
+wrongly can be kept there and saved, and learned from: --more drawings.json.
+
 The network is 400–25–10 with sigmoids. Its gradient, which the exercise has you derive by hand (δ3 = h − y,
 δ2 = δ3 Θ2 ∘ a2 (1 − a2)), comes from `backward()`; it is checked numerically first, as in the exercise.
 """
@@ -51,6 +54,12 @@ def cost(net: tg.Sequential, X: np.ndarray, Y: np.ndarray, lam: float, m: int) -
     """J = −1/m ΣΣ [y log h + (1 − y) log(1 − h)] + λ/2m ΣΣ Θ²; biases are not regularised."""
     h = net(X)
     return F.binary_cross_entropy(h, Y, reduction="batchmean") + F.l2_penalty(net, lam, m)
+
+
+def drawn_digits(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Digits that were kept on the page draw.html, with their pixels unrolled as the exercise's: column by column."""
+    images, labels = tg.load_drawings(path, side=20, classes=10)
+    return images.transpose(0, 2, 1).reshape(-1, 400), labels
 
 
 def predict(net: tg.Sequential, X: np.ndarray) -> np.ndarray:
@@ -158,6 +167,7 @@ def draw_pictures(
     J = cost(net, tg.Tensor(X, name="X"), tg.Tensor(tg.one_hot(y, 10), name="Y"), args.lam, len(X))
     J.name = "J"
     print(f"  {tg.render_graph(J, out / 'graph.svg', model=net)}")
+    print(f"Draw a digit yourself: {tg.drawing_page(net, out / 'draw.html', order='F')}")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -170,6 +180,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--data", metavar="FILE", help="the course's ex4data1.mat; without it the data are rebuilt")
     parser.add_argument("--weights", metavar="FILE", help="the course's ex4weights.mat: print its known costs first")
+    parser.add_argument("--more", metavar="FILE", help="learn from these drawings too, which draw.html has saved")
     parser.add_argument("--method", choices=METHODS, default="gd", help="how to learn")
     usual = ", ".join(f"{method} {count}" for method, (_, count, _) in METHODS.items())
     parser.add_argument("--iterations", type=_cli.COUNT, help=f"steps, epochs, iterations or evaluations ({usual})")
@@ -193,6 +204,7 @@ def main() -> None:
         X, y = load_ex4(args.data) if args.data else ex4_digits()
         Y = tg.one_hot(y, 10)
         print(f"{len(X)} digits of 20×20 pixels")
+        more = drawn_digits(args.more) if args.more else (X[:0], y[:0])
         if args.weights:
             show_course_weights(args.weights, X, y, Y)
         if not args.no_plots:
@@ -207,10 +219,14 @@ def main() -> None:
         raise SystemExit(
             f"error: --holdout {args.holdout:g} leaves nothing to {'test' if len(training) else 'learn from'}"
         )
+    training = np.append(training, np.arange(len(X), len(X) + len(more[0])))
+    X, y = np.concatenate([X, more[0]]), np.concatenate([y, more[1]])
+    Y = tg.one_hot(y, 10)
     net = make_network(400, 25, 10)
     random_start(net, args.seed)
     what, _, article = METHODS[args.method]
-    print(f"\nLearning from {len(training)} digits: {args.iterations} {what}, λ = {args.lam:g}", flush=True)
+    own = f" ({len(more[0])} of them drawn)" if args.more else ""
+    print(f"\nLearning from {len(training)} digits{own}: {args.iterations} {what}, λ = {args.lam:g}", flush=True)
     costs, stopped = train(net, X[training], Y[training], args)
 
     if costs:

@@ -95,6 +95,7 @@ def main() -> None:
     if history:
         figures["curves.png"] = history.plot()
     _cli.save_pictures(figures, args.out)
+    print(f"Draw a digit yourself: {tg.drawing_page(net, args.out / 'draw.html', (1, 28, 28))}")
 
 
 def kernels(net: tg.Sequential) -> object:

@@ -75,6 +75,7 @@ from .functional import softmax as softmax
 from .functional import softplus as softplus
 from .functional import softsign as softsign
 from .graph.explain import explain as explain
+from .graph.kept import load_drawings as load_drawings
 from .graph.render import draw_graph as draw_graph
 from .graph.render import render_graph as render_graph
 from .nn.activations import ELU as ELU
@@ -127,6 +128,7 @@ from .training.compiled import compile_step as compile_step
 from .training.loop import fit as fit
 
 if TYPE_CHECKING:
+    from .graph.drawing import drawing_page as drawing_page
     from .training.page import TrainingPage as TrainingPage
 
 __version__ = "0.1.0"
@@ -138,6 +140,10 @@ def __getattr__(name: str) -> Any:
         from .training.page import TrainingPage
 
         return TrainingPage
+    if name == "drawing_page":
+        from .graph.drawing import drawing_page
+
+        return drawing_page
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -149,5 +155,6 @@ _WAITING["scipy.special"] = _rules_of_special
 
 _ROOMS = {"autograd", "compiler", "data", "debug", "graph", "pages", "rules", "storage", "training"}
 __all__ = sorted(  # the names above, without what they are imported from
-    {name for name in globals() if not name.startswith("_")} - {"Any", "TYPE_CHECKING"} - _ROOMS | {"TrainingPage"}
+    {name for name in globals() if not name.startswith("_")} - {"Any", "TYPE_CHECKING"} - _ROOMS
+    | {"TrainingPage", "drawing_page"}
 )

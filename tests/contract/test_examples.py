@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import json
 import re
 import runpy
 import signal
@@ -75,7 +76,7 @@ def test_ex4_digits(tmp_path, data_folder):
     assert "Learning from 4000 digits" in out and "on 1000 held-out digits" in out
     written = {p.name for p in (tmp_path / "ex4_output").iterdir()}
     assert written == {
-        "digits.png", "cost.png", "hidden_units.png", "predictions.png", "confusion.png", "graph.svg",
+        "digits.png", "cost.png", "hidden_units.png", "predictions.png", "confusion.png", "graph.svg", "draw.html",
     }  # fmt: skip
     assert "94.58 %" not in out and "precision    recall  f1-score" in out
     assert "0.weight" in (tmp_path / "ex4_output" / "graph.svg").read_text()
@@ -124,6 +125,25 @@ def test_ex4_digits_in_mini_batches_is_repeatable(tmp_path, quick):
     assert quick("ex4_digits.py", *arguments) == quick("ex4_digits.py", *arguments) and not list(tmp_path.iterdir())
 
 
+def test_ex4_digits_learns_from_drawings(tmp_path, quick):
+    drawn = {
+        "kind": "drawings of tinygrad_edu, 1",
+        "side": 20,
+        "classes": 10,
+        "images": [[0] * 400] * 2,
+        "labels": [7, 1],
+    }
+    (tmp_path / "drawings.json").write_text(json.dumps(drawn))
+    arguments = ("--iterations", 2, "--no-plots", "--holdout", 0.2, "--more")
+    out = quick("ex4_digits.py", *arguments, "drawings.json")
+    assert "Learning from 4002 digits (2 of them drawn): 2 steps" in out and "on 1000 held-out digits" in out
+    (tmp_path / "drawings.json").write_text(json.dumps(drawn | {"side": 28}))
+    assert "error: drawings.json: these drawings were made for another network, with images of 28" in quick(
+        "ex4_digits.py", *arguments, "drawings.json", code=1
+    )
+    assert "error: nowhere.json: there is no such file" in quick("ex4_digits.py", *arguments, "nowhere.json", code=1)
+
+
 def test_ctrl_c_keeps_what_was_learned(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-u", SCRIPTS / "ex4_digits.py", "--iterations", "100000000", "--no-plots"],
@@ -147,6 +167,7 @@ def test_help_and_bad_arguments(tmp_path, quick):
     for option in (
         "--data",
         "--weights",
+        "--more",
         "--iterations",
         "--alpha",
         "--lam",
@@ -278,7 +299,7 @@ def test_mnist_convolution(tmp_path, quick):
     assert float(re.search(r"test accuracy ([\d.]+)% after 1 epochs, [\d.]+ s each", out)[1]) > 85
     assert "Conv2d(8 → 16, kernel_size=(5, 5))" in out
     written = {"kernels.png", "feature_maps.png", "hardest.png", "confusion.png", "curves.png"}
-    assert pictures(tmp_path / "mnist_convolution_output") == written
+    assert pictures(tmp_path / "mnist_convolution_output") == written | {"draw.html"}
 
 
 def test_vae(tmp_path, quick):
