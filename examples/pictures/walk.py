@@ -58,9 +58,9 @@ def shots(browser: Any, page: Path, size: tuple[int, int], steps: range | None) 
         yield browser.get_screenshot_as_png()
 
 
-def main(folder: Path) -> None:
+def chromium() -> Any:
+    """The browser, which is closed at the end of a `with`."""
     try:
-        from PIL import Image
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
     except ImportError:
@@ -73,7 +73,13 @@ def main(folder: Path) -> None:
     options.binary_location = program
     for switch in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
         options.add_argument(switch)
-    with tempfile.TemporaryDirectory() as made, webdriver.Chrome(options=options, service=Service(driver)) as browser:
+    return webdriver.Chrome(options=options, service=Service(driver))
+
+
+def main(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as made, chromium() as browser:
+        from PIL import Image
+
         page = tg.render_graph(blackboard(), Path(made) / "blackboard.html")
         frames = [Image.open(io.BytesIO(shot)).convert("RGB") for shot in shots(browser, page, (1060, 600), None)]
         few = [frame.quantize(COLOURS, dither=Image.Dither.NONE) for frame in frames]
