@@ -165,6 +165,8 @@ def test_decision_regions():
     points = [drawn for drawn in axes.collections if len(drawn.get_offsets()) and drawn.get_label()[0] != "_"]
     assert [len(drawn.get_offsets()) for drawn in points] == [1, 2]
     assert len({str(drawn.get_paths()) for drawn in points}) == 2  # marks beside colours
+    regions = max(drawn.get_zorder() for drawn in axes.collections if drawn not in points)
+    assert all(drawn.get_zorder() > regions for drawn in points)
     axes = plots.decision_regions(lambda x: np.zeros((len(x), 2)), X, y).axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["class 0", "class 1"]
     with pytest.raises(ValueError, match=r"expected points \(m, 2\)"):

@@ -244,7 +244,9 @@ def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | N
         axes.contourf(x, z, region, levels=[0.5, 1.5], colors=[color], alpha=0.25)
         if region.any() and not region.all():
             axes.contour(x, z, region, levels=[0.5], colors="0.35", linewidths=0.8)
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=16, color=color, marker=mark, linewidth=0, label=f"class {k}")
+        axes.scatter(
+            chosen[:, 0], chosen[:, 1], s=16, color=color, marker=mark, linewidth=0, zorder=3, label=f"class {k}"
+        )
     axes.set(aspect="equal", title=title)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=min(classes, 5), frameon=False, fontsize=9,
                 columnspacing=1, handletextpad=0.1, markerscale=1.4)  # fmt: skip
