@@ -37,16 +37,16 @@ class Browser:
         for switch in (*SWITCHES, f"--user-data-dir={folder / 'profile'}"):
             options.add_argument(switch)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.folder = folder
+        self.folder, self.opened = folder, 0
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
 
     def open(self, page: bytes, asked: str = "") -> None:
         """Shows a page, with what stands after the # of its address."""
         self.driver.get_log("browser")
-        path = self.folder / "page.html"
-        path.write_bytes(page)
-        self.driver.get("about:blank")  # the same address with another # would not be read again
-        self.driver.get(path.as_uri() + asked)
+        self.opened += 1  # the same address with another # would not be read again
+        self.path = self.folder / f"page{self.opened}.html"
+        self.path.write_bytes(page)
+        self.driver.get(self.path.as_uri() + asked)
 
     def resize(self, width: int, height: int) -> None:
         """Gives the page so many pixels."""

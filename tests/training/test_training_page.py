@@ -357,7 +357,7 @@ def test_a_page_is_read_again_until_the_training_ends(tmp_path, browser):
     trained(path, callbacks=[lambda training: pages.append(path.read_bytes())])
     source = "window.setTimeout = (f, ms) => { window.later = f; window.ms = ms; }"
     script = browser.command("Page.addScriptToEvaluateOnNewDocument", source=source)
-    shown = browser.folder / "page.html"
+    shown = browser.path
 
     def later():
         browser.run("const go = window.later; window.later = null; go()")
