@@ -357,7 +357,6 @@ def test_a_page_is_read_again_until_the_training_ends(tmp_path, browser):
     trained(path, callbacks=[lambda training: pages.append(path.read_bytes())])
     source = "window.setTimeout = (f, ms) => { window.later = f; window.ms = ms; }"
     script = browser.command("Page.addScriptToEvaluateOnNewDocument", source=source)
-    shown = browser.path
 
     def later():
         browser.run("const go = window.later; window.later = null; go()")
@@ -365,10 +364,10 @@ def test_a_page_is_read_again_until_the_training_ends(tmp_path, browser):
 
     try:
         browser.open(pages[0])
-        shown.write_bytes(pages[1])
+        browser.path.write_bytes(pages[1])
         assert 2000 <= browser.run("return window.ms") <= 60_000
         assert browser.text("h1") == "Training after 1 epoch" and later() == "Training after 2 epochs"
-        shown.write_bytes(path.read_bytes())
+        browser.path.write_bytes(path.read_bytes())
         browser.press("ARROW_LEFT", on="#epoch")  # somebody looks at an earlier epoch
         assert later() == "Training after 2 epochs"
         browser.press("ARROW_RIGHT", on="#epoch")
