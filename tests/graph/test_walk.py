@@ -99,12 +99,15 @@ def test_what_is_shown_first_can_be_read_and_each_step_stays_in_view(name, brows
 # Numbers
 
 
-def random_graph(seed):
-    """A few operations on numbers and small arrays, in which values are read several times."""
+def random_graph(seed, edited=None):
+    """A few operations on numbers and small arrays, in which values are read several times; `edited` leaves have other
+    values."""
     rng = np.random.default_rng(seed)
     leaves = {"a": tg.Tensor(rng.normal(), requires_grad=True, name="a"),
               "b": tg.Tensor(rng.normal(size=3), requires_grad=True, name="b"),
               "M": tg.Tensor(rng.normal(size=(2, 3)), requires_grad=True, name="M")}  # fmt: skip
+    for name, value in (edited or {}).items():
+        leaves[name].data = value
     known = list(leaves.values())
     one = [np.tanh, np.sin, np.square, lambda x: np.exp(0.3 * x), lambda x: x.sum(), lambda x: 2 - x, lambda x: x * x]
     two = [np.add, np.multiply, np.subtract, np.maximum, lambda x, y: x / (1 + y * y)]
@@ -418,10 +421,14 @@ def test_nothing_keeps_anybody_out(browser, scheme):
             least, *where = browser.run(CONTRAST)
             assert least >= 4.5, (step, where)
         browser.run("document.getElementById('help').open = true")
-        for step, chosen in ((0, None), (20, "0.weight")):
+        for step, chosen in ((0, None), (20, "2.bias")):
             browser.run(
                 "walkTo(arguments[0]); select(values.find((v) => v.name === arguments[1]) ?? null)", step, chosen
             )
+            if chosen:  # which is edited
+                browser.find(".editor input").send_keys("1")
+                browser.find(".editor button").click()
+                assert browser.text(".nudged")
             assert browser.violations() == []
     finally:
         browser.command("Emulation.setEmulatedMedia", features=[])

@@ -5,8 +5,8 @@ one), `values.py` (the numbers, also those that no record kept), `formulas.py` a
 their own names and in the picture's), `computation.py` (all of it as data). Then what is made of that data:
 `labels.py` (the text in a drawing), `arrangement.py` (how it fits a page), `dot.py` and `render.py` (drawings by
 Graphviz), `explain.py` (a table), `steps.py` and `page.py` (the page that walks the chain rule, with what each step
-adds). Apart from these, `drawing.py` (a network as a program that a page runs on what is drawn there) and `kept.py`
-(drawings that were kept on it).
+adds), `live.py` (the program that this page runs when a number is edited in it). Apart from these, `drawing.py` (a
+network as a program that a page runs on what is drawn there) and `kept.py` (drawings that were kept on it).
 
 May import everything below: `pages`, `autograd`, `rules`, `functional`, `nn`, `datasets`, `compiler` and `storage`; not
 `training`.

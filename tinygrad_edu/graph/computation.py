@@ -18,6 +18,7 @@ from ..autograd.record import Record, leading_to
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
 from .folding import Partition, Unit, contents, fold, listed
+from .live import live
 from .steps import Part, parts
 from .structure import Walk, titled, walk
 from .told import Telling, symbols
@@ -85,6 +86,8 @@ class Computation:
     output: str  # key of a value
     released: bool  # whether backward() released the graph
     notes: tuple[str, ...]  # what was folded or is missing, in words
+    # The same as a program that a page can run, written when it is asked for, see `live.py`
+    live: Callable[[], dict[str, Any]] | None = field(default=None, compare=False, repr=False)
 
     def newer_values(self, arrays: bool = True) -> list[str]:
         """A note to be shown with values: which of them are newer than the computation; of arrays if `arrays` are shown
@@ -217,7 +220,17 @@ class _Assembly:
             output=self.key[self.walk.output],
             released=self.released,
             notes=tuple(self.notes),
+            live=self._live,
         )
+
+    def _live(self) -> dict[str, Any]:
+        if any(unit.label is not None for unit in self.partition.units):
+            return {"why": "some operations are folded"}
+        made = live(self.walk, self.recalled, self.key)
+        # Of single numbers the texts with places, so that the page can put others in them
+        texts = [self.telling.texts(i) if self.telling.is_scalar(i) else None for i in range(len(self.walk.records))]
+        made["formulas"] = [text and (text[0], [rule and rule[0] for rule in text[1]]) for text in texts]
+        return made
 
     def _order(self) -> list[int]:
         """The values that are shown, in the order in which they come up."""
@@ -265,7 +278,7 @@ class _Assembly:
 
     def _operations(self) -> dict[str, Operation]:
         units = self.partition.units
-        telling = Telling(self.walk, self.recalled, self.gradients, self.symbols)
+        self.telling = telling = Telling(self.walk, self.recalled, self.gradients, self.symbols)
         reached = {self.walk.output}
         flows: list[tuple[bool, tuple[bool, ...]]] = []
         for unit in reversed(units):

@@ -32,6 +32,9 @@ LONGEST = 14  # characters of a derivative that is called by its whole name, "âˆ
 OPENED = 4000  # nodes that a page holds for folds that are opened
 LONG = 30  # the most nodes that an edge routed by Graphviz passes: its work grows with edges times nodes passed
 
+SCRIPTS = """page.js drawing.js camera.js walk.js step.js details.js
+             evaluate.js images.js primitives.js summary.js live.js graph.js""".split()  # noqa: SIM905
+
 Point = tuple[float, float]
 
 
@@ -55,8 +58,10 @@ def render(
 ) -> bytes:
     """The page of the computation of `output`, as bytes of HTML. The options are those of `draw_graph`.
 
-    It holds arrays as statistics and pictures, and in full only if they are small. Raises `TypeError` if `output` is
-    not a tensor, `ValueError` for a value that an option does not have, `ImportError` if Graphviz is not installed.
+    It holds arrays as statistics and pictures, and in full only if they are small; and, unless that is too long, a
+    program that computes all that is shown, so that numbers of leaves can be edited there. Raises `TypeError` if
+    `output` is not a tensor, `ValueError` for a value that an option does not have, `ImportError` if Graphviz is not
+    installed.
     """
     if direction not in tuple(DIRECTIONS):
         raise ValueError(f"render_graph: direction={direction!r}; choose from {', '.join(DIRECTIONS)}")
@@ -72,7 +77,7 @@ def render(
         title,
         {"title": title, "released": found.released, **_graph(found, direction), "opened": graphs},
         styles=["page.css", "graph.css"],
-        scripts=["page.js", "drawing.js", "camera.js", "walk.js", "step.js", "details.js", "graph.js"],
+        scripts=SCRIPTS,
     )
 
 
@@ -113,6 +118,7 @@ def _graph(computation: Computation, direction: str) -> dict[str, Any]:
             }
             for key, group in computation.groups.items()
         ],
+        "live": computation.live() if computation.live else None,
         "edges": [{"from": edge[0], "to": edge[1], "points": layout.edges[k]} for k, edge in enumerate(edges)],
     }
 

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from ..autograd.broadcasting import unbroadcast
 from ..autograd.engine import rule_arguments
-from ..autograd.record import Record
+from ..autograd.record import Operand, Record
 from ..pages.arrays import sketch
 
 if TYPE_CHECKING:
@@ -21,33 +21,42 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """What an operation adds to the gradient of one of its arguments."""
+    """What an operation adds to the gradient of one of its arguments, in arrays or in symbols."""
 
-    local: ndarray | None  # the local derivative, where it is one number for each element of the output, or of x
-    product: ndarray  # what the rule makes of g, before it is summed to the shape of x
-    part: ndarray  # the same in the shape of x
+    local: Any  # the local derivative, where it is one number for each element of the output, or of x
+    product: Any  # what the rule makes of g, before it is summed to the shape of x
+    part: Any  # the same in the shape of x
 
 
 def parts(record: Record, g: Any) -> list[Part | None]:
     """For each argument of a record to whose output the gradient `g` arrives; None where there is no rule for it."""
+    return parts_of(record, rule_arguments(record, record.saved), g, np.ones(record.shape, record.dtype)[()])
+
+
+def parts_of(record: Record, saved: tuple[Any, ...], g: Any, ones: Any) -> list[Part | None]:
+    """The same with the output and the arguments given; `ones` are as many as the output has elements."""
     with np.errstate(all="ignore"):
-        saved, options = rule_arguments(record, record.saved), record.options or {}
+        options = record.options or {}
         made: list[Part | None] = []
         for rule, node in zip(record.primitive.rules_for(len(record.nodes)), record.nodes, strict=True):
             if rule is None or node is None:
                 made.append(None)
                 continue
-            product = np.asarray(rule.call(g, saved, options))
+            product = _array(rule.call(g, saved, options))
             part = unbroadcast(product, node.shape)
             local = None
             if record.size == 1 or record.primitive.elementwise:
-                local = np.asarray(rule.call(np.ones(record.shape, record.dtype)[()], saved, options))
+                local = _array(rule.call(ones, saved, options))
                 if record.size == 1:
                     local, product = unbroadcast(local, node.shape), part
                 elif product.shape != node.shape:
                     local, product = (np.broadcast_to(array, record.shape) for array in (local, product))
             made.append(Part(local, product, part))
     return made
+
+
+def _array(x: Any) -> Any:
+    return x if isinstance(x, Operand) else np.asarray(x)
 
 
 def steps(computation: Computation) -> dict[str, list[dict[str, Any] | None]]:

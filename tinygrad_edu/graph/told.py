@@ -57,26 +57,37 @@ class Telling:
         self.parts: Counter[int] = Counter()  # of how many parts each gradient is the sum
         self.templates: dict[Any, Template] = {}
 
+    def is_scalar(self, i: int) -> bool:
+        """Whether an operation makes a single number of single numbers, so that its formula is worked out."""
+        return not any(self.walk.described(v)[3] for v in (i, *self.walk.inputs[i]))
+
+    def texts(self, i: int) -> Template:
+        """The right sides of the formula of an operation and of its rules, with places for what they read."""
+        inputs, scalar = self.walk.inputs[i], self.is_scalar(i)
+        numbers = {k: self.values.known[v] for k, v in enumerate(inputs) if v in self.values.found}
+        forward, rules = template(self.walk.records[i], self.templates, numbers)
+
+        def legible(text: str) -> str:
+            text = FLOAT.sub(lambda match: f"{float(match[0]):.4g}", text)
+            for old, new in PRETTY if scalar else ():
+                text = text.replace(old, new)
+            return text
+
+        return legible(forward), tuple(rule and (legible(rule[0]), rule[1]) for rule in rules)
+
     def told(self, i: int, flows: tuple[bool, ...]) -> Formulas:
         """The formula of an operation, and its rules for the arguments to which a gradient flows."""
         record, inputs = self.walk.records[i], self.walk.inputs[i]
-        numbers = {k: self.values.known[v] for k, v in enumerate(inputs) if v in self.values.found}
-        forward, rules = template(record, self.templates, numbers)
-        row = (i, *inputs)
-        scalar = not any(self.walk.described(v)[3] for v in row)
+        forward, rules = self.texts(i)
+        row, scalar = (i, *inputs), self.is_scalar(i)
         g = self.gradients.get(record)
         known = [g, *(self.values.known.get(v) for v in row)]
         words = ["g", *(self.symbols[v] for v in row)]
         output = self.symbols[self.walk.output]
 
         def right(text: str, result: Any) -> str:
-            text = FLOAT.sub(lambda match: f"{float(match[0]):.4g}", text)
-            if not scalar:
-                return filled(text, words)
-            for old, new in PRETTY:
-                text = text.replace(old, new)
             parts = [filled(text, words)]
-            if result is not None and all(v is not None for k, v in enumerate(known) if place(k) in text):
+            if scalar and result is not None and all(v is not None for k, v in enumerate(known) if place(k) in text):
                 numbers = ["" if v is None else number(v) for v in known]
                 put = filled(text, [f"({n})" if n[:1] == "−" else n for n in numbers])
                 put = re.sub(r"\((\(−[^()]*\))\)", r"\1", put)

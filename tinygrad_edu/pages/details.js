@@ -26,11 +26,19 @@ function titled(title, ...parts) {
 }
 
 function valueCard(value) {
-  const picture = (summary, of, missing) =>
-    summary ? arrayPicture(summary, value.shape, of) : [html("p", { class: "missing" }, missing)];
   return [
     html("h3", {}, nameOf(value)),
     html("p", { class: "facts" }, `${value.kind} of shape `, html("b", {}, shapeText(value.shape)), value.dtype ? `, ${value.dtype}` : ""),
+    ...editor(value),
+    html("div", { class: "follows" }, ...pictures(value)),
+  ];
+}
+
+/** What follows from the numbers of leaves, and changes when they are edited. */
+function pictures(value) {
+  const picture = (summary, of, missing) =>
+    summary ? arrayPicture(summary, value.shape, of) : [html("p", { class: "missing" }, missing)];
+  return [
     titled("Values", ...picture(value.data, "the values", missingData())),
     titled("Gradient", ...picture(value.gradient, "the gradient", missingGradient(value))),
   ];

@@ -75,8 +75,18 @@ function texts(node) {
   });
 }
 
+const CHARACTER = 6.4; // about how wide one is
+
+/** New words for a line in a node; if there are too many for it, they are pressed together. */
+function retext(node, text, words) {
+  text.textContent = words;
+  const room = node.width - 8;
+  if (words.length * CHARACTER > room) fill(text, { textLength: room, lengthAdjust: "spacingAndGlyphs" }, []);
+  else for (const name of ["textLength", "lengthAdjust"]) text.removeAttribute(name);
+}
+
 function draw(node) {
-  const lines = texts(node);
+  const lines = (node.texts = texts(node));
   node.whole = node.note; // what the last line says when the gradient is complete
   node.note = node.operation || node.kind === "constant" ? null : lines[lines.length - 1]; // for the walk
   node.note?.setAttribute("class", "note");

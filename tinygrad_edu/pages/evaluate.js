@@ -30,8 +30,9 @@ function evaluated({ inputs, constants, lines }, given) {
     if (Array.isArray(option)) return option.map(setting);
     return option?.value === undefined ? option : valueOf(option.value);
   };
-  for (const [name, args, shape, options = {}, dtype = "float64"] of lines) {
-    const settings = Object.fromEntries(Object.entries(options).map(([key, value]) => [key, setting(value)]));
+  for (const [name, args, shape, options, dtype = "float64"] of lines) {
+    const settings = {};
+    for (const key in options) settings[key] = setting(options[key]);
     values.push(array(shape, PRIMITIVES[name](args.map(valueOf), settings, shape, dtype), dtype));
   }
   return values;
@@ -108,7 +109,7 @@ const counted = (k, ndim) => (k < 0 ? k + ndim : k);
 const axesAmong = (axes, shape) => new Set((axes ?? [...shape.keys()]).map((k) => counted(k, shape.length)));
 
 /** For each element the place of the result that it goes into, if these axes are reduced. */
-function groups(shape, axes) {
+function grouped(shape, axes) {
   const reduced = axesAmong(axes, shape);
   const kept = shape.map((n, k) => (reduced.has(k) ? 1 : n));
   const strides = stridesOf(kept);
@@ -117,7 +118,7 @@ function groups(shape, axes) {
 
 /** The elements of each group put together by f, beginning with `first`; `chosen` tells which of them count. */
 function reduced(f, first, a, axes, chosen = undefined) {
-  const { kept, of } = groups(a.shape, axes);
+  const { kept, of } = grouped(a.shape, axes);
   const made = new Float64Array(sizeOf(kept)).fill(first);
   for (let i = 0; i < of.length; i++) if (!chosen || chosen[i]) made[of[i]] = f(made[of[i]], a.data[i]);
   return array(kept, made);

@@ -2,10 +2,23 @@
 
 let selected = null;
 
+let shown = null; // whose details are shown
+
 /** Shows a node's details; null shows those of the selected one, or none. */
 function showDetails(node) {
-  const shown = node ?? selected;
+  shown = node ?? selected;
+  showCard();
+}
+
+function showCard() {
   byId("card").replaceChildren(...(shown ? card(shown) : [html("p", { class: "note" }, "Point at a tensor or an operation, or click it to keep it here.")]));
+}
+
+/** What has changed in the details, with the fields that somebody may be typing in left as they are. */
+function refreshCard() {
+  const follows = byId("card").querySelector(".follows");
+  if (follows) follows.replaceChildren(...pictures(shown));
+  else showCard();
 }
 
 function select(node) {
@@ -30,8 +43,8 @@ function focusNode(index) {
 }
 
 function startPointing() {
-  canvas.addEventListener("pointerover", (event) => { if (!event.buttons) showDetails(nodeAt(event.target)); });
-  canvas.addEventListener("pointerleave", () => showDetails(null));
+  canvas.addEventListener("pointerover", (event) => { if (!event.buttons && !isTyping()) showDetails(nodeAt(event.target)); });
+  canvas.addEventListener("pointerleave", () => { if (!isTyping()) showDetails(null); });
   canvas.addEventListener("click", (event) => {
     const node = nodeAt(event.target) ?? null;
     if (node?.folded && wayTo(node)) openFold(wayTo(node));
@@ -118,6 +131,7 @@ const KEYS = {
   0: fit,
   p: play,
   o: () => openFold(opened ? "" : "all"),
+  u: undo,
   "/": () => byId("query").focus(),
 };
 const SHIFTED = {
@@ -149,7 +163,7 @@ function pressed(event) {
 
 function startButtons() {
   const actions = { first: KEYS.Home, back: KEYS.ArrowLeft, next: KEYS.ArrowRight, last: KEYS.End,
-    closer: KEYS["+"], further: KEYS["-"], fit, play, folds: KEYS.o, save: savePicture };
+    closer: KEYS["+"], further: KEYS["-"], fit, play, folds: KEYS.o, save: savePicture, undo, original: startAgain };
   for (const [id, action] of Object.entries(actions)) byId(id).addEventListener("click", action);
 }
 
@@ -170,6 +184,10 @@ function describe() {
   byId("progress").max = LAST;
   byId("folds").hidden = !opened && !data.opened.all;
   byId("folds").textContent = opened ? "Fold" : "Open folds";
+  label();
+}
+
+function label() {
   for (const node of nodes.values()) node.element.setAttribute("aria-label", spoken(node));
 }
 

@@ -52,7 +52,7 @@ function roleOf(node, p) {
 /** The last line of a value: its number where no other line has it, or, on the way back, how much of its gradient is there. */
 function noteOf(value, p) {
   if (p <= operations.length) {
-    const known = value.data?.size === 1 && value.shape.length && (p === 0 || value.made <= p);
+    const known = value.shape.length && value.shape.every((n) => n === 1) && value.data && (p === 0 || value.made <= p);
     return known ? `= ${digits(value.data.values[0], 3)}` : "";
   }
   if (isComplete(value, p)) return value.whole;
@@ -94,7 +94,7 @@ function paint(p) {
   for (const node of nodes.values()) setRole(node, roleOf(node, p));
   for (const value of values.filter((value) => value.note)) {
     const note = noteOf(value, p);
-    if (value.shown !== note) value.note.textContent = value.shown = note;
+    if (value.shown !== note) retext(value, value.note, (value.shown = note));
   }
   const backward = p > operations.length;
   for (const edge of edges) setEdge(edge, edgeRole(edge, p), backward);
