@@ -10,9 +10,8 @@ tensor, or because a list hides it:
   recorded. (Integers and truth values have no gradient, and are plain arrays.)
 
 Everything else is NumPy's own. `t += u` changes an array of floats in place, as it does for every tensor, so that
-`for p in parameters: p -= rate * g` learns. Where a gradient flows, the tensor has a new array from then on, and views
-that were taken of it before keep the old values: write `A[i] += u`, since `row += u` after `row = A[i]` changes `row`
-alone. This module is not imported with the package.
+`for p in parameters: p -= rate * g` learns. Views change with what they are views of: after
+`row = A[i]`, `row += u` changes `A`, too. This module is not imported with the package.
 """
 
 from __future__ import annotations

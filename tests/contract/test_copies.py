@@ -60,7 +60,7 @@ def test_tensors(duplicate):
     for plain in (tg.Tensor([1, 2]), tg.Tensor(np.float32(3)), tg.Tensor([True]), np.exp(tg.Tensor([1.0]))):
         assert np.array_equal(duplicate(plain).data, plain.data) and duplicate(plain).dtype == plain.dtype
     made = duplicate(F.sigmoid(tg.Tensor([0.0])).reshape(1, 1))
-    assert made.tolist() == [[0.5]] and made._origin is None  # when it was made says nothing in another process
+    assert made.tolist() == [[0.5]] and made._ties is None  # when it was made says nothing in another process
 
 
 def test_a_shallow_copy_shares_its_array():

@@ -47,7 +47,7 @@ def _assign_inside(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:
         try:
             inner[...] = leaf.sum()  # a new value, of which what was recorded before knows nothing
         except TypeError as error:
-            assert "a view of another tensor" in str(error) or inner.is_leaf, error
+            assert "into a view of" in str(error) or inner.is_leaf, error
 
 
 def _assign_constant(leaves: Any, leaf: Any, inner: Any, constants: Any) -> None:

@@ -89,7 +89,7 @@ def _augmented(symbol: str, operation: str) -> Callable[[Any, Any], Any]:
         if self.record is None:
             self._refuse_rebinding(symbol)
         new = getattr(self, operation)(other)
-        return self._changed(new, symbol) if new.shape and self.shape else new
+        return self._changed(new, symbol) if self._value.__class__ is np.ndarray else new
 
     return operate
 

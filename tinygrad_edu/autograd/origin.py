@@ -1,5 +1,5 @@
 """What a tensor was made of, remembered by a few primitives for losses that compute from it instead: the
-cross-entropy of a sigmoid's output from the sigmoid's input, the logits. Also whether it is a view, for assignment."""
+cross-entropy of a sigmoid's output from the sigmoid's input, the logits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .inplace import changed_since, next_order
-from .record import Operand
+from .views import note_view, ties_of
 
 if TYPE_CHECKING:
     from .primitives import Primitive
@@ -26,43 +26,24 @@ class Origin(NamedTuple):
     earlier: Any = None  # where `primitive` only moved the elements: the origin of those
 
 
-def origin_of(primitive: Primitive, options: Options, argument: Any, value: Any, node: Any) -> Origin | None:
-    """What to remember of an applied primitive: everything if it marks origins; if it only moves elements, the origin
-    of those, and without a record (which would say it) that it does."""
+def remember(t: Any, primitive: Primitive, options: Options, argument: Any, value: Any, node: Any) -> None:
+    """Notes on a tensor how an applied primitive made it: everything if that marks origins; if it only moves elements,
+    the origin of those, and whether it is a view."""
     if primitive.marks_origin:
-        return Origin(primitive, options, value, node, next_order())
-    earlier = getattr(argument, "_origin", None)
-    return None if earlier is None and node is not None else Origin(primitive, options, earlier=earlier)
-
-
-_OF_ITS_OWN: Any = Origin(None, {})  # type: ignore[arg-type]
-
-
-def owned(y: Any) -> Any:
-    """`y`, of which NumPy makes an array of its own; here it is a view of a step on the way that nobody else holds."""
-    if isinstance(y, Operand):
-        y._origin = _OF_ITS_OWN  # type: ignore[attr-defined]  # a slot of Tensor
-    return y
-
-
-def is_view(t: Any) -> bool:
-    """Whether a tensor has the memory of another one, of which it shows a part or another order."""
-    origin = getattr(t, "_origin", None)
-    made_by = t.record or origin
-    if origin is _OF_ITS_OWN or made_by is None or not made_by.primitive.moves:
-        return False
-    if getattr(t._value, "base", None) is None:
-        return False
-    index = made_by.options.get("index")  # of arrays it takes copies
-    return not any(isinstance(i, np.ndarray | list) for i in (index if isinstance(index, tuple) else (index,)))
+        ties_of(t).origin = Origin(primitive, options, value, node, next_order())
+        return
+    if t._value.__class__ is np.ndarray:
+        note_view(t, argument, primitive, options)
+    if argument._ties is not None and argument._ties.origin is not None:
+        ties_of(t).origin = Origin(primitive, options, earlier=argument._ties.origin)
 
 
 def argument_of(t: Any, primitive: Primitive) -> Any:
     """The tensor that `primitive` was applied to, if that made the tensor `t` (its elements may have been moved
     since), and if it was not changed in place since; else None."""
-    origin: Origin | None = getattr(t, "_origin", None)
-    if origin is None:  # mostly
+    if t._ties is None:  # mostly
         return None
+    origin: Origin | None = t._ties.origin
     moves = []
     while origin is not None and origin.primitive is not primitive:
         moves.append(origin)

@@ -19,7 +19,7 @@ from .reads import Options, Rule, Vjp, options_among, parameters_of
 from .record import Operand
 from .recording import interpreter
 
-_PLAIN = {bool, float, int, str, tuple, type(None)}  # options that need no second look
+_PLAIN = {bool, float, int, slice, str, tuple, type(None)}  # options that need no second look
 _growing = threading.Lock()
 
 

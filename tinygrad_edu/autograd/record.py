@@ -106,6 +106,7 @@ class Operand:
     _value: Any
     _name: str | None
     _requires_grad: bool
+    _ties: Any
 
     def _made(self, value: Any, record: Record | None) -> Any:
         """A new tensor of that value, computed as recorded."""

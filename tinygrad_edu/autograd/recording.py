@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .call_site import where
 from .conversion import as_array, constant_value, numbers, widened
-from .origin import argument_of, origin_of
+from .origin import argument_of, remember
 from .record import Node, Operand, Record, note_constants, record_of
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class _Recorder(Interpreter):
             note_constants(record, bound)
         t = operand._made(y, record)
         if primitive.marks_origin or primitive.moves:
-            t._origin = origin_of(primitive, settings, bound[0], values[0], nodes[0])
+            remember(t, primitive, settings, bound[0], values[0], nodes[0])
         return t
 
     # The same, unrolled: arithmetic on single numbers is mostly this.
@@ -223,7 +223,7 @@ class _Computer(Interpreter):
             values = [widened(v) for v in values]
         t = operand._made(primitive.forward(*values, **options), None)
         if primitive.marks_origin or primitive.moves:
-            t._origin = origin_of(primitive, options, args[0], values[0], None)
+            remember(t, primitive, options, args[0], values[0], None)
         return t
 
 

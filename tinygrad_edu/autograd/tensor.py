@@ -17,6 +17,7 @@ from .inplace import is_written_over, mark_assigned, mark_changed
 from .operators import ArrayOperand
 from .record import Node, Record
 from .recording import interpreter, is_recording
+from .views import Ties, set_apart
 
 _new = object.__new__
 _NO_OPTIONS: dict[str, Any] = {}
@@ -27,7 +28,7 @@ def made(value: Any, record: Node | None) -> Tensor:
     t = _new(Tensor)
     t._value = value
     t.record = record
-    t._grad = t._name = None
+    t._grad = t._name = t._ties = None
     t._requires_grad = record is not None
     return t
 
@@ -49,12 +50,13 @@ class Tensor(ArrayOperand, Hookable):
     Tensor([2., 4., 6.], record=multiply)
     """
 
-    __slots__ = ("__weakref__", "_grad", "_hooks", "_name", "_origin", "_requires_grad", "_stale", "_stepped",
-                 "_value", "record")  # fmt: skip
+    __slots__ = ("__weakref__", "_grad", "_hooks", "_name", "_requires_grad", "_stale", "_stepped", "_ties", "_value",
+                 "record")  # fmt: skip
 
     # A 0-d result stays a NumPy scalar inside (arithmetic on those is several times as fast as on 0-d arrays) and
     # becomes an array when somebody asks for `data`.
     _value: Any
+    _ties: Ties | None
     record: Record | None  # how it was computed; None for leaves and for whatever was not recorded
     _stepped: bool  # of a leaf: whether an optimiser's step has used the gradient …
     _stale: bool  # … and whether backward() has added to it since: then zero_grad() was forgotten, and step() warns
@@ -71,6 +73,7 @@ class Tensor(ArrayOperand, Hookable):
         self.record = None
         self._grad: NDArray[Any] | None = None
         self._name = name
+        self._ties = None
         self._requires_grad = False
         self.requires_grad = requires_grad
 
@@ -86,8 +89,9 @@ class Tensor(ArrayOperand, Hookable):
     def data(self, value: ArrayConvertible) -> None:
         if interpreter().assigns(self, value):
             return
-        self._origin = None
         if value is self._value:  # what `t.data -= step` ends with
+            if self._ties is not None:
+                self._ties.origin = None
             mark_changed(value)
             return
         array = numeric(value, None)
@@ -98,6 +102,7 @@ class Tensor(ArrayOperand, Hookable):
         if array.dtype != self._value.dtype:
             self.grad = None  # it had the old dtype
         self._value = array
+        set_apart(self)
         if self.record is None:
             mark_assigned(self)
 
@@ -131,7 +136,8 @@ class Tensor(ArrayOperand, Hookable):
         if not value and self.record is not None:
             raise RuntimeError("this tensor is recorded; use detach() for its values without the record")
         self._requires_grad = bool(value)
-        self._origin = None  # a leaf is made of nothing
+        if self._ties is not None:
+            self._ties.origin = self._ties.of = None  # a leaf is made of nothing
         self._stepped = self._stale = False
 
     @property
@@ -251,7 +257,7 @@ class Tensor(ArrayOperand, Hookable):
         if self.record is not None:
             raise TypeError(_dropped_by_copy(self.shape, self.record.primitive.name))
         attributes, slots = cast(tuple[Any, dict[str, Any]], super().__getstate__())
-        return attributes, slots | {"_origin": None, "_hooks": None}
+        return attributes, slots | {"_ties": None, "_hooks": None}
 
     def __float__(self) -> float:
         return float(self._item("float() asks for the value of a tensor"))
@@ -273,11 +279,13 @@ class Tensor(ArrayOperand, Hookable):
         return int(self._item("an index depends on the data"))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Where a gradient flows from `value` or to what is already there, this is recorded: the tensor has a new array
-        from then on, and views that were taken before keep the old values. Otherwise the array itself is changed.
+        """What is a view of the tensor, or what it is a view of, changes with it, as in NumPy. Where a gradient flows
+        from `value` or to what is already there, this is recorded, and the tensor has a new array from then on, which
+        plain arrays that were taken of it before (`t.data`) do not follow. Otherwise the array itself is changed.
 
-        Raises `TypeError` for a leaf that requires grad (as PyTorch does), for a recorded tensor under `no_grad`, and
-        where a gradient flows into a view of another tensor, as in `c[i][j] = v`: write `c[i, j] = v`.
+        Raises `TypeError` for a leaf that requires grad or a view of one (as PyTorch does), for a recorded tensor under
+        `no_grad`, for a view that was taken under `no_grad` of a tensor that is recorded, and where a gradient flows
+        into what shows elements twice, or a diagonal.
         """
         assign(self, index, value)
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.call_site import where
 from ..autograd.conversion import constant_value, widened
 from ..autograd.differentiation import _variable
 from ..autograd.primitives import Primitive
@@ -25,9 +24,11 @@ from ..autograd.reads import Options
 from ..autograd.record import Node, Record, record_of
 from ..autograd.recording import Interpreter, interpreted, interpreter
 from ..autograd.tensor import Tensor
+from ..autograd.views import note_view, sharing
 from ..memory import axes_in_memory
 from ..random import generator
 from ..rules.shape import _scatter
+from .refusals import ADVICE, ASSIGN, CHANGED, LOOK, refusal
 from .simplified import ADD, NEGATIVE, key_of, simplified
 from .state import MOST_WATCHED
 
@@ -139,6 +140,8 @@ class Trace(Interpreter):
         y = self.write(primitive, args, options)
         if wanted:
             y.record, y._requires_grad = self._record(primitive, args, nodes, options, y.line), True
+        if primitive.moves and isinstance(args[0], Tensor) and isinstance(y.line.example, np.ndarray):
+            note_view(y, args[0], primitive, options)
         return y
 
     def constant(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
@@ -163,7 +166,13 @@ class Trace(Interpreter):
         return True
 
     def replaces(self, t: Any, new: Any) -> Any:
-        return new if isinstance(t, Symbol) or not self.assigns(t, new) else t
+        if not isinstance(t, Symbol):
+            return t if self.assigns(t, new) else None
+        for other in sharing(t):
+            if not isinstance(other, Symbol):
+                raise refusal("a view of a tensor from outside is assigned to", ASSIGN)
+            other.is_changed |= np.shares_memory(other.line.example, t.line.example)
+        return new
 
     def detached(self, t: Any) -> Any:
         return self.symbol(self.line(t))
@@ -260,8 +269,7 @@ class Trace(Interpreter):
         drawn_from = generator(args[-1]) if draws else None
         state: Any = drawn_from.bit_generator.state if drawn_from is not None else None
         y = _among_zeros(function, lines, options)
-        if y is None:
-            y = _result(function, args, options)
+        y = _result(function, args, options) if y is None else y
         if drawn_from is not None:
             drawn_from.bit_generator.state = state  # the example must not use up random numbers
         line = Line(function, lines, settings, y)
@@ -281,12 +289,15 @@ class Trace(Interpreter):
 class Symbol(Tensor):
     """A tensor that stands for what a line computes. It has a shape and a dtype, but no values to look at."""
 
-    __slots__ = ("line", "lines")
+    __slots__ = ("is_changed", "line", "lines")
 
+    is_changed: bool
     line: Line
     lines: list[Line]  # those of its trace
 
     def line_in(self, lines: list[Line]) -> Line:
+        if self.is_changed:
+            raise refusal("a tensor is used", because=CHANGED)
         if lines is not self.lines:
             raise refusal("a tensor of a traced function is used outside of it, or in a derivation inside of it")
         return self.line
@@ -333,8 +344,8 @@ class Symbol(Tensor):
 
 def _symbol(line: Line, lines: list[Line], record: Record | None = None) -> Symbol:
     s = Symbol.__new__(Symbol)
-    s.line, s.lines, s.record = line, lines, record
-    s._grad = s._name = None
+    s.line, s.lines, s.record, s.is_changed = line, lines, record, False
+    s._grad = s._name = s._ties = None
     s._requires_grad = record is not None
     return s
 
@@ -380,17 +391,6 @@ def _result(function: Any, args: tuple[Any, ...], options: Options) -> Any:
         y = forward(*map(_example, args), **{name: _example(value) for name, value in options.items()})
     is_wrong = isinstance(y, np.ndarray) and y.dtype.kind == "f" and np.isnan(y).any()
     return np.nan_to_num(y) if is_wrong else y  # nobody warns of an example
-
-
-LOOK = "Write np.where(condition, a, b) for a choice, and leave values in arrays"
-INDEX = "To look numbers up in a table, index a tensor, tg.Tensor(table)[y]; for rows of 0 and 1 use tg.one_hot(y, k)"
-ASSIGN = "Join parts by np.stack. What a step updates does not require grad and is assigned as a whole: t.data = new"
-ADVICE = {"assigned": f"{ASSIGN}. {INDEX}", "an index": INDEX, "a plain array": f"{LOOK}. {INDEX}"}
-
-
-def refusal(what: str, instead: str = LOOK) -> TypeError:
-    """The error that says what is wrong, and at which line of the user's code."""
-    return TypeError(f"{what} {where()}: a derivation holds for all values, so it must not depend on them. {instead}")
 
 
 def written(function: Callable[[Trace], Any]) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.origin import owned
 from ..autograd.primitives import implements
+from ..autograd.views import owned
 from .products import _dot
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import constant, on_values, refuse
-from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, implements, primitive, primitive_of, rule
 from ..autograd.record import Operand
+from ..autograd.views import owned
 
 # Arithmetic
 

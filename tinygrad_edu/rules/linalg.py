@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import on_values
-from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
+from ..autograd.views import owned
 
 # Inverses, systems of equations, determinants
 

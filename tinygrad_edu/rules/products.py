@@ -9,8 +9,8 @@ import numpy as np
 
 from ..autograd.conversion import shape_of
 from ..autograd.operators import refuse
-from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
+from ..autograd.views import owned
 from .blocks import _on_diagonal
 
 

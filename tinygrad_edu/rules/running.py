@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import on_values, refuse
-from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, primitive, rule
 from ..autograd.record import Operand
+from ..autograd.views import owned
 from .elementwise import in_dtype
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -34,7 +35,8 @@ rule(_reshape, lambda g, x_shape, *, shape, order: np.reshape(g, x_shape, order=
 
 @implements(np.reshape)
 def reshape(a: Any, shape: Any = None, order: Any = "C", *, copy: bool | None = None) -> Any:
-    refuse(np.reshape, {"copy": copy}, "copy")
+    if copy is not None:
+        refuse(np.reshape, {"copy": copy}, "copy")
     if order == "A":  # Fortran's order if the values are stored in it
         values = np.asarray(plain(a))  # raises for a symbol, which has no layout
         order = "F" if values.flags.fnc else "C"
@@ -120,10 +122,15 @@ def _transpose(x: Any, *, axes: tuple[int, ...]) -> Any:
 rule(_transpose, lambda g, *, axes: np.transpose(g, tuple(map(axes.index, range(len(axes))))))
 
 
+@functools.cache
+def _stand_in(ndim: int) -> Any:
+    """An array whose axis k has size k, so that the shape that NumPy gives it is the permutation."""
+    return np.empty(range(ndim))
+
+
 def _permuting(function: Callable[..., Any]) -> Callable[..., Any]:
     def permute(a: Any, *args: Any, **options: Any) -> Any:
-        # Axis k of the stand-in has size k, so the shape that NumPy gives it is the permutation.
-        return _transpose(a, axes=function(np.empty(range(a.ndim)), *args, **options).shape)
+        return _transpose(a, axes=function(_stand_in(a.ndim), *args, **options).shape)
 
     return permute
 
@@ -217,7 +224,7 @@ rule(_scatter, lambda g, *, index, shape: g[index])
 
 @implements(operator.getitem)
 def getitem(a: Any, index: Any) -> Any:
-    return _getitem(a, index=_frozen(plain(index)))
+    return _getitem(a, index=index if index.__class__ in (int, slice) else _frozen(plain(index)))
 
 
 @primitive

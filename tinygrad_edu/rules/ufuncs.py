@@ -12,9 +12,9 @@ import numpy as np
 
 from ..autograd.assignment import joined
 from ..autograd.operators import look_up, refuse
-from ..autograd.origin import owned
 from ..autograd.primitives import FUNCTIONS, NAMED, implements, primitive, rule
 from ..autograd.recording import holds_operand, interpreter, plain
+from ..autograd.views import owned
 from .elementwise import in_dtype
 from .running import axis_to_run_along
 from .shape import _frozen, _scatter

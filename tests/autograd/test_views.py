@@ -1,0 +1,303 @@
+"""Views change with what they are views of, as NumPy's do, and the gradient follows."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_edu as tg
+from tinygrad_edu.autograd import views
+
+VIEWS = {
+    "row": lambda t, k: t[k % len(t)] if t.ndim > 1 else t[k % 2 :],
+    "column": lambda t, k: t[..., k % t.shape[-1]] if t.ndim > 1 else t[::-1],
+    "part": lambda t, k: t[k % 2 :, ...],
+    "transposed": lambda t, k: t.T,
+    "moved": lambda t, k: np.moveaxis(t, 0, -1),
+    "flat": lambda t, k: t.reshape(-1),
+    "wider": lambda t, k: t[None],
+    "squeezed": lambda t, k: np.squeeze(t),
+    "split": lambda t, k: np.array_split(t, 2)[0],
+    "flipped": lambda t, k: np.flip(t, 0),
+    "itself": lambda t, k: t,
+    "anew": lambda t, k: t * 1.5,
+}
+CHANGES = {
+    "add": lambda t, u: t.__iadd__(u),
+    "multiply": lambda t, u: t.__imul__(u),
+    "part": lambda t, u: t.__setitem__(0, u),
+    "all": lambda t, u: t.__setitem__(..., u * 2),
+    "part += u": lambda t, u: t.__setitem__(0, t[0].__iadd__(u)) if t.ndim > 1 else None,
+    "fill": lambda t, u: t.fill(0.5),
+}
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["view", "change"]), st.sampled_from(sorted(VIEWS)), st.sampled_from(sorted(CHANGES)),
+        st.integers(0, 5), st.integers(0, 5),
+    ),
+    min_size=3, max_size=12,
+)  # fmt: skip
+
+
+def run(x, steps, start):
+    """A program that takes views, and changes them by numbers made of others, with arrays or with tensors."""
+    held = [start(x)]
+    for kind, view, change, i, k in steps:
+        t = held[i % len(held)]
+        if not t.size:
+            continue
+        if kind == "view":
+            held.append(VIEWS[view](t, k))
+        else:
+            CHANGES[change](t, (held[k % len(held)] * 0.3).sum() + x[0])
+    return held
+
+
+def weighed(held):
+    return sum((np.cos(np.arange(float(t.size))).reshape(t.shape) * t * t).sum() for t in held)
+
+
+@settings(max_examples=30)
+@given(steps=STEPS, recorded=st.booleans())
+def test_programs_that_change_views(steps, recorded):
+    x = np.array([0.7, -0.4, 1.1])
+    start = (lambda x: np.multiply.outer(x[:2], x)) if recorded else (lambda x: np.arange(6.0).reshape(2, 3) / 6)
+    tensors = start if recorded else lambda x: tg.Tensor(start(x))
+    leaf = tg.Tensor(x, requires_grad=True)
+    wanted, found = run(x, steps, start), run(leaf, steps, tensors)
+    for a, t in zip(wanted, found, strict=True):
+        np.testing.assert_allclose(t.numpy(), a, rtol=1e-12)
+    if not weighed(found).requires_grad:
+        return
+    slope = tg.grad(lambda x: weighed(run(x, steps, tensors)))(x)
+    weighed(found).backward()
+    np.testing.assert_array_equal(leaf.grad, slope)
+    direction = np.array([0.3, -0.5, 0.2])
+    value = lambda h: weighed(run(x + h * direction, steps, start))
+    h = 1e-5
+    numerical = (8 * (value(h) - value(-h)) - value(2 * h) + value(-2 * h)) / (12 * h)
+    assert slope @ direction == pytest.approx(numerical, rel=1e-6, abs=1e-6 * max(1, abs(value(0.0))))
+
+
+def leaf(values):
+    return tg.Tensor(np.array(values, float), requires_grad=True)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+class TestWriting:
+    def start(self, recorded):
+        x = leaf([1.0, 2.0, 3.0])
+        return x, x * np.ones((2, 3)) if recorded else tg.Tensor(np.ones((2, 3)))
+
+    def test_through_a_row_a_column_and_a_transposed_row(self, recorded):
+        x, a = self.start(recorded)
+        row, column = a[0], a[:, 1]
+        row += x
+        column /= x[1]
+        a.T[2][1] = x[2] * 4
+        b = np.ones((2, 3)) * ([1, 2, 3] if recorded else 1)
+        b[0] += [1, 2, 3]
+        b[:, 1] /= 2
+        b[1, 2] = 12
+        assert a.tolist() == b.tolist() and row.tolist() == b[0].tolist() and column.tolist() == b[:, 1].tolist()
+        assert np.shares_memory(a.data, row.data) and np.shares_memory(a.data, column.data)
+
+    def test_what_was_computed_before_keeps_its_gradient(self, recorded):
+        x, a = self.start(recorded)
+        row = a[0]
+        y = (row * row * x).sum()
+        before = y.item()
+        row *= x
+        assert y.item() == before
+        y.backward(retain_graph=True)
+        assert x.grad.tolist() == ([3, 12, 27] if recorded else [1, 1, 1])
+        x.zero_grad()
+        a.sum().backward()
+        assert x.grad.tolist() == ([2 * v + 1 for v in (1.0, 2.0, 3.0)] if recorded else [1, 1, 1])
+
+    def test_an_assignment_is_seen_through_views(self, recorded):
+        x, a = self.start(recorded)
+        row, flat, window = a[0], a.reshape(-1), np.lib.stride_tricks.sliding_window_view(a, 2, 1)
+        a[0] = x * 5
+        assert row.tolist() == flat[:3].tolist() == [5, 10, 15] and window[0, 1].tolist() == [10, 15]
+        (row * flat[:3] + window[0, 0, 1]).sum().backward()
+        assert x.grad.tolist() == [50, 100 + 15, 150]
+
+    def test_augmented_assignment_is_recorded_once(self, recorded):
+        x, a = self.start(recorded)
+        a[1] += x
+        assert a.record.primitive.name == "setitem" and a.record.nodes[1].primitive.name == "add"
+        below = a.record.nodes[0]
+        assert (below is not None) == recorded and (below is None or below.primitive.name == "multiply")
+
+    def test_what_shows_elements_twice_or_a_diagonal_is_refused(self, recorded):
+        x, a = self.start(recorded)
+        values = a.tolist()
+        for view in (np.broadcast_to(a, (2, 2, 3)), np.einsum("ii->i", a[:, :2]), a[:, :2].diagonal()):
+            with pytest.raises(
+                TypeError, match=r"into a view of shape .* Assign into the tensor itself, c\[i, j\] = v"
+            ):
+                view += x[0]
+        assert a.tolist() == values
+
+    def test_a_number_that_is_a_view(self, recorded):
+        x, a = self.start(recorded)
+        number = a[1, 2, ...]
+        number += x[1]
+        assert number.tolist() == a[1, 2].item() == (5 if recorded else 3)
+        for plain in (a[1, 2], np.squeeze(a[1:, 2:])):  # the first is a number in NumPy
+            plain += np.ones(2)
+            assert a[1, 2].tolist() == plain[0].item() - 1
+
+    def test_a_view_that_was_kept_and_its_name(self, recorded):
+        x, a = self.start(recorded)
+        a = a * x
+        a.name, row = "a", a[0]
+        row.name = "row"
+        row.retain_grad()
+        row += x
+        assert (a.name, row.name, a[1].name) == ("a", "row", None)
+        (row * 3).sum().backward()
+        assert row.grad.tolist() == [3, 3, 3]
+
+    def test_an_array_of_its_own(self, recorded):
+        """What a tensor is given for its data does not change with what it was a view of, nor does that with it."""
+        x, a = self.start(recorded)
+        row, other, values = a[0], a[1], a.tolist()
+        other.data = np.zeros(3)
+        other += x
+        assert a.tolist() == values
+        a.data = np.zeros((2, 3))
+        row += x
+        assert a.tolist() == [[0, 0, 0], [0, 0, 0]] and row.tolist() == [
+            v + u for v, u in zip(values[0], (1, 2, 3), strict=True)
+        ]
+
+
+def test_views_of_leaves_are_refused():
+    x, u = leaf([[1.0, 2.0], [3.0, 4.0]]), leaf([1.0, 1.0])
+    for change in (
+        lambda: x[0].__iadd__(u), lambda: x.T[0].__imul__(2.0), lambda: x[0].__setitem__(0, 1.0),
+        lambda: x.reshape(-1).fill(0.0),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=r"or into a view of one.* t\.copy\(\).* row = row \+ u"):
+            change()
+    assert x.tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(TypeError, match="into a view of one"):
+        tg.grad(lambda x: (x[:1].__iadd__(x[1:]) * x).sum())(np.ones(2))
+
+
+def test_under_no_grad():
+    x = leaf([[1.0, 2.0], [3.0, 4.0]])
+    h = x * 2
+    row = h[0]
+    with tg.no_grad():
+        with pytest.raises(TypeError, match="into a view of one"):
+            row += 1.0
+        cut = h[1]
+    with pytest.raises(TypeError, match="into a view of one"):
+        cut += x[0]
+    h[1] = x[0] * 10
+    assert cut.tolist() == [6, 8] and not cut.requires_grad and h.tolist() == [[2, 4], [10, 20]]
+    h[0] = cut  # a constant, although it has the elements of another row
+    h[1] = h[1].detach()
+    assert h.requires_grad
+    h.sum().backward()
+    assert x.grad.tolist() == [[0, 0], [0, 0]]
+    with tg.no_grad():
+        x[0].__iadd__(1.0)  # of a parameter, between steps
+    assert x.tolist() == [[2, 3], [3, 4]]
+
+
+def test_integers():
+    k = tg.Tensor(np.array([[1, 2], [3, 4]]))
+    row, column = k[0], k[:, 1]
+    row += 1
+    column *= tg.Tensor([2, 3])
+    assert k.tolist() == [[2, 6], [3, 12]]
+    small = tg.Tensor(np.array([[250], [1]], np.uint8))
+    small[0] += 3
+    assert small.tolist() == [[253], [1]] and small.dtype == np.uint8
+    halves = k[0]
+    halves /= 2  # which NumPy refuses
+    assert halves.tolist() == [1, 3] and k.tolist() == [[2, 6], [3, 12]]
+
+
+def test_a_copy_is_no_view():
+    x = leaf([1.0, 2.0])
+    a = np.outer(x, x)
+    for copied in (a[[0, 1]], a[:, [0, 1]], a.copy(), a.T.reshape(-1), np.roll(a, 1), a.flatten(), a.detach()[0]):
+        copied += 1.0
+        copied[...] = 7.0
+    assert a.numpy().tolist() == [[1, 2], [2, 4]] or a.tolist() == [[7, 7], [2, 4]]
+
+
+def test_what_looks_is_not_kept():
+    """A tensor does not keep its views alive, and forgets those that are gone."""
+    gc.disable()
+    try:
+        a = leaf(np.ones((3, 4))) * 2
+        gone = weakref.ref(a[0])
+        assert gone() is None
+        kept = [a[k % 3] for k in range(50)]
+        for _ in range(1000):
+            a[0]
+        assert len(views.views_of(a)) == 50 and len(a._ties.views) <= 120
+        kept[0] += 1.0
+        assert kept[48].tolist() == [3, 3, 3, 3] and kept[49].tolist() == [2, 2, 2, 2]
+        whole = weakref.ref(a)
+        del a, kept
+        assert whole() is None
+    finally:
+        gc.enable()
+
+
+def test_a_long_chain_of_views():
+    x = leaf(np.arange(1500.0))
+    a = v = x * 1.0
+    while len(v) > 1:
+        v = v[1:]
+    v += x[:1] * 5
+    assert a[-1].item() == 1499.0 and a[-2:].tolist() == [1498, 1499]
+
+
+class TestDerivations:
+    def test_what_is_not_read_again(self):
+        def f(x):
+            h = (x * 2).reshape(-1)
+            h += 1.0
+            q, k = np.split(h, 2)
+            q *= 3.0  # of which k shows nothing
+            return (q * k).sum()
+
+        x = np.arange(4.0).reshape(2, 2)
+        np.testing.assert_allclose(tg.derive(f, x)(x)[1][0], tg.grad(f)(x), rtol=1e-13)
+
+    @pytest.mark.parametrize("name", ["row", "whole", "alias", "sibling"])
+    def test_what_is_read_again_is_refused(self, name):
+        def f(x):
+            h = x * 2
+            row, column = h[0], h[:, 0]
+            if name == "row":
+                row += 1.0
+                return (h * h).sum()
+            alias = h
+            h += 1.0
+            return (h * {"whole": row, "alias": alias, "sibling": column}[name]).sum()
+
+        x = np.ones((2, 2))
+        tg.grad(f)(x)
+        with pytest.raises(TypeError, match=r"changed in place, by way of a view.* Write t = t \+ u in place of"):
+            tg.derive(f, x)
+
+    def test_a_view_of_what_is_from_outside(self):
+        a = tg.Tensor(np.ones((2, 2)))
+        f = lambda x: (a[0].__iadd__(x) * a).sum()
+        with pytest.raises(TypeError, match="a view of a tensor from outside is assigned to"):
+            tg.derive(f, np.ones(2))
+        assert a.tolist() == [[1, 1], [1, 1]]
