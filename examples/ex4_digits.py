@@ -233,6 +233,8 @@ def main() -> None:
         print(f"\nJ = {costs[-1]:.13f} in step {len(costs)}")
     said = f"   (the article: {article})" if article and args.usual and stopped != "interrupted" else ""
     print(f"training accuracy {accuracy(net, X[training], y[training]):.2%}{said}")
+    if args.more:
+        print(f"of {len(more[0])} drawn digits {np.sum(predict(net, more[0]) == more[1])} are read right now")
     shown = testing if len(testing) else training
     if len(testing):
         print(f"accuracy on {len(testing)} held-out digits {accuracy(net, X[testing], y[testing]):.2%}")

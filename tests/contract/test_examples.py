@@ -137,6 +137,7 @@ def test_ex4_digits_learns_from_drawings(tmp_path, quick):
     arguments = ("--iterations", 2, "--no-plots", "--holdout", 0.2, "--more")
     out = quick("ex4_digits.py", *arguments, "drawings.json")
     assert "Learning from 4002 digits (2 of them drawn): 2 steps" in out and "on 1000 held-out digits" in out
+    assert re.search(r"of 2 drawn digits [012] are read right now", out)
     (tmp_path / "drawings.json").write_text(json.dumps(drawn | {"side": 28}))
     assert "error: drawings.json: these drawings were made for another network, with images of 28" in quick(
         "ex4_digits.py", *arguments, "drawings.json", code=1

@@ -15,7 +15,7 @@ function readStrokes(finished) {
   showHidden(found.hidden);
   byId("time").textContent = shown ? `read in ${digits(performance.now() - begin, 2)} ms` : "";
   asked = shown ? asked : null;
-  showReasons(finished ? shown : null, outputs);
+  showReasons(shown, outputs, finished);
   showSeen();
   allowKeeping();
   if (finished) byId("told").textContent = `reads ${byId("winner").textContent}`;

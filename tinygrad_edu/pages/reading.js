@@ -69,7 +69,9 @@ function showHidden(hidden) {
 function startReading() {
   byId("outputs").append(...rows.map((row) => row.element));
   byId("hidden").hidden = !units.length;
-  byId("units").append(...units.map((unit) => unit.element));
+  const list = byId("units");
+  list.append(...units.map((unit) => unit.element));
+  if (list.scrollHeight > list.clientHeight) list.tabIndex = 0; // keys scroll it
   const some = units.length < data.hidden_units ? `The first ${units.length} of ` : "";
   byId("hidden-told").textContent = `${some}${count(data.hidden_units, "unit")}. A picture is what a unit sees, its weight for ` +
     "each pixel: ink on orange raises it, ink on blue lowers it. Its frame and its number are what it answers to the drawing.";

@@ -51,11 +51,12 @@ function showMap(gradient, { left, top, pixel }) {
 
 const wantsReasons = () => byId("why").getAttribute("aria-pressed") === "true";
 
-/** Explains the winner, or the output that was asked for. */
-function showReasons(image, outputs) {
+/** Explains the winner, or the output that was asked for; while a stroke is drawn, there is no map over it. */
+function showReasons(image, outputs, finished = true) {
   const isShown = image !== null && wantsReasons();
-  byId("reasons").hidden = !isShown;
-  byId("pad").classList.toggle("explained", isShown);
+  byId("reasons").hidden = !isShown || !finished;
+  byId("pad").classList.toggle("explained", isShown && finished);
+  if (!finished) return; // the last reasons stay below, so that the page does not jump
   byId("chain").hidden = !isShown;
   byId("reasons-told").textContent = "";
   rows.forEach(({ button }, k) => button.setAttribute("aria-pressed", String(isShown && k === asked)));
