@@ -102,23 +102,50 @@ def test_constants_are_seen(make, label):
         assert re.search(f'label="{re.escape(label)}["|]', draw_graph((make(x) ** 2).sum()).source)
 
 
-def test_a_constant_that_follows_from_nothing_is_not_made_up():
+@pytest.mark.parametrize("backward", [False, True])
+def test_constants_are_those_that_were_given(backward):
     x = Tensor(0.5, requires_grad=True, name="x")
-    for y in ((x + 1.0) + 2.0, np.tanh(x * 50.0 + 1.0) * x, (x + 1e300) * x * 1e-300):
+    for make, label in (
+        (lambda: (x + 1.0) + 2.0, "+ 1|1.5"), (lambda: np.tanh(x * 50.0 + 1.25) * x, "+ 1.25|26.25"),
+        (lambda: np.float32(0.75) - x + 7, "0.75 −|0.25"), (lambda: (x + 1e300) * x * 1e-300, "+ 1e+300"),
+        (lambda: np.add(3, x) * 2, "3 +|3.5"), (lambda: (x + True) * 2, "+ 1|1.5"),
+    ):  # fmt: skip
+        y = make()
+        if backward:
+            y.backward()
         source = draw_graph(y).source
-        assert '"+ ?' in source or '"+ 1e+300' in source
-    assert LOST in draw_graph((x + 1.0) + 2.0).source
+        assert f'label="{label}' in source and "?" not in source
+    with tg.record_positions():
+        assert 'label="− 10"' in draw_graph(x - 10.0).source
+    y = x - Tensor(3.0, name="λ")
+    assert 'label="λ = 3"' in draw_graph(y).source
+    assert 'label="λ = 3"' in draw_graph(Tensor(3.0, name="λ") + Tensor([1.0], requires_grad=True)).source
+    y = x - 10.0
+    x.data = np.array(7.0)
+    source = draw_graph(y).source
+    assert 'label="− 10"' in source and "x has changed since this was computed: its value is that of now" in source
+
+
+def test_arrays_are_not_kept_for_drawings():
+    x = Tensor(np.ones(3), requires_grad=True, name="x")
+    for constant in (np.ones(3), [1.0, 2.0, 3.0]):
+        assert getattr((x + constant).record, "number", None) is None
+        with tg.record_positions():
+            assert getattr((x + constant).record, "number", None) is None
+
+
+def test_a_constant_that_no_record_kept_is_not_made_up():
+    x = Tensor(0.5, requires_grad=True, name="x")
 
     @tg.primitive
     def shifted(x, a, b):
         return x + a - b
 
     tg.rule(shifted, lambda g: g, lambda g: g, lambda g: -g)
-    assert "shifted(·, ?, ?)" in draw_graph(shifted(x, 1.0, 2.0) + 1.0).source
-    y = x - 10.0
-    x.data = np.array(7.0)
-    source = draw_graph(y).source
-    assert 'label="− ?"' in source and "x has changed since this was computed: its value is that of now" in source
+    source = draw_graph(np.exp(shifted(x, 1.0, 2.0)) + 1.0).source
+    assert "shifted(·, ?, ?)" in source
+    source = draw_graph(shifted(x, 1.0, 2.0) + 1.0).source
+    assert LOST in source and "shifted(·, ?, ?)|?" in source
 
 
 @pytest.mark.parametrize("change", ["assigned", "in place"])

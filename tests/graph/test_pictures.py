@@ -116,6 +116,7 @@ def test_micrograd_s_expression_is_drawn_whole():
     assert "folded" not in source and "g = 24.7\\n∂g/∂g = 1" in source and "packmode" not in source
     assert "a = −4\\n∂g/∂a = 138.8" in source and "b = 2\\n∂g/∂b = 645.6" in source
     assert source.count("[label") == 2 + 25 + 1  # the leaves, the operations with their results, the output
+    assert "?" not in source and source.count('label="+ 1|−1\\n') == source.count('label="1 +|−2\\n') == 1
     assert 'label="** 2|49\\n∂ = 0.4958"' in source and "shape=Mrecord" in source
 
 

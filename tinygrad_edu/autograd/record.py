@@ -39,7 +39,18 @@ class Record:
     dropping the result frees the whole graph by reference counting.
     """
 
-    __slots__ = ("calls", "kind", "nodes", "notes", "options", "order", "primitive", "saved", "shape_and_dtype")
+    __slots__ = (
+        "calls",
+        "kind",
+        "nodes",
+        "notes",
+        "number",
+        "options",
+        "order",
+        "primitive",
+        "saved",
+        "shape_and_dtype",
+    )
 
     order: int  # when it was made, counted downwards: newest first is smallest first, as a heap hands them out
     primitive: Primitive
@@ -50,6 +61,7 @@ class Record:
     shape_and_dtype: tuple[tuple[int, ...], np.dtype[Any]] | None  # of an array
     calls: tuple[Any, ...]  # of modules that returned it, for drawings
     notes: Notes | None
+    number: Any  # the constant one of two arguments, if it is a number; otherwise None, or not there
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -131,10 +143,19 @@ def record_of(
 
 
 def note_constants(record: Record, args: Sequence[Any]) -> None:
-    """Notes the shapes and names of the constant arrays among the arguments, for drawings."""
+    """Notes the constants among the arguments of a new record, for drawings: shapes and names of arrays, which are not
+    kept, and the number that one of two is."""
     constants = [None if node is not None else _noted(arg) for arg, node in zip(args, record.nodes, strict=True)]
     if any(constants):
-        record.noting.constants = tuple(constants)
+        record.notes = notes = Notes()
+        notes.constants = tuple(constants)
+    number = getattr(record, "number", record)
+    if number is record:  # nobody has looked
+        number = args[record.nodes[0] is not None] if len(args) == 2 else None
+        number = number._value if isinstance(number, Operand) else number
+        record.number = number if isinstance(number, _NUMBERS) else None
+    elif number.__class__ is np.ndarray:
+        record.number = None
 
 
 def _noted(arg: Any) -> tuple[tuple[int, ...], str | None] | None:
@@ -143,6 +164,7 @@ def _noted(arg: Any) -> tuple[tuple[int, ...], str | None] | None:
     return (arg.shape, arg.name) if isinstance(arg, Operand) and (arg.shape or arg.name) else None
 
 
+_NUMBERS = int, float, np.generic
 _new = object.__new__
 _order = operator.attrgetter("order")
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 Watcher = Callable[["Record", Any, Sequence[Any]], None]  # told of a record, its output and its arguments' values
 
-
 differentiated: set[Node] = set()  # the variables of the transforms that are running, in all threads
 
 
@@ -145,9 +144,7 @@ class _Recorder(Interpreter):
             if isinstance(a, Operand):
                 operand = a
                 values.append(a._value)
-                node: Node | None = a.record
-                if node is None and a._requires_grad:
-                    node = a
+                node = a.record if a.record is not None else a if a._requires_grad else None
             else:
                 values.append(constant_value(a))
                 node = None
@@ -194,10 +191,14 @@ class _Recorder(Interpreter):
         y = primitive.forward(x, z) if primitive.is_ufunc else _differentiable(primitive, primitive.forward(x, z))
         saved = primitive.picks[node_a is not None, node_b is not None]((None, y, x, z))
         record = record_of(primitive, y, (node_a, node_b), saved, primitive.defaults)
-        if (node_a is None and (x.__class__ is np.ndarray or (x is not a and a._name))) or (
-            node_b is None and (z.__class__ is np.ndarray or (z is not b and b._name))
-        ):
-            note_constants(record, (a, b))
+        if node_a is None:
+            record.number = x
+            if x.__class__ is np.ndarray or (x is not a and a._name):
+                note_constants(record, (a, b))
+        elif node_b is None:
+            record.number = z
+            if z.__class__ is np.ndarray or (z is not b and b._name):
+                note_constants(record, (a, b))
         return (a if node_a is not None else b)._made(y, record)
 
 

@@ -25,7 +25,7 @@ from .told import Telling, symbols
 from .values import Values, again, needed
 
 RELEASED = "backward() released what some values follow from: draw before it, or use backward(retain_graph=True)"
-LOST = "values that no record kept follow from numbers that no rule reads, such as the 1 of x + 1"
+LOST = "some values follow from numbers that no record kept: those that a function of three or more does not need"
 
 
 @dataclass(frozen=True, slots=True)

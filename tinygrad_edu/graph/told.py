@@ -63,9 +63,10 @@ class Telling:
 
     def texts(self, i: int) -> Template:
         """The right sides of the formula of an operation and of its rules, with places for what they read."""
-        inputs, scalar = self.walk.inputs[i], self.is_scalar(i)
-        numbers = {k: self.values.known[v] for k, v in enumerate(inputs) if v in self.values.found}
-        forward, rules = template(self.walk.records[i], self.templates, numbers)
+        record, scalar = self.walk.records[i], self.is_scalar(i)
+        constant = getattr(record, "number", None)
+        numbers = {} if constant is None else {int(record.nodes[0] is not None): constant}
+        forward, rules = template(record, self.templates, numbers)
 
         def legible(text: str) -> str:
             text = FLOAT.sub(lambda match: f"{float(match[0]):.4g}", text)
