@@ -56,14 +56,31 @@ def _given(walk: Walk, values: Values, v: int) -> Any:
     """A leaf. Whole numbers, and single ones, count as what the operation that reads them makes of them."""
     if values.now:
         raise Unknown("something has changed since it was computed")
-    if v not in values.known:
+    first = next((i for i, inputs in enumerate(walk.inputs) if v in inputs), None)
+    if v in values.known:
+        array = np.asarray(values.known[v])
+    elif first is None or (array := _found(walk, values, v, first)) is None:
         raise Unknown("some of its numbers were not kept")
-    array = np.asarray(values.known[v])
-    reader = next((r for r, inputs in zip(walk.records, walk.inputs, strict=True) if v in inputs), None)
+    reader = None if first is None else walk.records[first]
     is_plain = walk.described(v)[1] == "constant" and (array.dtype.kind in "iu" or not array.ndim)
     if is_plain and reader is not None and reader.dtype.kind == "f" and array.dtype.kind in "iuf":
         return array.astype(reader.dtype)
     return array
+
+
+# For each argument: the argument from the result and the other one
+UNDONE: dict[Any, Any] = {np.add: (np.subtract, np.subtract), np.subtract: (np.add, lambda y, a: a - y)}
+
+
+def _found(walk: Walk, values: Values, v: int, i: int) -> Any:
+    """An array that is only added or subtracted by operation i, such as the targets in `prediction - y`, which no rule
+    reads and no record keeps: from what came out, up to rounding. None if that is not known either."""
+    record, inputs = walk.records[i], walk.inputs[i]
+    undone, k = UNDONE.get(function_of(record.primitive)), inputs.index(v)
+    if undone is None or inputs.count(v) > 1 or walk.described(v)[3] != record.shape:
+        return None
+    y, other = values.known.get(i), values.known.get(inputs[1 - k])
+    return None if y is None or other is None else np.asarray(undone[k](y, other))
 
 
 class _Writing:

@@ -39,7 +39,7 @@ function pictures(value) {
   const picture = (summary, of, missing) =>
     summary ? arrayPicture(summary, value.shape, of) : [html("p", { class: "missing" }, missing)];
   return [
-    titled("Values", ...picture(value.data, "the values", missingData())),
+    titled("Values", ...picture(value.data ?? summaryOf(value), "the values", missingData())),
     titled("Gradient", ...picture(value.gradient, "the gradient", missingGradient(value))),
   ];
 }

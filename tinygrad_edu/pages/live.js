@@ -229,4 +229,7 @@ function editor(value) {
   return [html("div", { role: "group", "aria-label": `Edit ${nameOf(value)}`, class: "editor" }, fields, ...parts)];
 }
 
+/** Of a leaf that no record kept. */
+const summaryOf = (value) => (leafOf(value) >= 0 ? summary(given[leafOf(value)]) : null);
+
 const isTyping = () => byId("card").contains(document.activeElement) && document.activeElement.matches("input");
