@@ -35,7 +35,8 @@ _np: Any = numpy
 
 __all__ = [*_np.__all__]
 _OF_LISTS = {_np.concatenate, _np.stack, _np.hstack, _np.vstack, _np.dstack, _np.column_stack}
-_OF_NESTED_LISTS = {_np.block, _np.choose, _np.select, _np.linalg.multi_dot}  # in which NumPy finds the tensors
+_OF_LISTS |= {_np.choose, _np.select, _np.linalg.multi_dot}
+_OF_NESTED_LISTS = {_np.block}  # in which NumPy finds the tensors
 
 
 def _names_of(module: ModuleType) -> Callable[[str], Any]:

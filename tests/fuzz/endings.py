@@ -228,6 +228,7 @@ def _derive(run: Run, function: Callable[..., Any], arrays: list[Any]) -> Any:
 
 # A derivation holds for all values: the functions that look at them say so, and so do transforms of what is traced.
 DERIVE_REFUSES = (
+    "in a derivation a tensor stands for one value",
     *("depends on the data", "must not depend on them", "was recorded outside is used"),
     "there is nothing to differentiate",
     "has a generator made anew",

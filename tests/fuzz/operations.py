@@ -417,6 +417,8 @@ operations(
         f"np.piecewise({(x := d.array())}, [{x} < -0.2, {x} > 0.4], [np.sin, np.square, {d.exactly(0)}])"
     ),
     copyto=lambda d: _written(d, "np.copyto(copy, {one}, where={mask})"),
+    view=lambda d: _written(d, "(view := copy.T.reshape(-1)[::2]).__imul__({one})"),
+    row=lambda d: _written(d, "(row := copy[-1:]).__iadd__({v}[0] if {v}.ndim == 1 else {one})"),
     fill_diagonal=lambda d: (
         f"[copy := np.where(False, np.sum({(v := d.exactly(1))}), {d.exactly(2)}), np.fill_diagonal(copy, {v})][0]"
     ),

@@ -757,3 +757,11 @@ def test_parameters_in_a_list_are_trained_in_place():
     assert losses[-1] < losses[0] / 3 and losses[::2] == losses[1::2]
     assert all(isinstance(p, tg.Tensor) for layer in parameters for p in layer)
     close(parameters[0][0].numpy(), arrays[0][0])
+
+
+def test_choices_in_lists_of_lists():
+    conditions, point = [[True, False, True], [False, True, False]], numpy.array([1.0, 2.0, 3.0])
+    select = lambda x: np.select(conditions, [[x[0], 1.0, 2.0], [3.0, x[1] * 2, x[2]]], 0.5)
+    choose = lambda x: np.choose([0, 1, 1], [[x[0] ** 2, 1.0, 2.0], [3.0, x[1], x[2] * 3]])
+    close(tg.jacobian(select)(point), numpy.diag([1.0, 2.0, 0.0]))
+    close(tg.jacobian(choose)(point), numpy.diag([2.0, 1.0, 3.0]))

@@ -502,3 +502,15 @@ class TestPairsOfAxes:
                 y = f(*operands).numpy()
                 assert y.shape == np.shape(f(a, b)) and np.array_equal(y, f(a, b))
             assert gradcheck(f, a, b, order=2)
+
+
+@pytest.mark.parametrize("name", ["fmax", "fmin", "maximum", "minimum", "multiply", "hypot", "copysign"])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_python_integers_that_no_dtype_holds(name, is_first):
+    """They are floats, as for the operators."""
+    gradients = []
+    for number in (10**25, 1e25):
+        t = Tensor(np.array([1.0, 2.0], np.float32), requires_grad=True)
+        getattr(np, name)(*((number, t) if is_first else (t, number))).sum().backward()
+        gradients.append(t.grad)
+    np.testing.assert_array_equal(*gradients)

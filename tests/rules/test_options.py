@@ -202,12 +202,24 @@ class TestReductions:
             with pytest.raises(ValueError, match="accumulate: of an array with several axes, say which"):
                 f.accumulate(t, axis=None)
 
+    @pytest.mark.parametrize("ufunc", [np.fmax, np.fmin, np.subtract, np.divide], ids=lambda f: f.__name__)
+    @pytest.mark.parametrize("axis", [0, -1, None])
+    def test_a_chosen_part_without_identity(self, ufunc, axis):
+        x, mask = np.random.default_rng(1).uniform(0.5, 2, (3, 4)), np.arange(12).reshape(3, 4) % 5 != 1
+        if axis is None and ufunc in (np.subtract, np.divide):
+            return  # in which order is not said
+        reduced = lambda x: ufunc.reduce(x, axis=axis, where=mask, initial=1.25)
+        np.testing.assert_allclose(reduced(Tensor(x, requires_grad=True)).numpy(), reduced(x), rtol=1e-15)
+        assert tg.gradcheck(reduced, x)
+        left_out = np.where(mask, x, 0)
+        np.testing.assert_array_equal(tg.grad(lambda x: reduced(x).sum())(left_out)[~mask], 0)
+
     def test_reductions_of_ufuncs_say_what_is_wrong(self):
         t = Tensor(np.ones((2, 2)), requires_grad=True)
         for call, error, message in (
             (lambda: np.subtract.reduce(t, axis=None), ValueError, "not reorderable"),
             (lambda: np.hypot.reduce(t, axis=5), ValueError, "out of bounds"),
-            (lambda: np.fmax.reduce(t, where=MASK[:2, :2]), TypeError, "fmax.reduce: where= is not supported"),
+            (lambda: np.fmax.reduce(t, where=MASK[:2, :2]), ValueError, "fmax.reduce: .* no identity.* initial="),
             (lambda: np.divide.reduce(t[:0]), ValueError, "no identity"),
             *(
                 (lambda f=f: f.reduceat(t, [0, 2]), IndexError, "out-of-bounds|out of bounds")

@@ -37,7 +37,10 @@ def library() -> str | None:
 def _instead(who: str) -> str:
     way = "compute with NumPy's arrays (table.to_numpy())"
     if who == "scipy":
-        way = "see whether tinygrad_edu.scipy has the function (in its special, stats, optimize and integrate)"
+        way = (
+            "see whether tinygrad_edu.scipy has the function (in its special, stats, optimize and integrate), or write "
+            "its formula, as the density of a distribution, with functions of NumPy and of scipy.special"
+        )
     return f"Pass t.detach() for its values; to keep the gradient, {way}"
 
 

@@ -47,12 +47,13 @@ def look_up(function: Callable[..., Any], given: tuple[Any, ...] = (), options: 
         ) from None
 
 
-def option(value: Any) -> Any:
-    """`value` as a plain option; one that requires grad is refused, since its gradient would be lost."""
+def option(value: Any, who: str) -> Any:
+    """`value` as a plain option; one that requires grad is refused, since its gradient would be lost. `who` names the
+    function and its argument."""
     for v in value if isinstance(value, list | tuple) else (value,):
         if isinstance(v, Operand) and v.requires_grad:
             raise TypeError(
-                "a tensor that requires grad was given where there is no derivative rule; pass .detach().numpy()"
+                f"{who} got a tensor that requires grad, for which there is no derivative rule; pass .detach().numpy()"
             )
     return plain(value)
 

@@ -203,7 +203,7 @@ def weighted_rows(
         kept = np.reshape(np.not_equal(labels, ignore_index), (-1, 1))
         labels = np.where(np.not_equal(labels, ignore_index), labels, 0)
     rows = _rows_of(labels, shape=shape, dtype=dtype, loss=loss) * kept
-    given = option(weight if hasattr(weight, "shape") else np.asarray(weight))
+    given = option(weight if hasattr(weight, "shape") else np.asarray(weight), f"{loss}: weight")
     factors = np.ones(k, dtype) if weight is None else given.astype(dtype)
     divisor: Any = count
     if one_each and reduction in ("mean", "batchmean") and (weight is not None or ignore_index is not None):

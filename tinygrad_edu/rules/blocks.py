@@ -44,13 +44,13 @@ rule(_triu, lambda g, *, k: _triu(g, k=k), new=True)
 
 @implements(np.flip)
 def flip(m: Any, axis: Any = None) -> Any:
-    return _flip(m, axis=option(axis))
+    return _flip(m, axis=option(axis, "flip: axis"))
 
 
 FUNCTIONS[np.flipud] = lambda m: flip(m, 0)
 FUNCTIONS[np.fliplr] = lambda m: flip(m, 1)
-FUNCTIONS[np.tril] = lambda m, k=0: _tril(m, k=option(k))
-FUNCTIONS[np.triu] = lambda m, k=0: _triu(m, k=option(k))
+FUNCTIONS[np.tril] = lambda m, k=0: _tril(m, k=option(k, "tril: k"))
+FUNCTIONS[np.triu] = lambda m, k=0: _triu(m, k=option(k, "triu: k"))
 
 
 @implements(np.rot90)
@@ -67,7 +67,7 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
 
 @implements(np.roll)
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
-    shift = tuple(np.ravel(option(shift)).tolist())
+    shift = tuple(np.ravel(option(shift, "roll: shift")).tolist())
     return _roll(a, shift=shift, axis=tuple(axis) if isinstance(axis, list) else axis)
 
 
@@ -125,7 +125,7 @@ rule(_sums_of_runs, lambda g, *, shape, repeats, axis: _repeat(g, repeats=repeat
 
 @implements(np.repeat)
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
-    repeats = option(repeats)
+    repeats = option(repeats, "repeat: repeats")
     return _repeat(a, repeats=tuple(repeats) if isinstance(repeats, list) else repeats, axis=axis)
 
 
@@ -145,7 +145,7 @@ rule(_tile, lambda g, x_shape, *, reps: _sum_of_tiles(g, x_shape, reps))
 
 @implements(np.tile)
 def tile(A: Any, reps: Any) -> Any:
-    return _tile(A, reps=tuple(np.ravel(option(reps)).tolist()))
+    return _tile(A, reps=tuple(np.ravel(option(reps, "tile: reps")).tolist()))
 
 
 # Parts
@@ -156,7 +156,11 @@ def _splitting(function: Callable[..., Any], own_axis: int | None = None) -> Cal
         k = axis if own_axis is None else min(own_axis, ary.ndim - 1)
         k = normalize_axis_index(k, ary.ndim) if ary.ndim else 0
         places = np.reshape(np.arange(ary.shape[k] if ary.ndim else 1), [-1 if j == k else 1 for j in range(ary.ndim)])
-        parts = function(places, option(indices_or_sections), *(() if own_axis is not None else (axis,)))
+        parts = function(
+            places,
+            option(indices_or_sections, f"{function.__name__}: indices_or_sections"),
+            *(() if own_axis is not None else (axis,)),
+        )
         starts = [part.flat[0] if part.size else 0 for part in parts]
         return [
             ary[(slice(None),) * k + (slice(int(start), int(start) + part.shape[k]),)]
@@ -203,7 +207,7 @@ rule(
 
 @implements(np.diagonal)
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    return _diagonal(a, offset=option(offset), axis1=axis1, axis2=axis2)
+    return _diagonal(a, offset=option(offset, "diagonal: offset"), axis1=axis1, axis2=axis2)
 
 
 @implements(np.diag)
@@ -259,8 +263,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
     moving = ("constant", "edge", "reflect", "symmetric", "wrap", "empty")
     if mode not in moving or options.get("reflect_type", "even") != "even":
         raise TypeError(f"pad: on tensors the mode must be one of {', '.join(moving)}, without reflect_type='odd'")
-    options = {name: option(value) for name, value in options.items()}
-    pad_width = option(pad_width)
+    options = {name: option(value, f"pad: {name}") for name, value in options.items()}
+    pad_width = option(pad_width, "pad: pad_width")
     np.pad(np.zeros((1,) * array.ndim), pad_width, mode, **options)  # says what is wrong
     marked = np.pad(np.ones((1,) * array.ndim, bool), pad_width)
     place = np.unravel_index(np.argmax(marked), marked.shape)

@@ -23,14 +23,15 @@ rule(sums_by_place, lambda g, *, places, minlength: g[places], new=True)
 @implements(np.bincount)
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     if weights is None:
-        return np.bincount(option(x), None, minlength)
-    return sums_by_place(weights, places=option(x), minlength=minlength)
+        return np.bincount(option(x, "bincount: x"), None, minlength)
+    return sums_by_place(weights, places=option(x, "bincount: x"), minlength=minlength)
 
 
 @implements(np.histogram)
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None) -> Any:
     """The sums have derivatives by the weights; how many elements there are, and where the bins begin, has none."""
-    a, bins, range = np.asarray(option(a)), option(bins), option(range)
+    a, bins, range = (option(v, f"histogram: {name}") for v, name in ((a, "a"), (bins, "bins"), (range, "range")))
+    a = np.asarray(a)
     if weights is None:
         return np.histogram(a, bins, range, density)
     weights = as_array(weights)

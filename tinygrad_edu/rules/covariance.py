@@ -39,7 +39,7 @@ def cov(
     ddof = (0 if bias else 1) if ddof is None else ddof
     weights, freedom = None, x.shape[1] - ddof
     if fweights is not None:
-        weights = _weights("fweights", option(fweights), x.shape[1])
+        weights = _weights("fweights", option(fweights, "cov: fweights"), x.shape[1])
         freedom = np.sum(weights) - ddof
     if aweights is not None:
         aweights = _weights("aweights", aweights, x.shape[1])

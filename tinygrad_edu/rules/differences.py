@@ -95,7 +95,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 @implements(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
     axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
-    spacings = [_spacing(option(v)) for v in varargs or (1.0,)]
+    spacings = [_spacing(option(v, "gradient: the spacing")) for v in varargs or (1.0,)]
     if len(spacings) == 1 and np.ndim(spacings[0]) == 0:
         spacings *= len(axes)
     if len(spacings) != len(axes):

@@ -169,16 +169,16 @@ rule(slope_of_abs, lambda g, x: g * np.where(x == 0, np.nan, 0))  # it jumps at 
 rule(np.absolute, lambda g, x: g * slope_of_abs(x))
 rule(np.fabs, lambda g, x: g * slope_of_abs(x))
 rule(np.copysign, lambda g, y, a: g * slope_of_abs(a) * np.sign(y), lambda g: np.zeros_like(g))
-# Like maximum and minimum, but of a number and a NaN the number is taken.
+# Like maximum and minimum, but of a number and a NaN, which is not equal to itself, the number is taken.
 rule(
     np.fmax,
-    lambda g, a, b: np.where((a > b) | np.isnan(b), g, np.where(a == b, g / 2, 0)),
-    lambda g, a, b: np.where((b > a) | np.isnan(a), g, np.where(a == b, g / 2, 0)),
+    lambda g, a, b: np.where((a > b) | (b != b), g, np.where(a == b, g / 2, 0)),
+    lambda g, a, b: np.where((b > a) | (a != a), g, np.where(a == b, g / 2, 0)),
 )
 rule(
     np.fmin,
-    lambda g, a, b: np.where((a < b) | np.isnan(b), g, np.where(a == b, g / 2, 0)),
-    lambda g, a, b: np.where((b < a) | np.isnan(a), g, np.where(a == b, g / 2, 0)),
+    lambda g, a, b: np.where((a < b) | (b != b), g, np.where(a == b, g / 2, 0)),
+    lambda g, a, b: np.where((b < a) | (a != a), g, np.where(a == b, g / 2, 0)),
 )
 rule(np.nan_to_num, lambda g, x, *, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0))
 

@@ -30,7 +30,8 @@ def _line(x: Any, xp: Any) -> tuple[Any, Any, Any]:
 
 def _by_x(g: Any, x: Any, xp: Any, fp: Any) -> Any:
     before, after, width = _line(x, xp)
-    return np.where((x < xp[0]) | (x > xp[-1]), 0, g * (getitem(fp, after) - getitem(fp, before)) / width)
+    slope = (getitem(fp, after) - getitem(fp, before)) / width
+    return np.where((x < xp[0]) | (x > xp[-1]), 0, g * np.where(np.isnan(x), np.nan, slope))
 
 
 def _to_both(g: Any, x: Any, xp: Any) -> Any:
@@ -55,7 +56,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     """Where two lines meet, the derivative by `x` is the slope of the second; at the last point, that of the last."""
     x, xp, fp = (as_array(v, np.float64) for v in (x, xp, fp))
     if period is not None:
-        period = abs(option(period))
+        period = abs(option(period, "interp: period"))
         if period == 0:
             raise ValueError("interp: the period must not be 0")
         x, xp = x % period, xp % period

@@ -35,15 +35,15 @@ rule(
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
     if hermitian:
         a = np.tril(a) + np.tril(a, -1).mT  # NumPy reads the lower triangle
-    cutoff = option(rcond if rcond is not None or rtol is np._NoValue else rtol)
+    cutoff = option(rcond if rcond is not None or rtol is np._NoValue else rtol, "pinv: rcond")
     if cutoff is not None and a.size:
         values = np.linalg.svd(plain(a), compute_uv=False)
         largest = np.max(values, axis=-1, keepdims=True)
         dropped = (values <= np.asarray(cutoff)[..., None] * largest) & (values > negligible(values, 1e-13) * largest)
         if np.any(dropped):
             raise ValueError("pinv: there is no derivative rule where rcond cuts off singular values that are not 0")
-    options = {"rcond": option(rcond), "hermitian": hermitian}
-    return _pinv(a, options=options if rtol is np._NoValue else options | {"rtol": option(rtol)})
+    options = {"rcond": option(rcond, "pinv: rcond"), "hermitian": hermitian}
+    return _pinv(a, options=options if rtol is np._NoValue else options | {"rtol": option(rtol, "pinv: rtol")})
 
 
 @primitive
@@ -97,7 +97,7 @@ rule(_values_of_lstsq, lambda g, a: slope_of_singular_values(g, a))
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     """As NumPy gives them: solutions, sums of squared residuals, rank, singular values of `a`."""
     columns = np.expand_dims(b, -1) if np.ndim(b) == 1 else b
-    packed = _lstsq(a, columns, rcond=option(rcond))
+    packed = _lstsq(a, columns, rcond=option(rcond, "lstsq: rcond"))
     m, n = np.shape(a)
     x, residuals = packed[:n], packed[n] if m > n else np.zeros(0, packed.dtype)
     values = _values_of_lstsq(np.astype(a, packed.dtype))

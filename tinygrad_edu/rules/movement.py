@@ -42,7 +42,7 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
             return np.arange(first, total).reshape(np.shape(x))
 
         for name, value in bound.arguments.items():
-            bound.arguments[name] = numbered(value) if name in data else option(value)
+            bound.arguments[name] = numbered(value) if name in data else option(value, f"{function.__name__}: {name}")
         elements = _joined(sources)
 
         def selected(numbers: Any) -> Any:
@@ -81,7 +81,7 @@ _take = _moving(np.take, "a")
 def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: Any = "raise") -> Any:
     refuse(np.take, {"out": out}, "out")
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    indices = option(indices)
+    indices = option(indices, "take: indices")
     if isinstance(indices, Operand) or a.size == 0:
         return _take(a, indices, axis, mode=mode)
     axis = normalize_axis_index(axis, a.ndim)
@@ -161,7 +161,7 @@ rule(_put_back, lambda g, *, indices, axis, shape: _take_along_axis(g, indices=i
 @implements(np.take_along_axis)
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     arr, axis = (np.ravel(arr), 0) if axis is None else (arr, axis)
-    return _take_along_axis(arr, indices=option(indices), axis=axis)
+    return _take_along_axis(arr, indices=option(indices, "take_along_axis: indices"), axis=axis)
 
 
 def _taken_in_runs(parts: tuple[Any, ...], numbers: Any, axis: int) -> Any:
@@ -182,13 +182,13 @@ def _taken_in_runs(parts: tuple[Any, ...], numbers: Any, axis: int) -> Any:
 @implements(np.delete)
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     arr, axis = (np.ravel(arr), 0) if axis is None else (arr, normalize_axis_index(axis, arr.ndim))
-    left = on_values(np.delete)(np.arange(arr.shape[axis]), option(obj))
+    left = on_values(np.delete)(np.arange(arr.shape[axis]), option(obj, "delete: obj"))
     return _taken_in_runs((arr,), np.asarray(left), axis)
 
 
 @implements(np.insert)
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
-    arr, obj = as_array(arr), option(obj)
+    arr, obj = as_array(arr), option(obj, "insert: obj")
     values = as_array(values, arr.dtype)
     arr, axis = (np.ravel(arr), 0) if axis is None else (arr, normalize_axis_index(axis, arr.ndim))
     n = arr.shape[axis]

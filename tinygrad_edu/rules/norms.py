@@ -39,7 +39,7 @@ rule(_norm_of_nothing, lambda g, x_shape, *, ord, axis, keepdims: np.zeros(x_sha
 
 @implements(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    ord = option(ord)
+    ord = option(ord, "norm: ord")
     x = x if x.dtype.kind == "f" else x.astype(np.float64)
     if not x.size:
         return _norm_of_nothing(x, ord=ord, axis=axis, keepdims=keepdims)
@@ -141,7 +141,7 @@ def _is_undefined(number: Any, x: Any) -> Any:
 @implements(np.linalg.cond)
 def cond(x: Any, p: Any = None) -> Any:
     """The condition number ‖x‖ ‖x⁻¹‖; of a singular matrix it is infinite, and its gradient not finite."""
-    p = option(p)
+    p = option(p, "cond: p")
     if 0 in x.shape[-2:] and not x.size:
         raise np.linalg.LinAlgError("cond is not defined on empty arrays")
     with np.errstate(all="ignore"):

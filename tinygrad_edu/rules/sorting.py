@@ -111,4 +111,4 @@ def sort(a: Any, axis: int | None = -1, kind: Any = None, order: None = None, *,
 @implements(np.partition)
 def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: None = None) -> Any:
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    return _partition(a, kth=option(kth), axis=axis, kind=kind, order=order)
+    return _partition(a, kth=option(kth, "partition: kth"), axis=axis, kind=kind, order=order)

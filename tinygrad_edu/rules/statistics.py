@@ -165,7 +165,7 @@ def _enter_quantile(function: Callable[..., Any]) -> None:
         weights: Any = None,
     ) -> Any:
         refuse(function, {"out": out, "weights": weights}, "out", "weights")
-        return _in_order(a, option(q), axis, method, keepdims, function.__name__)
+        return _in_order(a, option(q, f"{function.__name__}: q"), axis, method, keepdims, function.__name__)
 
     FUNCTIONS[function] = quantile
 

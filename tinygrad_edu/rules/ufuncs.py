@@ -106,6 +106,13 @@ def _fold_left(ufunc: Any, rows: Any, *start: Any) -> Any:
     return y
 
 
+def _fold_chosen(ufunc: Any, rows: Any, chosen: Any, y: Any) -> Any:
+    """The same with those of each row that are chosen; the others are something harmless."""
+    for part, mask in zip(rows, chosen, strict=True):
+        y = np.where(mask, ufunc(y, part), y)
+    return y
+
+
 @implements(np.ufunc.reduce)
 def reduce_by(
     ufunc: Any,
@@ -121,19 +128,19 @@ def reduce_by(
     refuse(ufunc.reduce, {"out": out}, "out")
     array = in_dtype(array, dtype)
     ufunc.reduce(np.ones((1,) * np.ndim(array), array.dtype), axis=axis)  # says what is wrong
-    if where is not True:
-        if ufunc.identity is None:
-            raise TypeError(f"{ufunc.__name__}.reduce: where= is not supported on tensors, since it has no identity")
-        array = np.where(where, array, ufunc.identity)
-    rows = _rows_along(array, axis)
     start = ufunc.identity if initial is _GIVEN else initial
+    if where is not True:
+        if start is None:
+            raise ValueError(f"{ufunc.__name__}.reduce: it has no identity, so where= needs initial=")
+        array = np.where(where, array, 1 if ufunc.identity is None else ufunc.identity)
+    rows = _rows_along(array, axis)
     if start is None and not len(rows):
         raise ValueError(f"{ufunc.__name__}.reduce: of no elements, and there is no identity")
-    y = (
-        _fold_left(ufunc, rows)
-        if start is None
-        else _fold_left(ufunc, rows, np.full(rows.shape[1:], start, array.dtype))
-    )
+    first = () if start is None else (np.full(rows.shape[1:], start, array.dtype),)
+    if where is not True and ufunc.identity is None:
+        y = _fold_chosen(ufunc, rows, _rows_along(np.broadcast_to(where, array.shape), axis), *first)
+    else:
+        y = _fold_left(ufunc, rows, *first)
     kept = [1 if axis is None or k in np.atleast_1d(axis) % np.ndim(array) else n for k, n in enumerate(array.shape)]
     return np.reshape(y, kept) if keepdims else y
 

@@ -47,6 +47,6 @@ rule(
 @implements(sliding_window_view)
 def windows(x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False) -> Any:
     refuse(sliding_window_view, {"writeable": writeable or None}, "writeable")
-    window = tuple(np.ravel(option(window_shape)).tolist())
+    window = tuple(np.ravel(option(window_shape, "sliding_window_view: window_shape")).tolist())
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim, allow_duplicate=True)
     return _sliding_windows(x, window=window, axes=axes)

@@ -35,7 +35,7 @@ def _at(a: Any, numbers: Any) -> Any:
 
 
 def _where_to_write(a: Any, mask: Any) -> Any:
-    return np.reshape(np.asarray(option(mask), bool), a.shape)
+    return np.reshape(np.asarray(option(mask, "place, putmask: mask"), bool), a.shape)
 
 
 @implements(np.copyto)
@@ -46,7 +46,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
     if where is True:
         dst[...] = src
     else:
-        mask = np.broadcast_to(option(where), dst.shape)
+        mask = np.broadcast_to(option(where, "copyto: where"), dst.shape)
         dst[mask] = np.broadcast_to(joined(src), dst.shape)[mask]
 
 
@@ -65,7 +65,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> None:
     if _is_plain(a):
         return _into_array(np.put, a, ind, v, mode)
-    numbers = np.take(np.arange(a.size), np.ravel(option(ind)), mode=mode)  # says what is wrong
+    numbers = np.take(np.arange(a.size), np.ravel(option(ind, "put: ind")), mode=mode)  # says what is wrong
     v = joined(v)
     if np.size(v) and numbers.size:
         values = np.resize(v, numbers.shape)
@@ -97,4 +97,4 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Non
     if _is_plain(arr):
         return _into_array(np.put_along_axis, arr, indices, values, axis)
     numbers = np.arange(arr.size).reshape(arr.shape)
-    arr[_at(arr, np.take_along_axis(numbers, option(indices), axis))] = values
+    arr[_at(arr, np.take_along_axis(numbers, option(indices, "put_along_axis: indices"), axis))] = values
