@@ -83,8 +83,8 @@ class Program:
                 warnings.filterwarnings("ignore", "numpy.fix is deprecated")  # since NumPy 2.5
                 value = eval(compiled(text), names)
                 if extra:
-                    if any(np.shares_memory(value, other) for other in self.values.values()):
-                        return False  # which `+=` would change, too
+                    if not np.size(value) or any(np.shares_memory(value, other) for other in self.values.values()):
+                        return False  # which `+=` would change, too, or refuse: who has no element may be a view
                     total = value + eval(compiled(extra), names)
                     if np.ndim(value) and np.shape(total) != np.shape(value):
                         return False
