@@ -432,8 +432,8 @@ def test_a_leaf_alone_and_an_empty_array(browser):
 
 @pytest.mark.slow
 def test_a_thousand_operations_stay_fluid(browser):
-    """From the key to where all stands in its place, at the beginning, in the middle, and with all in view. How long the
-    picture then takes to be painted depends on who else works here, and is not looked at."""
+    """From the key to where all stands in its place, at the beginning, in the middle, and with all in view. How long
+    the picture then takes to be painted depends on who else works here, and is not looked at."""
     started = time.perf_counter()
     written = page.render(chain(1000))
     assert time.perf_counter() - started < 60  # with all edges given to Graphviz: many minutes
