@@ -100,7 +100,7 @@ def test_predictions_and_failures():
     assert [np.array(image.get_array()).tolist() for image in shown(figure)] == [IMAGES[2].reshape(4, 4).tolist()]
     assert figure.get_suptitle() == "1 of 5 misclassified"
     assert "none of 5 samples" in plots.misclassified(IMAGES, [1] * 5, [1] * 5).texts[0].get_text()
-    with pytest.raises(ValueError, match="misclassified: 5 labels, but 4 predictions"):
+    with pytest.raises(ValueError, match="misclassified: 5 samples, but 5 labels and 4 predictions"):
         plots.misclassified(IMAGES, [1] * 5, [1] * 4)
 
 

@@ -142,8 +142,11 @@ def misclassified(
     >>> figure = tg.plots.misclassified(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
     """
     t, g = values_of(truth).reshape(-1), values_of(guess).reshape(-1)
-    if len(t) != len(g):
-        raise ValueError(f"misclassified: {len(t)} labels, but {len(g)} predictions")
+    if not len(t) == len(g) == len(values_of(X)):
+        raise ValueError(
+            f"misclassified: {len(values_of(X))} samples, but {len(t)} labels and {len(g)} predictions; of outputs for "
+            "each class pass the labels, np.argmax(outputs, 1)"
+        )
     wrong = np.flatnonzero(t != g)
     if not len(wrong):
         figure = _figure(4, 1)

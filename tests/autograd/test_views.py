@@ -301,3 +301,117 @@ class TestDerivations:
         with pytest.raises(TypeError, match="a view of a tensor from outside is assigned to"):
             tg.derive(f, np.ones(2))
         assert a.tolist() == [[1, 1], [1, 1]]
+
+
+# What a second reader found
+
+
+def test_a_change_leaves_the_order_in_memory_as_it_was():
+    x = tg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    for change in ("+=", "="):
+        A, B = np.multiply.outer(x, np.ones(2)).T, np.multiply.outer(x.numpy(), np.ones(2)).T
+        if change == "+=":
+            A += np.ones((2, 3))
+            B += np.ones((2, 3))
+        else:
+            A[...] = A + 1
+            B[...] = B + 1
+        for a in (A, B):
+            v = a.ravel()  # of a matrix in this order, a copy
+            v *= 0.0
+        np.testing.assert_array_equal(A.numpy(), B)
+
+
+@pytest.mark.parametrize("copied", [
+    lambda A: np.take(A, 0, axis=0), lambda A: A.take(1, axis=1), lambda A: np.take(A, 2), lambda A: A.flat[:3],
+    lambda A: A.T.copy(), lambda A: A.T.copy().reshape(-1), lambda A: np.copy(A.T).ravel(),
+])  # fmt: skip
+def test_what_numpy_copies_is_no_view(copied):
+    x = tg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    for with_gradient in (True, False):
+        A = np.outer(x, x) if with_gradient else tg.Tensor(np.outer(x.numpy(), x.numpy()))
+        v = copied(A)
+        np.testing.assert_array_equal(v.numpy(), copied(np.outer(x.numpy(), x.numpy())))
+        v *= 0.0
+        np.testing.assert_array_equal(A.numpy(), np.outer(x.numpy(), x.numpy()))
+
+
+def test_a_copy_has_the_order_of_numpy_s():
+    x = tg.Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    for order in "CKFA":
+        assert x.T.copy(order).numpy().strides == x.numpy().T.copy(order).strides
+        assert np.copy(x.T, order).numpy().strides == np.copy(x.numpy().T, order).strides
+    B = np.outer(x[0], x[1, :2]).T.copy()
+    v = B.reshape(-1)
+    v *= 2.0
+    assert B.sum().item() == 2 * np.outer(x.numpy()[0], x.numpy()[1, :2]).sum()
+
+
+def test_a_repeated_view_cannot_be_assigned_to():
+    A = np.outer(*[tg.Tensor([1.0, 2.0], requires_grad=True)] * 2)
+    b = np.broadcast_to(A, (1, 2, 2))
+    with pytest.raises(TypeError, match="a view of shape \\(1, 2, 2\\) that broadcast_to gave"):
+        b += 1.0
+    assert A.shape == (2, 2)
+
+
+def test_views_of_integers_follow():
+    k = tg.Tensor(np.array([[1, 2], [3, 4]]))
+    row = k[0]
+    k += 1
+    assert row.numpy().tolist() == [2, 3]
+
+
+def test_a_view_that_is_said_not_to_require_grad_stays_one():
+    A, x = tg.Tensor(np.zeros((2, 2))), tg.Tensor([1.0, 2.0], requires_grad=True)
+    row = A[0]
+    row.requires_grad = False
+    row += x
+    assert A.numpy().tolist() == [[1, 2], [0, 0]]
+
+
+def test_numbers_that_are_nan_are_not_replaced_in_place():
+    with pytest.raises(TypeError, match="nan_to_num: the option copy="):
+        np.nan_to_num(tg.Tensor([1.0, np.nan], requires_grad=True) * 2, copy=False)
+
+
+def test_what_a_failed_trace_left_is_no_view():
+    a = tg.Tensor(np.ones((2, 2)))
+
+    def looks(x):
+        row = a[0]
+        return float((row * x).sum())
+
+    with pytest.raises(TypeError) as error:
+        tg.derive(looks, np.ones(2))
+    a[1] = tg.Tensor([2.0, 2.0], requires_grad=True)
+    assert a.numpy().tolist() == [[1, 1], [2, 2]] and error.tb is not None  # which holds the symbol
+
+
+def test_a_product_with_one_may_be_changed():
+    def f(x):
+        y = x * 2.0
+        h = y * 1.0
+        h += 1.0
+        return (y * h).sum()
+
+    X = np.array([1.0, 2.0])
+    value, (gradient,) = tg.derive(f, X)(X)
+    assert value == f(X) and gradient.tolist() == tg.grad(f)(X).tolist()
+
+
+def test_a_tensor_from_outside_cannot_take_a_gradient_into_a_trace():
+    w = tg.Tensor([1.0, 2.0], requires_grad=True)
+
+    def f(b):
+        total = tg.Tensor(np.ones(2))
+        total += w * b
+        return (total * total).sum()
+
+    with pytest.raises(TypeError, match="changed by what a gradient flows through"):
+        tg.derive(f, np.ones(2), parameters=[w])
+
+
+def test_maxima_of_single_numbers_are_derived():
+    value, (gradient,) = tg.derive(lambda x: np.maximum(x, 0.0) + np.minimum(1.0, x), 2.0)(2.0)
+    assert value == 3 and gradient == 1

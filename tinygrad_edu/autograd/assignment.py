@@ -17,7 +17,7 @@ from .inplace import mark_changed
 from .operators import look_up
 from .record import Operand
 from .recording import holds_operand, interpreter, is_recording, plain
-from .views import Ties, sharing, view_of
+from .views import Ties, sharing, view_of, views_of
 
 _INTO_LEAF = (
     "assigning into a tensor that requires grad, or into a view of one: the gradient could not follow. Assign into a "
@@ -55,7 +55,8 @@ def changed(t: Any, new: Any, symbol: str) -> Any:
     is_float, view = t.dtype.kind == "f", view_of(t)
     is_view = view is not None and (t.shape or "index" in view.options)  # others without axes are numbers
     held = t._requires_grad and not is_recording()
-    if (t._requires_grad and t.record is None) or (not is_view and (held or not is_float or not t.shape)):
+    is_tied = is_view or bool(views_of(t))
+    if (t._requires_grad and t.record is None) or (not is_tied and (held or not is_float or not t.shape)):
         return new
     if held:
         raise TypeError(_INTO_LEAF)
@@ -92,7 +93,7 @@ def _with_part(t: Any, view: Ties, new: Any) -> Any:
         raise TypeError(_INTO_LEAF)
     if "index" in view.options:
         return look_up(operator.setitem)(of, view.options["index"], new)
-    if new.size != of.size:
+    if new.size != of.size or view.primitive.name == "broadcast_to":
         raise TypeError(
             f"assigning into a view of shape {new.shape} that {view.primitive.name.lstrip('_')} gave of a tensor of "
             f"shape {of.shape}, which could not follow with its gradient. Assign into the tensor itself, c[i, j] = v, "
@@ -106,7 +107,11 @@ def _become(t: Any, new: Any, computed: Any) -> None:
     """Gives a tensor the value of another one, and the record of what was computed."""
     retained = t.record is not None and t.record.noted.retained is not None
     computed.name = t.name
-    t._value, t.record, t._requires_grad = new._value, computed.record, True
+    value = new._value
+    if view_of(t) is None and value.strides != t._value.strides:  # of which it depends what a later ravel() is a view
+        value = np.empty_like(t._value)
+        value[...] = new._value
+    t._value, t.record, t._requires_grad = value, computed.record, True
     if t._ties is not None:
         t._ties.origin = None
     if retained:

@@ -26,7 +26,8 @@ class Flat:
         self._t = t
 
     def __getitem__(self, index: Any) -> Any:
-        return self._t.ravel()[index]
+        """A copy, as of NumPy's."""
+        return self._t.ravel()[np.arange(self._t.size)[index]]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         places = np.arange(self._t.size)[index]
@@ -235,8 +236,8 @@ class ArrayMethods(Operand):
     def round(self, decimals: int = 0) -> Self:
         return self._call(np.round, self, decimals)
 
-    def copy(self) -> Self:
-        return self._call(np.copy, self)
+    def copy(self, order: Any = "C") -> Self:
+        return self._call(np.copy, self, order)
 
     def conj(self) -> Self:
         return self.real

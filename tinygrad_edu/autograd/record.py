@@ -153,9 +153,10 @@ def note_constants(record: Record, args: Sequence[Any]) -> None:
     if number is record:  # nobody has looked
         number = args[record.nodes[0] is not None] if len(args) == 2 else None
         number = number._value if isinstance(number, Operand) else number
+        number = number[()] if isinstance(number, np.ndarray) and not number.ndim else number
         record.number = number if isinstance(number, _NUMBERS) else None
     elif number.__class__ is np.ndarray:
-        record.number = None
+        record.number = None if number.ndim else number[()]
 
 
 def _noted(arg: Any) -> tuple[tuple[int, ...], str | None] | None:

@@ -136,7 +136,7 @@ class Tensor(ArrayOperand, Hookable):
         if not value and self.record is not None:
             raise RuntimeError("this tensor is recorded; use detach() for its values without the record")
         self._requires_grad = bool(value)
-        if self._ties is not None:
+        if value and self._ties is not None:
             self._ties.origin = self._ties.of = None  # a leaf is made of nothing
         self._stepped = self._stale = False
 

@@ -51,7 +51,7 @@ def note_view(t: Any, of: Any, primitive: Primitive, options: Options) -> None:
         return
     ties = ties_of(t)
     ties.of, ties.primitive, ties.options = of, primitive, options
-    if t.record is not None or not of._requires_grad:
+    if t.__class__ is of.__class__ and (t.record is not None or not of._requires_grad):  # a trace's symbols go with it
         ties = ties_of(of)
         if ties.views is None:
             ties.views, ties.many = [], 16

@@ -136,7 +136,7 @@ class Trace(Interpreter):
         if isinstance(primitive.function, np.ufunc) and len(args) == 2:
             primitive, args, nodes = simplified(primitive, args, nodes)
             if not isinstance(primitive, Primitive):
-                return primitive if wanted else self.detached(primitive)
+                return self._twin(primitive) if wanted else self.detached(primitive)
         y = self.write(primitive, args, options)
         if wanted:
             y.record, y._requires_grad = self._record(primitive, args, nodes, options, y.line), True
@@ -167,12 +167,22 @@ class Trace(Interpreter):
 
     def replaces(self, t: Any, new: Any) -> Any:
         if not isinstance(t, Symbol):
+            if new._requires_grad:
+                raise refusal("a tensor from outside is changed by what a gradient flows through", ASSIGN)
             return t if self.assigns(t, new) else None
         for other in sharing(t):
             if not isinstance(other, Symbol):
                 raise refusal("a view of a tensor from outside is assigned to", ASSIGN)
             other.is_changed |= np.shares_memory(other.line.example, t.line.example)
         return new
+
+    def _twin(self, t: Any) -> Any:
+        """Another symbol of the same line and record, which may be changed without `t`."""
+        if not isinstance(t, Symbol) or t.record is None:
+            return t
+        twin = self.symbol(t.line)
+        twin.record, twin._requires_grad = t.record, t._requires_grad
+        return twin
 
     def detached(self, t: Any) -> Any:
         return self.symbol(self.line(t))

@@ -28,6 +28,7 @@ function shares(outputs) {
   return powers.map((power) => power / powers.reduce((a, b) => a + b));
 }
 
+/** The place of the largest number, −1 if there is none or one is NaN. */
 const best = (numbers) => numbers.indexOf(Math.max(...numbers));
 
 // Outputs
@@ -46,7 +47,8 @@ function showOutputs(outputs) {
     number.textContent = outputs.length ? parts[k].toFixed(3) : "";
     element.classList.toggle("best", k === winner);
   });
-  byId("winner").textContent = outputs.length ? `${data.classes[winner]}, ${percent(Number(parts[winner].toPrecision(3)))}` : "nothing drawn yet";
+  const words = winner < 0 ? "not a number" : `${data.classes[winner]}, ${percent(Number(parts[winner].toPrecision(3)))}`;
+  byId("winner").textContent = outputs.length ? words : "nothing drawn yet";
 }
 
 // Hidden units

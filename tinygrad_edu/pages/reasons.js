@@ -62,6 +62,7 @@ function showReasons(image, outputs, finished = true) {
   rows.forEach(({ button }, k) => button.setAttribute("aria-pressed", String(isShown && k === asked)));
   if (!isShown) return;
   const chosen = asked ?? best(outputs), name = data.classes[chosen];
+  if (chosen < 0) return;
   const values = evaluated(program, given(image.pixels, chosen));
   const limit = showMap(unrolled(values[data.gradient].data), image);
   byId("reasons-told").textContent =

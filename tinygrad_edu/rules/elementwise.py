@@ -180,12 +180,13 @@ rule(
     lambda g, a, b: np.where((a < b) | (b != b), g, np.where(a == b, g / 2, 0)),
     lambda g, a, b: np.where((b < a) | (a != a), g, np.where(a == b, g / 2, 0)),
 )
-rule(np.nan_to_num, lambda g, x, *, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0))
+# Not honoured: copy=False, which would change a tensor without its record.
+rule(np.nan_to_num, lambda g, x, *, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0))
 
 
 def _of_larger(g: Any, a: Any, b: Any) -> Any:
     """The share of `a` in the gradient of the larger one: half of it each for equal ones; what is NaN comes of both."""
-    if isinstance(g, np.floating):  # a single number: sooner than by arrays
+    if isinstance(g, np.floating) and not (isinstance(a, Operand) or isinstance(b, Operand)):  # sooner than by arrays
         return g.dtype.type(0) if a < b else g / 2 if a == b else g
     return np.where(a < b, 0, np.where(a == b, g / 2, g))
 
@@ -305,13 +306,13 @@ def frexp(x: Any) -> tuple[Any, Any]:
 
 
 @primitive(moves=True)
-def _copy(x: Any) -> Any:
-    y = np.copy(x)
+def _copy(x: Any, *, order: Any) -> Any:
+    y = np.copy(x, order)
     return y if y.ndim else y[()]
 
 
-rule(_copy, lambda g: g)
-FUNCTIONS[np.copy] = lambda a, order="K", subok=False: _copy(a)
+rule(_copy, lambda g, *, order: g)
+FUNCTIONS[np.copy] = lambda a, order="K", subok=False: _copy(a, order=order)
 FUNCTIONS[np.real] = FUNCTIONS[np.real_if_close] = lambda a, tol=None: a.real
 rule(np.conjugate, lambda g: g)
 

@@ -86,7 +86,8 @@ def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: 
         return _take(a, indices, axis, mode=mode)
     axis = normalize_axis_index(axis, a.ndim)
     indices = np.take(np.arange(a.shape[axis]), indices, mode=mode)  # says what is wrong
-    return getitem(a, (slice(None),) * axis + (indices,) if axis else indices)
+    taken = getitem(a, (*(slice(None),) * axis, np.atleast_1d(indices)))  # a copy, also of what a single number gives
+    return np.reshape(taken, (*taken.shape[:axis], *taken.shape[axis + 1 :])) if np.ndim(indices) == 0 else taken
 
 
 @implements(np.trim_zeros)
