@@ -415,3 +415,16 @@ def test_a_tensor_from_outside_cannot_take_a_gradient_into_a_trace():
 def test_maxima_of_single_numbers_are_derived():
     value, (gradient,) = tg.derive(lambda x: np.maximum(x, 0.0) + np.minimum(1.0, x), 2.0)(2.0)
     assert value == 3 and gradient == 1
+
+
+def test_a_view_of_a_tensor_from_outside_is_not_read_as_it_was():
+    w, row_of = tg.Tensor([1.0, 2.0, 3.0], requires_grad=True), tg.Tensor(np.arange(6.0).reshape(2, 3))
+    step = tg.compile_step(lambda b: _with_a_view(w, row_of, b), tg.SGD([w], lr=0.1))
+    with pytest.raises(TypeError, match="view"):
+        step(np.array([1.0, -1.0, 2.0]))
+
+
+def _with_a_view(w, buffer, b):
+    row = buffer[0]
+    buffer += b
+    return (w * w * row).sum()

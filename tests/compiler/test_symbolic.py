@@ -22,8 +22,8 @@ from tinygrad_edu.compiler.derivation import Derivation
 from tinygrad_edu.compiler.derive import derive
 from tinygrad_edu.compiler.emission import emitter_of
 from tinygrad_edu.compiler.latex import LATEX
+from tinygrad_edu.compiler.lines import Line
 from tinygrad_edu.compiler.notation import PYTHON
-from tinygrad_edu.compiler.tracing import Line
 
 ACTIVATIONS = [tg.Sigmoid, tg.Tanh, tg.ReLU, tg.LeakyReLU, tg.ELU, tg.SiLU, tg.GELU, tg.Hardtanh, tg.Softsign,
                tg.Identity, tg.Softmax, lambda: F.softplus,

@@ -318,6 +318,16 @@ def test_long_rows_are_sorted_with_their_places(values, dtype, monkeypatch):
             np.testing.assert_array_equal(found, np.argsort(x, axis, kind="stable"), strict=True)
 
 
+@pytest.mark.parametrize("n", [60, 100])
+def test_one_row_with_equal_numbers_is_enough(n):
+    rng = np.random.default_rng(n)
+    rows = [rng.normal(size=n), np.where(np.arange(n) < n - 2, rng.normal(size=n), np.nan), np.arange(n) % 3.0]
+    for k in (1, 2):
+        x = np.stack([rows[0], rows[k]])[:, rng.permutation(n)]
+        found = sorting._order(x, np.sort(x), -1)
+        np.testing.assert_array_equal(found, np.argsort(x, kind="stable"))
+
+
 @settings(max_examples=40)
 @given(seeds, st.sampled_from([np.median, lambda a, axis: np.quantile(a, [0.0, 0.3, 0.35, 1.0], axis)]))
 def test_of_tied_numbers_the_first_come_first(seed, function):

@@ -43,9 +43,9 @@ from ..autograd.primitives import primitive_of
 from ..memory import empty_aligned
 from .derivation import Derivation
 from .emission import Code
+from .lines import Line
 from .placing import SUMMED, Kinds, Mixes
 from .threads import Workers
-from .tracing import Line
 
 # The least work of a block, see `_work`; it takes 3 to 5 ms. What is gained by threads has to be more than what they
 # lose: whenever a line is done, its thread waits until the other one lets go of the interpreter's lock (0.3 ms in 20 to

@@ -14,8 +14,9 @@ from ..autograd.engine import pullback
 from ..autograd.record import Record
 from ..autograd.recording import interpreted
 from ..autograd.tensor import Tensor
+from .lines import Line
 from .state import MISSING, MOST_ITEMS, Kept, State
-from .tracing import Line, Symbol, Trace
+from .tracing import Symbol, Trace
 
 
 def _holds_symbols(lines: list[Line], value: Any) -> bool:

@@ -20,8 +20,8 @@ from ..rules.products import is_tall, product
 from ..rules.shape import _reshape, _scatter, _transpose
 from .helpers import function_of
 from .lifetimes import is_lent, last_uses, memory_of, owners_of
+from .lines import Line
 from .parts import sums_of_parts
-from .tracing import Line
 
 
 class Scratch:

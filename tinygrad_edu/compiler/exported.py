@@ -19,7 +19,7 @@ from ..functional.layers import _linear
 from ..rules import blocks, elementwise, products, reductions, running, shape
 from ..rules.einsum import _einsum
 from .helpers import function_of
-from .tracing import Line, name_of
+from .lines import Line, name_of
 
 SMALL = 16  # elements of an array that is written as a list of numbers, which is legible
 
@@ -120,8 +120,9 @@ def _written(line: Line, numbered: Any) -> list[Any]:
     options = dict(zip(named, line.args[len(args) :], strict=True)) | line.options
     for name in ("dtype", "copy", "optimize", "casting"):  # the line has its dtype, and the others change no value
         options.pop(name, None)
-    if options.get("order", "C") != "C":
-        raise Unknown(f"the page cannot compute {name_of(function)} in the order {options['order']!r}")
+    order = options.pop("order", "C")
+    if order != "C" and name_of(function) != "copy":  # of a copy, it is the order in memory alone
+        raise Unknown(f"the page cannot compute {name_of(function)} in the order {order!r}")
     if "index" in options:
         whole = options["shape"] if name_of(function) == "scatter" else args[0].shape
         options["index"] = _index(options["index"], tuple(whole), numbered)

@@ -20,9 +20,9 @@ from ..rules.elementwise import _astype, _where, slope_of_abs
 from ..rules.products import product
 from ..rules.shape import _broadcast_to, _reshape, _transpose
 from .helpers import function_of
+from .lines import Line
 from .notation import arguments, name_of, of_rows, operand, rows_of_labels, table
 from .rows import Filled, Number, OfRows
-from .tracing import Line
 from .writer import Form, Notation, Text, Writer
 
 # Precedences: a + b, Σ a, a ⊙ b, a b (of which one is a number, or both are matrices), a², f(a)

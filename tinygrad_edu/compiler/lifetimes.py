@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .lines import Line
 from .parts import Part
-from .tracing import Line
 
 
 def memory_of(line: Line) -> tuple[Any, ...]:

@@ -21,8 +21,8 @@ from ..rules.reductions import _chosen, _even_share, _where_chosen
 from ..rules.shape import _broadcast_to, _getitem, _reshape, _transpose
 from . import helpers
 from .helpers import function_of
+from .lines import Line
 from .rows import Filled
-from .tracing import Line
 from .writer import Form, Notation, Text, Writer
 
 # Forms of either notation

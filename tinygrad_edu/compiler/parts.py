@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..rules.shape import _scatter
+from .lines import Line
 from .simplified import ADD
-from .tracing import Line
 
 
 @dataclass

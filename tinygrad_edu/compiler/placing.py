@@ -23,7 +23,7 @@ from ..rules.products import product
 from ..rules.reductions import _chosen, _even_share
 from ..rules.shape import _broadcast_to, _concatenate, _getitem, _reshape, _scatter, _transpose
 from .helpers import function_of
-from .tracing import Line
+from .lines import Line
 
 ELEMENT = 25  # an element of other lines takes about as long as so many multiplications of a product
 

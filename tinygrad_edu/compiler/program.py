@@ -16,9 +16,9 @@ from ..autograd.tensor import Tensor
 from .blocks import cut
 from .derivation import Derivation
 from .emission import Code
+from .lines import Line
 from .state import Kept, same
 from .threads import Workers
-from .tracing import Line
 
 # NumPy fills a buffer with as many copies of a bias as fit into it, to have longer rows to add. With NumPy's own size
 # of 8192 numbers, that takes more time than the addition.

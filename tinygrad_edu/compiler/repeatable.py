@@ -9,8 +9,8 @@ import numpy as np
 
 from ..autograd.call_site import warn_user
 from .derivation import Derivation
+from .lines import Line, name_of
 from .state import same
-from .tracing import Line, name_of
 
 
 def repeatable(make: Callable[[], Derivation], *, cautious: bool = False, alone: bool = False) -> Derivation:

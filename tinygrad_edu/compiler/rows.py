@@ -16,8 +16,8 @@ import numpy as np
 
 from ..autograd.operators import DIVIDE, MULTIPLY, POWER
 from .derivation import Derivation
+from .lines import Line
 from .simplified import NEGATIVE
-from .tracing import Line
 
 Derive = Callable[[list[Any]], Derivation]
 MOST_ROWS = 64  # of the examples that are kept: only shapes are wanted of them

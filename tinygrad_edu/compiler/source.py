@@ -18,9 +18,9 @@ from ..rules.shape import _transpose
 from .derivation import Derivation
 from .helpers import definitions, function_of
 from .latex import LATEX
+from .lines import Line
 from .notation import PYTHON
 from .rows import General
-from .tracing import Line
 from .writer import Notation, Writer
 
 LAYERS = {function_of(f) for f in (_linear, product)}

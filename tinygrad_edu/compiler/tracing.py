@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import operator
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -24,54 +24,15 @@ from ..autograd.reads import Options
 from ..autograd.record import Node, Record, record_of
 from ..autograd.recording import Interpreter, interpreted, interpreter
 from ..autograd.tensor import Tensor
-from ..autograd.views import note_view, sharing
-from ..memory import axes_in_memory
+from ..autograd.views import note_view, sharing, views_of
 from ..random import generator
-from ..rules.shape import _scatter
+from .lines import Line, among_zeros, example_of, is_zeros, name_of, result_of
 from .refusals import ADVICE, ASSIGN, CHANGED, LOOK, refusal
-from .simplified import ADD, NEGATIVE, key_of, simplified
+from .simplified import NEGATIVE, key_of, simplified
 from .state import MOST_WATCHED
 
 METADATA = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj}
 SIZES_FROM_DATA = {np.nonzero, np.flatnonzero, np.argwhere}
-
-
-class Line:
-    """One step of a program: a function with its arguments, which are other lines, or constants."""
-
-    __slots__ = ("args", "axes", "dtype", "example", "function", "options", "shape")
-
-    def __init__(
-        self, function: Callable[..., Any] | None, args: tuple[Any, ...], options: Options, value: Any
-    ) -> None:
-        self.function = function  # None for an input
-        self.args = args
-        self.options = options
-        self.shape: tuple[int, ...] = np.shape(value)
-        self.dtype: np.dtype[Any] = getattr(value, "dtype", np.dtype(type(value)))
-        self.axes = axes_in_memory(np.asarray(value))
-        self.example: Any = value  # while it is traced
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    def operands(self) -> Iterator[Line]:
-        """The lines that this one reads."""
-        return (value for value in self.values() if isinstance(value, Line))
-
-    def values(self) -> Iterator[Any]:
-        """All that it reads, lines and constants, also those in lists."""
-        waiting: list[Any] = [*self.options.values(), *self.args][::-1]
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, list | tuple):
-                waiting.extend(value)
-            else:
-                yield value
-
-    def __repr__(self) -> str:
-        return f"Line({getattr(self.function, '__name__', 'input')}, {self.shape})"
 
 
 class Trace(Interpreter):
@@ -86,6 +47,7 @@ class Trace(Interpreter):
         self.parameters = {p: Line(None, (), {}, p._value) for p in parameters}
         self.captured: dict[Tensor, Line] = {}  # tensors that are neither inputs nor parameters: read in each run
         self.updates: dict[Tensor, Line] = {}  # what some of those are afterwards
+        self.shown: dict[Tensor, list[Symbol]] = {}  # views of tensors from outside
         self._constants: dict[int, tuple[Any, Any]] = {}
         self._held: dict[int, Any] = {}  # the copies
         self._known: dict[Any, Line] = {}  # a common subexpression is written once
@@ -142,11 +104,13 @@ class Trace(Interpreter):
             y.record, y._requires_grad = self._record(primitive, args, nodes, options, y.line), True
         if primitive.moves and isinstance(args[0], Tensor) and isinstance(y.line.example, np.ndarray):
             note_view(y, args[0], primitive, options)
+            if not isinstance(args[0], Symbol):
+                self.shown.setdefault(args[0], []).append(y)
         return y
 
     def constant(self, function: Callable[..., Any], args: tuple[Any, ...], options: Options) -> Any:
         if function in METADATA:
-            return function(*map(_example, args), **options)
+            return function(*map(example_of, args), **options)
         return self.write(function, args, options)
 
     def values(self, t: Any, what: str = "the values of a tensor are asked for") -> Any:
@@ -169,6 +133,10 @@ class Trace(Interpreter):
         if not isinstance(t, Symbol):
             if new._requires_grad:
                 raise refusal("a tensor from outside is changed by what a gradient flows through", ASSIGN)
+            shown = list(self.shown.get(t, ()))
+            for view in shown:
+                view.is_changed = True
+                shown += views_of(view)
             return t if self.assigns(t, new) else None
         for other in sharing(t):
             if not isinstance(other, Symbol):
@@ -278,8 +246,8 @@ class Trace(Interpreter):
         draws = getattr(function, "draws", False)  # then the last argument is the generator, and each call differs
         drawn_from = generator(args[-1]) if draws else None
         state: Any = drawn_from.bit_generator.state if drawn_from is not None else None
-        y = _among_zeros(function, lines, options)
-        y = _result(function, args, options) if y is None else y
+        y = among_zeros(function, lines, options)
+        y = result_of(function, args, options) if y is None else y
         if drawn_from is not None:
             drawn_from.bit_generator.state = state  # the example must not use up random numbers
         line = Line(function, lines, settings, y)
@@ -321,7 +289,7 @@ class Symbol(Tensor):
     def _value(self) -> Any:
         """An example of the values: for the trace itself, and only as long as it goes on."""
         line = self.line_in(interpreter().lines)
-        return np.zeros(line.shape, line.dtype) if _is_zeros(line) else line.example
+        return np.zeros(line.shape, line.dtype) if is_zeros(line) else line.example
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -365,42 +333,6 @@ def _selects(index: Any) -> bool:
     if isinstance(index, tuple):
         return any(map(_selects, index))
     return isinstance(index, Tensor) and index.dtype == bool
-
-
-def name_of(function: Any) -> str:
-    return getattr(function, "__name__", repr(function)).lstrip("_")
-
-
-def _example(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return type(value)(_example(v) for v in value)
-    return value._value if isinstance(value, Tensor) else value
-
-
-def _among_zeros(function: Any, args: tuple[Any, ...], options: Options) -> Any:
-    """The example of a part's gradient among zeros, and of sums with such parts, without memory of its own. Each of
-    them is as large as the whole array: those of n parts, as of the steps of a sequence, would take n² of it."""
-    if function is _scatter:
-        return np.broadcast_to(np.zeros((), args[0].dtype), options["shape"])
-    if function is ADD and all(isinstance(x, Line) and x.ndim for x in args):
-        for x, y in (args, args[::-1]):
-            if _is_zeros(x) and (x.shape, x.dtype) == (y.shape, y.dtype):
-                return y.example if _is_zeros(y) or y.example.flags.c_contiguous else None
-    return None
-
-
-def _is_zeros(line: Line) -> bool:
-    """Whether its example is a single zero, repeated."""
-    return line.function in (_scatter, ADD) and line.ndim > 0 and not any(line.example.strides)
-
-
-def _result(function: Any, args: tuple[Any, ...], options: Options) -> Any:
-    """What a function gives for the examples."""
-    forward = function.forward if isinstance(function, Primitive) else function
-    with np.errstate(all="ignore"):
-        y = forward(*map(_example, args), **{name: _example(value) for name, value in options.items()})
-    is_wrong = isinstance(y, np.ndarray) and y.dtype.kind == "f" and np.isnan(y).any()
-    return np.nan_to_num(y) if is_wrong else y  # nobody warns of an example
 
 
 def written(function: Callable[[Trace], Any]) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .helpers import function_of
+from .lines import Line
 from .rows import Count, Counted, Filled, Formula, OfRows, Real, Repeated
-from .tracing import Line
 
 # An expression's precedence, as of Python's operators (the higher, the tighter it binds; a call has 9), and its text.
 Text = tuple[int, str]

@@ -20,9 +20,9 @@ from ..compiler.derivation import Derivation
 from ..compiler.derive import _named
 from ..compiler.exported import Unknown, exported
 from ..compiler.helpers import function_of
+from ..compiler.lines import Line
 from ..compiler.notation import PYTHON
 from ..compiler.source import _writer
-from ..compiler.tracing import Line
 from ..datasets import bicubic
 from ..functional.layers import _linear
 from ..nn.evaluation import predict

@@ -18,8 +18,9 @@ import numpy as np
 
 from ..autograd.primitives import Primitive
 from ..autograd.record import Record
+from ..compiler.lines import Line
 from ..compiler.notation import PYTHON
-from ..compiler.tracing import Line, Symbol, Trace
+from ..compiler.tracing import Symbol, Trace
 from ..compiler.tracing import written as traced
 from ..compiler.writer import Writer
 

@@ -15,7 +15,8 @@ import numpy as np
 from ..autograd.record import Record
 from ..compiler.exported import KNOWN, Unknown, exported, held, kind_of
 from ..compiler.helpers import function_of
-from ..compiler.tracing import Line, Symbol, Trace, written
+from ..compiler.lines import Line
+from ..compiler.tracing import Symbol, Trace, written
 from .steps import parts_of
 from .structure import Walk
 from .values import Values
