@@ -245,7 +245,45 @@ def test_a_number_that_stands_in_a_formula_is_not_told_wrongly(browser):
     assert "²" not in browser.text("#step") and "its gradient: 27" in browser.text("#step")
 
 
+def test_a_named_number_does_not_stand_in_a_formula_either(browser):
+    x, k = tg.Tensor(3.0, requires_grad=True, name="x"), tg.Tensor(2.0, name="k")
+    browser.open(page.render(x * k + k), "#step=4")
+    select(browser, "k")
+    typed(browser, "5")
+    assert (
+        "its gradient: 5" in browser.text("#step") and "2" not in browser.text("#step ul:last-of-type code, #step")[30:]
+    )
+
+
+def test_what_a_nudge_said_goes_with_the_numbers_that_it_was_about(browser):
+    browser.open(page.render(line()))
+    select(browser, "a")
+    browser.find(".editor button").click()
+    assert "moves by" in browser.text(".nudged")
+    typed(browser, "7")
+    assert browser.text(".nudged") == ""
+
+
 # Where it cannot
+
+
+def test_conditions_that_would_not_follow_an_edit_refuse_it(browser):
+    x = tg.Tensor(-1.0, name="x", requires_grad=True)
+    X = tg.Tensor([-1.0, 2.0, 3.0], name="X", requires_grad=True)
+    graphs = np.where(x > 0, x, 0.1 * x), x * (x > 0), X[X > 0], np.sum(X, where=X > 0)
+    for y, name in zip(graphs, ("where", "multiply", "getitem", "sum"), strict=True):
+        assert why(y) == live.CHOSEN.format(name)
+    browser.open(page.render(graphs[0]))
+    select(browser, "x")
+    assert "would not follow the edit." in browser.text("#card") and not browser.find_all("#card input")
+
+
+def test_places_that_would_not_follow_an_edit_are_told(browser):
+    X = tg.Tensor([-1.0, 2.0, 3.0], name="X", requires_grad=True)
+    for y, says in ((X[np.argmax(X)], True), (X[np.argsort(X)], True), (X[0], False), (X[1:], False)):
+        browser.open(page.render(y))
+        select(browser, "X")
+        assert ("The places that getitem reads stay as they were recorded." in browser.text(".editor")) == says
 
 
 def why(output, **options):
@@ -259,11 +297,9 @@ def test_it_says_why_numbers_cannot_be_edited(browser):
     assert "Not to be edited here: the page cannot compute inv." in browser.text("#card")
     assert not browser.find_all("#card input")
     large = tg.Tensor(np.ones((20, 6)), requires_grad=True, name="large")
-    browser.open(page.render((large * np.array([True, False] * 3)).sum()))
+    browser.open(page.render((large * np.arange(6.0)).sum()))
     select(browser, "large")
     assert "Not to be edited here: more than 100 numbers." in browser.text("#card")
-    browser.run("select(values.find((v) => v.kind === 'constant'))")
-    assert "its numbers are not decimal ones" in browser.text("#card")
     browser.open(page.render(chain(40), max_nodes=10))
     browser.run("select(values[0])")
     assert "some operations are folded: open them to edit (o)." in browser.text("#card")

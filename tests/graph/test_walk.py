@@ -249,6 +249,8 @@ def test_a_link_leads_to_a_step(browser):
     for wrong in ("#step=x", "#step=-3", "#open=nothing", "#open=constructor"):
         browser.open(written, wrong)
         assert "6 steps" in browser.text("#words") and browser.console() == []
+    browser.open(written, "#step=2.5")
+    assert "Step 2 of 6" in browser.text("#words")
     browser.open(written, "#step=99")
     assert "Step 6 of 6" in browser.text("#words")
 

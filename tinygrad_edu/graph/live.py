@@ -24,6 +24,7 @@ from .values import Values
 LARGEST = 10**6  # bytes of a program in a page
 MOST = 4000  # operations in it
 EDITED = 100  # numbers in the largest array that can be edited
+CHOSEN = "{} reads a condition that was worked out beforehand, like x > 0, and would not follow the edit"
 
 
 def live(walk: Walk, values: Values, key: Mapping[int, str]) -> dict[str, Any]:
@@ -32,19 +33,46 @@ def live(walk: Walk, values: Values, key: Mapping[int, str]) -> dict[str, Any]:
     local derivative, the product, the part, and the sum of what has arrived. Or why there is none, as `{"why": …}`."""
     try:
         given = {v: _given(walk, values, v) for v in range(len(walk.records), walk.count)}
-        for record in walk.records:
+        for record, inputs in zip(walk.records, walk.inputs, strict=True):
             if function_of(record.primitive) not in KNOWN:
                 raise Unknown(f"the page cannot compute {record.primitive.name}")
+            if any(map(_is_condition, [*(given.get(v) for v in inputs), *_parts(record.options)])):
+                raise Unknown(CHOSEN.format(record.primitive.name))
         if len(walk.records) > MOST:
             raise Unknown(f"{len(walk.records):,} operations are too many for a page")
         total = sum(array.size for array in given.values())
         if 8 * total > LARGEST:
             raise Unknown(f"{total:,} numbers are too many for a page")
-        return _checked(written(lambda trace: _Writing(walk, given, trace).made(key)))
+        made = _checked(written(lambda trace: _Writing(walk, given, trace).made(key)))
+        return made | {"stays": _indexed(walk)}
     except Unknown as error:
         return {"why": str(error)}
     except TypeError:  # what a symbol says to a rule that looks at its values
         return {"why": "one of the rules looks at the numbers"}
+
+
+def _parts(option: Any) -> list[Any]:
+    """An option, or what is in it."""
+    if isinstance(option, dict | list | tuple):
+        found = option.values() if isinstance(option, dict) else option
+        return [part for x in found for part in _parts(x)]
+    return [option]
+
+
+def _is_condition(x: Any) -> bool:
+    """Whether these are truth values, which were found outside of the graph, as by `x > 0`."""
+    return isinstance(x, np.ndarray | np.generic) and x.dtype == bool
+
+
+def _indexed(walk: Walk) -> list[str]:
+    """The operations that read places from an array, which may have been found from the data, as by `argmax`."""
+    names = {
+        record.primitive.name: None
+        for record in walk.records
+        for x in _parts((record.options or {}).get("index"))
+        if isinstance(x, np.ndarray | np.generic)
+    }
+    return list(names)
 
 
 def _checked(made: dict[str, Any]) -> dict[str, Any]:

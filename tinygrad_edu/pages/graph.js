@@ -17,8 +17,9 @@ function showCard() {
 /** What has changed in the details, with the fields that somebody may be typing in left as they are. */
 function refreshCard() {
   const follows = byId("card").querySelector(".follows");
-  if (follows) follows.replaceChildren(...pictures(shown));
-  else showCard();
+  if (!follows) return showCard();
+  follows.replaceChildren(...pictures(shown));
+  byId("card").querySelector(".nudged")?.replaceChildren(); // it spoke of other numbers
 }
 
 function select(node) {

@@ -104,7 +104,7 @@ function retell(operation, i) {
   }
 }
 
-const isPlain = (value) => value.kind === "constant" && !value.name && !value.shape.length;
+const isPlain = (value) => value.kind === "constant" && !value.shape.length;
 
 // Edits
 
@@ -170,17 +170,18 @@ const shortest = (number) => String(Number(number.toPrecision(4)));
 
 function field(value, leaf, place, more) {
   const number = given[leaf].data[place];
-  const input = html("input", { value: shortest(number), "aria-label": elementName(value, place), step: "any", ...more });
+  const input = html("input", { value: Number.isFinite(number) ? shortest(number) : "", "aria-label": elementName(value, place), step: "any", ...more });
   input.addEventListener("input", () => edit(leaf, place, input.valueAsNumber));
   input.addEventListener("change", settle);
   return input;
 }
 
-/** A number field, with a slider beside it. */
+/** A number field, with a slider beside it where it is finite. */
 function numberAndSlider(value, leaf) {
   const start = original[leaf].data[0], reach = Math.max(1, 2 * Math.abs(start)), now = given[leaf].data[0];
   const [min, max] = [Math.min(start - reach, now), Math.max(start + reach, now)];
   const number = field(value, leaf, 0, { type: "number" });
+  if (![start, now].every(Number.isFinite)) return number;
   const slider = field(value, leaf, 0, { type: "range", min, max, step: (max - min) / 200, "aria-label": `${nameOf(value)}, slider` });
   slider.value = now;
   slider.addEventListener("input", () => (number.value = shortest(slider.valueAsNumber)));
@@ -226,7 +227,8 @@ function editor(value) {
   if (why) return [html("p", { class: "note" }, `Not to be edited here: ${why}.`)];
   const { choose, parts } = nudging(value);
   const fields = given[leaf].data.length === 1 ? numberAndSlider(value, leaf) : grid(value, leaf, choose);
-  return [html("div", { role: "group", "aria-label": `Edit ${nameOf(value)}`, class: "editor" }, fields, ...parts)];
+  const stays = live.stays.length ? [html("p", { class: "note" }, `The places that ${listed(live.stays)} reads stay as they were recorded.`)] : [];
+  return [html("div", { role: "group", "aria-label": `Edit ${nameOf(value)}`, class: "editor" }, fields, ...parts, ...stays)];
 }
 
 /** Of a leaf that no record kept. */

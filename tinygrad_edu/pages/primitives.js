@@ -158,6 +158,7 @@ const PRIMITIVES = {
   sum_rows: ([x]) => sum(x, [0]).data,
   cumsum([x], { axis: along }, shape) {
     const made = Float64Array.from(x.data), strides = stridesOf(shape), k = counted(along, shape.length);
+    if (!made.length) return made;
     const before = offsets(shape.map((n, j) => axis(j === k ? n - 1 : n, strides[j]))); // all but the last ones
     for (const at of before) made[at + strides[k]] += made[at];
     return made;

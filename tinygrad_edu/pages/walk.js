@@ -168,7 +168,7 @@ function remember() {
   }
 }
 
-const stepAsked = () => Number(asked().get("step")) || 0;
+const stepAsked = () => Math.trunc(Number(asked().get("step"))) || 0;
 
 // Play: a step after each moment, until the end or until something else is pressed.
 
