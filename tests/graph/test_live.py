@@ -357,3 +357,27 @@ def test_a_slider_keeps_nobody_out(browser):
     browser.open(page.render(line()))
     select(browser, "a")
     assert browser.find_all("#card [type=range]") and browser.violations() == []
+
+
+def test_edits_are_not_lost_by_folding(browser):
+    net = tg.Sequential(tg.Dense(2, 2, rng=0), tg.Tanh())
+    loss = (net(tg.Tensor(np.ones((2, 2)), name="X")) ** 2).sum()
+    browser.open(page.render(loss, model=net, depth=0), "#open=all")
+    browser.run("edit(0, 0, 9)")
+    browser.press("o")
+    assert "Original" in browser.text("#found") and browser.driver.current_url.endswith("#open=all")
+    browser.run("edits.length = 0")
+    browser.press("o")
+    assert not browser.driver.current_url.endswith("#open=all") and browser.console() == []
+
+
+def test_long_names_keep_the_page_s_width(browser):
+    browser.resize(390, 844)
+    x = tg.Tensor(2.0, requires_grad=True, name="encoder.layer.0.attention.self.query.weight_loss" * 8)
+    y = x * x
+    y.name = x.name
+    browser.open(page.render(y), "#step=2")
+    browser.run("select(values[0])")
+    assert browser.run("return document.documentElement.scrollWidth") <= 390
+    assert browser.run("const a = document.querySelector('aside'); return a.scrollWidth - a.clientWidth") <= 0
+    browser.resize(1280, 720)

@@ -210,6 +210,10 @@ const wayTo = (operation) => [String(operation.step), "all"].find((name) => name
 
 function openFold(name) {
   if (name === opened || (name && !(name in data.opened))) return;
+  if (edits.length) {
+    byId("found").textContent = "Take the edits back first (Original): the page is drawn anew for folds.";
+    return;
+  }
   location.hash = name && `open=${name}`;
 }
 
