@@ -124,12 +124,13 @@ def random_graph(seed, edited=None):
 SUMS = """
 const last = {};
 for (let p = operations.length + 1; p <= LAST; p++) {
-  walkTo(p);
-  for (const line of document.querySelectorAll("#step ul:last-of-type > li")) {
+  const card = html("div", {}, ...stepCard(p)); // what #step shows
+  for (const line of card.querySelectorAll("ul:last-of-type > li")) {
     const sum = line.querySelector(".sum b");
     if (sum) last[line.querySelector("button").textContent] = sum.textContent;
   }
 }
+walkTo(LAST);
 const fed = values.filter((v) => v.received.length && v.shape.length);
 const arrays = Object.fromEntries(fed.map((v) => [v.key, v.received.at(-1).part.sum]));
 return [last, arrays, Object.fromEntries(values.filter((v) => v.gradient).map((v) => [v.key, v.element.textContent]))];
