@@ -384,7 +384,8 @@ def _written(d: Draw, text: str) -> str:
     indices = d.indices(d.values[x].size, 2)
     v, one = d.array(size=1), d.exactly(0)
     call = text.format(v=v, one=one, indices=indices, mask=d.mask(d.shape(x)))
-    return f"[copy := np.where(False, np.sum({v}) + {one}, {x}), {call}][0]"  # a tensor, if one is written
+    # A tensor, if one is written; in C's order, on which it depends what is a view of it.
+    return f"[copy := np.where(False, np.sum({v}) + {one}, {x}).copy(), {call}][0]"
 
 
 each("np.polyval np.polyadd np.polysub np.polymul", lambda d, f: f"{f}({d.exactly(1)}, {d.exactly(1)})")
