@@ -5,10 +5,10 @@ Read in this order: `lines.py` and `tracing.py` (a function is run on symbols, a
 backward lines that the rules write behind them). Then how they run: `parts.py` (sums of parts), `lifetimes.py` (whose
 memory is needed until when), `emission.py` (what each line becomes), `program.py` (a program for each kind of
 inputs). Then how they run in threads: `placing.py` (what lines do with the rows of a batch), `blocks.py` (blocks of
-rows), `threads.py`. Then how they are printed: `writer.py` (lines as expressions), `notation.py` (the tables for
-Python and LaTeX), `helpers.py` (functions that a printed derivation calls), `source.py` (the whole module), `rows.py`
-and `trial.py` (for any number of rows), `derive.py` (`tg.derive`). How a page gets them to run them itself:
-`exported.py`.
+rows), `threads.py`. Then how they are printed: `writer.py` (lines as expressions), `notation.py` and `latex.py` (the
+tables for Python and for formulas), `helpers.py` (functions that a printed derivation calls), `source.py` (the whole
+module), `rows.py` and `trial.py` (for any number of rows), `derive.py` (`tg.derive`). How a page gets them to run
+them itself: `exported.py`.
 
 May import `autograd`, `rules`, `functional`, `nn` and `random`.
 """

@@ -20,8 +20,8 @@ from ..rules.elementwise import _astype, _where, slope_of_abs
 from ..rules.products import product
 from ..rules.shape import _broadcast_to, _reshape, _transpose
 from .helpers import function_of
-from .lines import Line
-from .notation import arguments, name_of, of_rows, operand, rows_of_labels, table
+from .lines import Line, name_of
+from .notation import arguments, of_rows, operand, rows_of_labels, table
 from .rows import Filled, Number, OfRows
 from .writer import Form, Notation, Text, Writer
 

@@ -21,7 +21,7 @@ from ..rules.reductions import _chosen, _even_share, _where_chosen
 from ..rules.shape import _broadcast_to, _getitem, _reshape, _transpose
 from . import helpers
 from .helpers import function_of
-from .lines import Line
+from .lines import Line, name_of
 from .rows import Filled
 from .writer import Form, Notation, Text, Writer
 
@@ -197,11 +197,6 @@ def _index(writer: Writer, index: Any) -> str:
         parts = ["" if v is None else str(v) for v in (index.start, index.stop, index.step)]
         return ":".join(parts[: 2 + (index.step is not None)])
     return "..." if index is Ellipsis else writer.argument(index)
-
-
-def name_of(function: Any) -> str:
-    name: str = function.__name__
-    return name.lstrip("_")
 
 
 def table(forms: dict[Any, Form]) -> dict[Any, Form]:

@@ -118,7 +118,7 @@ def computation(
     max_nodes: int | None = None,
     formulas: bool = True,
     arrays: bool = True,
-    opened: Collection[int] | None = None,
+    opened: Collection[int] = (),
 ) -> Computation:
     """The operations and tensors that `output` was computed from, as they were recorded; nothing is changed.
 
@@ -144,7 +144,7 @@ def computation(
     if max_nodes is not None and not is_whole(max_nodes, 2):
         raise ValueError(f"max_nodes={max_nodes!r} must be a whole number of at least 2, or None for all")
     walked = walk(output, model)
-    partition = fold(walked, depth, max_nodes, opened or ())
+    partition = fold(walked, depth, max_nodes, opened)
     return _Assembly(walked, partition, output, gradients, formulas, arrays).computation()
 
 
