@@ -24,6 +24,7 @@ from .values import Values
 LARGEST = 10**6  # bytes of a program in a page
 MOST = 4000  # operations in it
 EDITED = 100  # numbers in the largest array that can be edited
+PLACES = "index", "indices", "order"
 CHOSEN = "{} reads a condition that was worked out beforehand, like x > 0, and would not follow the edit"
 
 
@@ -44,7 +45,7 @@ def live(walk: Walk, values: Values, key: Mapping[int, str]) -> dict[str, Any]:
         if 8 * total > LARGEST:
             raise Unknown(f"{total:,} numbers are too many for a page")
         made = _checked(written(lambda trace: _Writing(walk, given, trace).made(key)))
-        return made | {"stays": _indexed(walk)}
+        return made | {"told": _told(walk)}
     except Unknown as error:
         return {"why": str(error)}
     except TypeError:  # what a symbol says to a rule that looks at its values
@@ -64,15 +65,15 @@ def _is_condition(x: Any) -> bool:
     return isinstance(x, np.ndarray | np.generic) and x.dtype == bool
 
 
-def _indexed(walk: Walk) -> list[str]:
-    """The operations that read places from an array, which may have been found from the data, as by `argmax`."""
-    names = {
-        record.primitive.name: None
+def _told(walk: Walk) -> list[str]:
+    """What operations were told by arrays, which may have been found from the data, as by `argmax`, in words."""
+    words = {
+        f"the {'places' if name in PLACES else 'options'} of {record.primitive.name}": None
         for record in walk.records
-        for x in _parts((record.options or {}).get("index"))
-        if isinstance(x, np.ndarray | np.generic)
+        for name, option in (record.options or {}).items()
+        if any(isinstance(x, np.ndarray | np.generic) for x in _parts(option))
     }
-    return list(names)
+    return list(words)
 
 
 def _checked(made: dict[str, Any]) -> dict[str, Any]:

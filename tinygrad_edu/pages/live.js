@@ -218,6 +218,16 @@ function nudging(value) {
   return { choose, parts: [button, words] };
 }
 
+/** What does not follow the edit of a value: whatever came from outside of the graph. */
+function staying(value) {
+  const others = values.filter((other) => other.kind === "constant" && other !== value);
+  const isSmall = (other) => isNumber(other) && !other.name, names = others.filter((other) => !isSmall(other)).map(titleOf);
+  const told = [...(names.length > 4 ? [...names.slice(0, 3), `${names.length - 3} more`] : names),
+    ...(others.some(isSmall) ? ["single numbers"] : []), ...live.told];
+  const words = `What came from outside stays as it was recorded, even if it was found from these numbers or drawn at random: ${listed(told)}.`;
+  return told.length ? [html("p", { class: "note" }, words)] : [];
+}
+
 /** What the card of a leaf has for editing it, or why it cannot be edited. */
 function editor(value) {
   if (value.maker) return [];
@@ -227,8 +237,7 @@ function editor(value) {
   if (why) return [html("p", { class: "note" }, `Not to be edited here: ${why}.`)];
   const { choose, parts } = nudging(value);
   const fields = given[leaf].data.length === 1 ? numberAndSlider(value, leaf) : grid(value, leaf, choose);
-  const stays = live.stays.length ? [html("p", { class: "note" }, `The places that ${listed(live.stays)} reads stay as they were recorded.`)] : [];
-  return [html("div", { role: "group", "aria-label": `Edit ${nameOf(value)}`, class: "editor" }, fields, ...parts, ...stays)];
+  return [html("div", { role: "group", "aria-label": `Edit ${nameOf(value)}`, class: "editor" }, fields, ...parts, ...staying(value))];
 }
 
 /** Of a leaf that no record kept. */
