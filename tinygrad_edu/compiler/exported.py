@@ -16,8 +16,9 @@ import numpy as np
 from ..autograd.broadcasting import sum_rows
 from ..functional import activations, convolution, exponentials, losses, normal, normalization, pooling, targets
 from ..functional.layers import _linear
-from ..rules import blocks, elementwise, products, reductions, running, shape
-from ..rules.einsum import _einsum
+from ..rules import blocks, differences, elementwise, movement, norms, products, reductions, running, shape, sorting
+from ..rules.einsum import _einsum, _einsum_view
+from ..rules.windows import _sliding_windows, _sum_of_windows
 from .helpers import function_of
 from .lines import Line, name_of
 
@@ -29,7 +30,7 @@ _OF_NUMPY = """
     heaviside hypot isfinite isinf isnan less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and
     logical_not logical_or maximum minimum multiply negative not_equal positive power rad2deg radians reciprocal
     remainder rint sign sin sinh sqrt square subtract tan tanh trunc
-    all any max mean min ones_like prod std sum var zeros_like astype
+    all any fix max mean min ones_like prod round std sum trace var zeros_like astype
 """.split()  # noqa: SIM905
 _OF_THE_PACKAGE = (
     [getattr(activations, name) for name in ("_elu", "_elu_slope", "_hardtanh", "_leaky_relu", "_where_positive",
@@ -48,13 +49,32 @@ _OF_THE_PACKAGE = (
     + [reductions._chosen, reductions._even_share, reductions._where_chosen]
     + [getattr(shape, name) for name in ("_broadcast_to", "_concatenate", "_getitem", "_reshape", "_scatter",
                                          "_setitem", "_transpose")]
-    + [blocks._flip, running._cumsum]
+    + [blocks._flip, running._cumsum, running._cumprod, differences._differences, differences._differences_back]
+    + [sorting._sort, sorting._order, sorting._reordered, movement._take_along_axis, movement._put_back]
+    + [norms._two_norm, norms._p_norm, products._convolve]
 )  # fmt: skip
 KNOWN: dict[Any, str] = {function_of(f): name_of(f) for f in _OF_THE_PACKAGE}
-KNOWN |= {getattr(np, name): name for name in _OF_NUMPY}
+KNOWN |= {getattr(np, name): name for name in (*_OF_NUMPY, "matvec", "vecmat") if hasattr(np, name)}  # from NumPy 2.2
+
+# What only moves elements is known by where it takes them from; what it gives elsewhere, as `pad` does, is constant.
+_MOVING = {
+    function_of(getattr(blocks, name))
+    for name in ("_diagonal", "_on_diagonal", "_pad", "_repeat", "_roll", "_tile", "_tril", "_triu")
+} | {function_of(_einsum_view), function_of(_sliding_windows)}
+# What adds elements where another function takes them from, and the options of that one
+_ADDING: dict[Any, Any] = {
+    function_of(blocks._sums_of_runs): lambda x, *, shape, **options: blocks._repeat(x, **options),
+    function_of(blocks._folded): lambda x, **options: blocks._pad(x, values=0, **options),
+    function_of(_sum_of_windows): lambda x, *, axes, window: _sliding_windows(x, window=window, axes=axes),
+}
+KNOWN |= dict.fromkeys(_MOVING, "moved") | dict.fromkeys(_ADDING, "added_back")
 
 # What is given by position although it is no array
-_OPTIONS: dict[Any, tuple[str, ...]] = {function_of(reductions._even_share): ("axis", "initial"), np.astype: ("dtype",)}
+_OPTIONS: dict[Any, tuple[str, ...]] = {
+    function_of(reductions._even_share): ("axis", "initial"),
+    function_of(sorting._order): ("axis",),
+    np.astype: ("dtype",),
+}
 _KINDS = {"f8": "float64", "f4": "float32", "b1": "bool"}
 
 
@@ -118,11 +138,12 @@ def _written(line: Line, numbered: Any) -> list[Any]:
     named = _OPTIONS.get(function, ())
     args = line.args[: len(line.args) - len(named)]
     options = dict(zip(named, line.args[len(args) :], strict=True)) | line.options
-    for name in ("dtype", "copy", "optimize", "casting"):  # the line has its dtype, and the others change no value
+    if function in _MOVING or function in _ADDING or options.get("order") in ("F", "A"):
+        return _moved(line, function, options, numbered)
+    for name in ("dtype", "copy", "optimize", "casting", "kind", "stable"):  # the line has its dtype; else, one result
         options.pop(name, None)
-    order = options.pop("order", "C")
-    if order != "C" and name_of(function) != "copy":  # of a copy, it is the order in memory alone
-        raise Unknown(f"the page cannot compute {name_of(function)} in the order {order!r}")
+    if isinstance(options.get("order"), str):
+        del options["order"]
     if "index" in options:
         whole = options["shape"] if name_of(function) == "scatter" else args[0].shape
         options["index"] = _index(options["index"], tuple(whole), numbered)
@@ -132,6 +153,30 @@ def _written(line: Line, numbered: Any) -> list[Any]:
     if settings or line.dtype != np.float64:
         written.append(settings)
     return written if line.dtype == np.float64 else [*written, kind_of(line.dtype)]
+
+
+def _moved(line: Line, function: Any, options: Mapping[str, Any], numbered: Any) -> list[Any]:
+    """What only moves elements, by their numbers, or adds them where they are moved from."""
+    [x] = line.args
+    if function in _ADDING:
+        if function is function_of(_sum_of_windows):
+            options = {**options, "window": x.shape[x.ndim - len(options["axes"]) :]}
+        places = _numbers(line.shape, lambda numbers: _ADDING[function](numbers, **options))[0]
+        return _of_dtype(["added_back", [numbered(x), numbered(places)], line.shape], line)
+    places, others = _numbers(x.shape, lambda numbers: function(numbers, **options))
+    more = [numbered(others.astype(line.dtype))] if others.any() else []
+    return _of_dtype(["moved", [numbered(x), numbered(places), *more], line.shape], line)
+
+
+def _numbers(size: tuple[int, ...], moved: Any) -> tuple[Any, Any]:
+    """Where a function takes each element from in an array of a shape, -1 for those that it gives itself; and those."""
+    numbers = np.arange(1.0, 1 + np.prod(size)).reshape(size)
+    once, again = moved(numbers), moved(-numbers)
+    return np.where(once == again, -1, once - 1).astype(int), np.where(once == again, once, 0)
+
+
+def _of_dtype(written: list[Any], line: Line) -> list[Any]:
+    return written if line.dtype == np.float64 else [*written, {}, kind_of(line.dtype)]
 
 
 def _setting(value: Any, numbered: Any) -> Any:

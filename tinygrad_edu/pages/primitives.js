@@ -39,7 +39,7 @@ const UNARY = {
   absolute: Math.abs, arccos: Math.acos, arccosh: Math.acosh, arcsin: Math.asin, arcsinh: Math.asinh, arctan: Math.atan,
   arctanh: Math.atanh, cbrt: Math.cbrt, ceil: Math.ceil, checked: (x) => x, copy: (x) => x, cos: Math.cos, cosh: Math.cosh,
   deg2rad: (x) => (x * Math.PI) / 180, degrees: (x) => (x * 180) / Math.PI, exp: Math.exp, exp2: (x) => 2 ** x,
-  expm1: Math.expm1, fabs: Math.abs, floor: Math.floor, isfinite: Number.isFinite, isinf: (x) => Math.abs(x) === Infinity, isnan: isNaN_,
+  expm1: Math.expm1, fabs: Math.abs, fix: Math.trunc, floor: Math.floor, isfinite: Number.isFinite, isinf: (x) => Math.abs(x) === Infinity, isnan: isNaN_,
   log: Math.log, log10: Math.log10, log1p: Math.log1p, log2: Math.log2, log_sigmoid: (x) => -logaddexp(-x, 0),
   logical_not: (x) => !x, negative: (x) => -x, normal_cdf: normalCdf, positive: (x) => x, rad2deg: (x) => (x * 180) / Math.PI,
   radians: (x) => (x * Math.PI) / 180, reciprocal: (x) => 1 / x, relu: (x) => Math.max(x, 0), rint, sigmoid, sign: Math.sign,
@@ -128,6 +128,50 @@ function tensordot(a, b, overA, overB) {
 /** Sums over the last axis of a and the axis k of b; of single numbers the products. */
 const dot = (a, b, k) => (a.shape.length && b.shape.length ? tensordot(a, b, [-1], [k]) : tensordot(a, b, [], []));
 
+/** Each element put together by f with those before it along an axis. */
+const running = (f) => ([x], { axis: along = -1 }, shape) => {
+  const made = Float64Array.from(x.data), strides = stridesOf(shape), k = counted(along, shape.length);
+  if (!made.length) return made;
+  const before = offsets(shape.map((n, j) => axis(j === k ? n - 1 : n, strides[j]))); // all but the last ones
+  for (const at of before) made[at + strides[k]] = f(made[at + strides[k]], made[at]);
+  return made;
+};
+
+/** The pairs of neighbours along an axis of an array of a shape: the first of each, and how far the second is from it. */
+function neighbours(shape, along) {
+  const strides = stridesOf(shape), k = counted(along, shape.length);
+  return [offsets(shape.map((n, j) => axis(j === k ? Math.max(n - 1, 0) : n, strides[j]))), strides[k]];
+}
+
+/** Where the elements are that indices along an axis take from an array of a shape. */
+function placesAlong(shape, indices, along) {
+  const k = counted(along, shape.length), strides = stridesOf(shape);
+  const whole = shape.map((n, j) => (j === k ? indices.shape[j] : Math.max(n, indices.shape[j])));
+  const rows = offsets(shape.map((n, j) => axis(whole[j], j === k || n === 1 ? 0 : strides[j]))), at = broadcast(indices, whole);
+  return rows.map((first, i) => first + (at[i] < 0 ? at[i] + shape[k] : at[i]) * strides[k]);
+}
+
+/** The order in which the elements along an axis are sorted, NaNs last; of equal ones the first comes first. */
+function orderAlong(x, along) {
+  const k = counted(along, x.shape.length), strides = stridesOf(x.shape), n = x.shape[k], made = new Float64Array(x.data.length);
+  const compared = (a, b) => (isNaN_(a) || isNaN_(b) ? isNaN_(a) - isNaN_(b) : a - b);
+  for (const row of offsets(x.shape.map((size, j) => axis(j === k ? Math.min(size, 1) : size, strides[j])))) {
+    const at = (i) => x.data[row + i * strides[k]];
+    Array.from({ length: n }, (_, i) => i).sort((i, j) => compared(at(i), at(j))).forEach((i, rank) => (made[row + rank * strides[k]] = i));
+  }
+  return made;
+}
+
+/** The sum of a diagonal. */
+function trace([x], { offset = 0, axis1 = 0, axis2 = 1 }, shape) {
+  const [a, b] = [counted(axis1, x.shape.length), counted(axis2, x.shape.length)], axes = axesOf(x.shape);
+  const down = axes[a].slice(Math.max(0, -offset)), across = axes[b].slice(Math.max(0, offset));
+  const diagonal = down.slice(0, across.length).map((place, i) => place + across[i]);
+  const all = offsets([...axes.filter((_, k) => k !== a && k !== b), diagonal]), made = new Float64Array(sizeOf(shape));
+  all.forEach((place, i) => (made[Math.floor(i / diagonal.length)] += x.data[place]));
+  return made;
+}
+
 const PRIMITIVES = {
   ...Object.fromEntries(Object.entries({ ...UNARY, ...BINARY }).map(([name, f]) => [name, elementwise(f)])),
   ...POOLING,
@@ -142,6 +186,7 @@ const PRIMITIVES = {
   elu: shaped(({ alpha }) => (x) => (x > 0 ? x : alpha * Math.expm1(x))),
   elu_slope: shaped(({ alpha }) => (x) => (x > 0 ? 1 : alpha * Math.exp(x))),
   hardtanh: shaped(({ low, high }) => (x) => Math.min(Math.max(x, low), high)),
+  round: shaped(({ decimals: d = 0 }) => (x) => (d < 0 ? rint(x / 10 ** -d) * 10 ** -d : rint(x * 10 ** d) / 10 ** d)),
   zeros_like: (args, options, shape) => new Float64Array(sizeOf(shape)),
   ones_like: (args, options, shape) => new Float64Array(sizeOf(shape)).fill(1),
 
@@ -156,13 +201,11 @@ const PRIMITIVES = {
   var: variance,
   std: (args, options) => variance(args, options).map(Math.sqrt),
   sum_rows: ([x]) => sum(x, [0]).data,
-  cumsum([x], { axis: along }, shape) {
-    const made = Float64Array.from(x.data), strides = stridesOf(shape), k = counted(along, shape.length);
-    if (!made.length) return made;
-    const before = offsets(shape.map((n, j) => axis(j === k ? n - 1 : n, strides[j]))); // all but the last ones
-    for (const at of before) made[at + strides[k]] += made[at];
-    return made;
-  },
+  cumsum: running((a, b) => a + b),
+  cumprod: running((a, b) => a * b),
+  two_norm: (args, { axis }) => reduced((s, x) => s + x * x, 0, args[0], listOf(axis)).data.map(Math.sqrt),
+  p_norm: ([x], { ord, axis }) => reduced((s, v) => s + Math.abs(v) ** ord, 0, x, listOf(axis)).data.map((s) => s ** (1 / ord)),
+  trace,
   chosen: elementwise((x, y, where) => where && (x === y || (isNaN_(x) && isNaN_(y)))),
   even_share([chosen, y], { axis, initial }) {
     const tied = sum(chosen, listOf(axis)).data, more = initial?.data?.[0] ?? initial;
@@ -212,7 +255,35 @@ const PRIMITIVES = {
     return sum(array(all, mapped((x, y) => x * y, [a, b], all)), [shape.length]).data;
   },
 
+  matvec: ([a, b], options, shape) => matrixProduct(a, array([...b.shape, 1], b.data), [...shape, 1]),
+  vecmat: ([a, b], options, shape) => matrixProduct(array(a.shape.toSpliced(-1, 0, 1), a.data), b, shape.toSpliced(-1, 0, 1)),
+  convolve([a, v], options, shape) {
+    const made = new Float64Array(sizeOf(shape));
+    a.data.forEach((x, i) => v.data.forEach((y, j) => (made[i + j] += x * y)));
+    return made;
+  },
+
   // The same elements elsewhere
+  moved: ([x, places, others], options, shape) =>
+    others ? mapped((at, other) => (at < 0 ? other : x.data[at]), [places, others], shape) : mapped((at) => (at < 0 ? 0 : x.data[at]), [places], shape),
+  added_back: ([x, places], options, shape) => addedAt(places.data, x.data, sizeOf(shape)),
+  take_along_axis: ([x], { indices, axis: along }) => taken(x.data, placesAlong(x.shape, indices, along)),
+  put_back: ([x], { indices, axis: along }, shape) => addedAt(placesAlong(shape, indices, along), x.data, sizeOf(shape)),
+  order: ([x], { axis: along }) => orderAlong(x, along),
+  sort: ([x], { axis: along }) => taken(x.data, placesAlong(x.shape, array(x.shape, orderAlong(x, along)), along)),
+  reordered: ([x], { order, axis: along }, shape) => addedAt(placesAlong(shape, order, along), x.data, sizeOf(shape)),
+  differences([x], { axis: along }) {
+    const [first, step] = neighbours(x.shape, along);
+    return Float64Array.from(first, (at) => x.data[at + step] - x.data[at]);
+  },
+  differences_back([x], { axis: along }, shape) {
+    const [first, step] = neighbours(shape, along), made = new Float64Array(sizeOf(shape));
+    first.forEach((at, i) => {
+      made[at] -= x.data[i];
+      made[at + step] += x.data[i];
+    });
+    return made;
+  },
   reshape: ([x]) => x.data,
   transpose: ([x], { axes }) => taken(x.data, offsets(axes.map((k) => axesOf(x.shape)[k]))),
   broadcast_to: ([x], options, shape) => broadcast(x, shape),
