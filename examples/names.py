@@ -1,6 +1,6 @@
 """A character language model, in the manner of the makemore lectures: new names, letter by letter.
 
-    python examples/names.py                     # on the names below
+    python examples/names.py                     # on the names of `tg.datasets.names()`
     python examples/names.py --data names.txt    # on one's own: a name, or a short line, in each line
 
 First a perceptron sees the last four letters, by embeddings and with batch norm; then a small transformer sees all
@@ -19,16 +19,6 @@ import numpy as np
 import tinygrad_edu as tg
 from tinygrad_edu import functional as F
 
-NAMES = """
-ada adam agnes albert alice amelie anna ariana arthur astrid beatrice benjamin bruno carlos caroline charlotte clara
-claudia daniel david diana edith eleanor elena eliza elsa emil emilia emma erica esther felix fiona florence frida
-gabriel george gloria grace greta hanna harald heidi helena henry ingrid irene isabel isabella ivan johan josephine
-julia julian karin karl laura lea leonard leonora linda lisa louis louisa lucas lucia lydia magdalena malin margaret
-maria marina marta mathilda matteo max melina mia michael miriam natalie nathan nicolas nina noah nora oliver olivia
-oscar otto paul paula pauline peter rachel richard robert roland rosa rosalind ruben ruth sabina samuel sandra sara
-sebastian simon sofia stella stefan susanna teresa theo theodora tobias ursula valentin valeria veronica victor
-victoria vincent virginia wilhelmina william yvonne zoe
-"""
 SEEN = 4  # letters, by the perceptron
 
 
@@ -89,7 +79,7 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     with _cli.errors_told():
         args.out.mkdir(parents=True, exist_ok=True)
-        lines = args.data.read_text(encoding="utf-8").split("\n") if args.data else NAMES.split()
+        lines = args.data.read_text(encoding="utf-8").split("\n") if args.data else tg.datasets.names()
         names = [line.strip() for line in lines if line.strip()]
         letters = [".", *sorted(set("".join(names)) - {"."})]
         X, y = rows_of([[letters.index(c) for c in name if c != "."] for name in names], max(map(len, names)) + 1)

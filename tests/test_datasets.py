@@ -21,6 +21,7 @@ from tinygrad_edu.datasets import (
     load_mnist,
     load_titanic,
     mnist_sample,
+    names,
     rose,
 )
 
@@ -239,6 +240,11 @@ def test_rose():
     X, y = rose()
     assert X.shape == (688, 2) and f"{y.mean():.4f}" == "0.4302" and np.hypot(*X.T).min() > 0.1
     assert np.hypot(*X.T).max() <= 4
+
+
+def test_names():
+    found = names()
+    assert len(found) == 128 and found == sorted(set(found)) and all(n.isalpha() and n.islower() for n in found)
 
 
 def test_titanic(tmp_path, data_folder):

