@@ -295,6 +295,29 @@ def test_what_a_nudge_said_goes_with_the_numbers_that_it_was_about(browser):
     assert browser.text(".nudged") == ""
 
 
+def test_fields_of_what_is_not_finite_are_empty(browser):
+    x = tg.Tensor(math.nan, requires_grad=True, name="x")
+    X = tg.Tensor([math.inf, 1.0], requires_grad=True, name="X")
+    browser.open(page.render((X * x).sum()))
+    select(browser, "x")
+    assert not browser.find_all("#card [type=range]")
+    typed(browser, "2")
+    select(browser, "X")
+    assert [i.get_attribute("value") for i in browser.find_all("#card input")] == ["", "1"]
+    typed(browser, "4")
+    assert "v2 = 10" in browser.run("return nodes.get(data.output).element.textContent")
+    assert browser.console() == []
+
+
+def test_sums_of_nothing_can_be_edited_around(browser):
+    x = tg.Tensor(2.0, requires_grad=True, name="x")
+    browser.open(page.render(np.cumsum(np.zeros((2, 0)) + x, axis=1).sum() + x))
+    select(browser, "x")
+    typed(browser, "5")
+    assert "= 5" in browser.run("return nodes.get(data.output).element.textContent")
+    assert browser.console() == []
+
+
 # Where it cannot
 
 

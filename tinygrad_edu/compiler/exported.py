@@ -138,12 +138,11 @@ def _written(line: Line, numbered: Any) -> list[Any]:
     named = _OPTIONS.get(function, ())
     args = line.args[: len(line.args) - len(named)]
     options = dict(zip(named, line.args[len(args) :], strict=True)) | line.options
-    if function in _MOVING or function in _ADDING or options.get("order") in ("F", "A"):
-        return _moved(line, function, options, numbered)
+    order = options.pop("order", None) if KNOWN[function] in ("reshape", "copy") else None  # a copy's is of its memory
+    if function in _MOVING or function in _ADDING or (KNOWN[function] == "reshape" and order == "F"):
+        return _moved(line, function, line.options, numbered)
     for name in ("dtype", "copy", "optimize", "casting", "kind", "stable"):  # the line has its dtype; else, one result
         options.pop(name, None)
-    if isinstance(options.get("order"), str):
-        del options["order"]
     if "index" in options:
         whole = options["shape"] if name_of(function) == "scatter" else args[0].shape
         options["index"] = _index(options["index"], tuple(whole), numbered)

@@ -64,6 +64,10 @@ class Values:
         while waiting:
             v = waiting.pop()
             if v not in seen and v not in self.known and v not in self.now:
+                node, _, _, shape = self.walk.described(v)
+                if 0 in shape:  # without elements, it needs nothing else
+                    self.known[v] = np.zeros(shape, np.float64 if node is None else node.dtype)
+                    continue
                 seen.add(v)
                 waiting.extend(self.walk.inputs[v] if v < len(self.walk.records) else ())
         return sorted(v for v in seen if v < len(self.walk.records))
