@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import types
+import warnings
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import pytest
 import tinygrad_edu as tg
 from tinygrad_edu import functional as F
 from tinygrad_edu.optim import piecewise_constant
+from tinygrad_edu.optim.progress import progress_bar
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
@@ -255,6 +258,19 @@ for progress in (None, False, {}):
     assert run("False").stderr == ""
     shown = run("True")
     assert "compiled, 4 of 4 rows: 100%" in shown.stderr and "loss" in shown.stderr and shown.stdout == ""
+
+
+def test_a_notebook_without_widgets_shows_no_bar_and_no_warning(monkeypatch):
+    pytest.importorskip("tqdm", reason="the bar is tqdm's (extra examples)")
+    for name in ("auto", "autonotebook", "notebook"):
+        monkeypatch.delitem(sys.modules, f"tqdm.{name}", raising=False)
+    shell = types.SimpleNamespace(get_ipython=object)
+    for name, module in (("ipykernel.zmqshell", types), ("IPython", shell), ("ipywidgets", None)):
+        monkeypatch.setitem(sys.modules, name, module)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        assert progress_bar(None, 3) is None
+    assert not shown
 
 
 def test_validation_computes_what_training_does():

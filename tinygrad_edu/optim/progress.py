@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any
 
 
 def progress_bar(
     progress: bool | None, total: int, done: int = 0, *, what: str = "learning", unit: str = "step"
 ) -> Any:
-    """A tqdm bar for True, None for False; for None a bar in a terminal or a notebook, if tqdm is installed.
+    """A tqdm bar for True, None for False; for None a bar in a terminal or a notebook, if tqdm is installed (and for a
+    notebook ipywidgets).
 
     The bar begins with the words `what`. Raises `ImportError` for True without tqdm (extra `examples`).
     """
     if progress is False:
         return None
     try:
-        from tqdm.auto import tqdm
+        from tqdm import TqdmWarning
+
+        with warnings.catch_warnings(action="ignore", category=TqdmWarning):  # that a notebook has no ipywidgets
+            from tqdm.auto import tqdm
     except ImportError:
         if progress:
             raise ImportError("the progress bar needs tqdm: pip install 'tinygrad-edu[examples]'") from None
