@@ -127,5 +127,5 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = str(value.data if isinstance(value, tg.Tensor) else value)
+    text = getattr(value, "__name__", None) or str(value.data if isinstance(value, tg.Tensor) else value)
     return text if len(text) < 60 and "\n" not in text else f"{type(value).__name__} of shape {np.shape(value)}"

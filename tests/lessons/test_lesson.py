@@ -123,6 +123,7 @@ def test_arguments_are_told_in_a_line(said):
     at = [(np.array([1.0, 2.0]), tg.Tensor([3.0, 4.0]))]
     wrong = said(np.subtract, np.add, at=at)
     assert wrong == "Not yet: called with [1. 2.], [3. 4.], at [0]: -2 instead of 4\n"
+    assert "called with square, 4 instead of 5" in said(lambda f: f(2.0), [5.0], at=[(square,)])
     at = [(np.ones((4, 4)),)]
     assert "called with ndarray of shape (4, 4), at [0, 0]: 1 instead of 2" in said(np.positive, lambda x: x + 1, at=at)
 
