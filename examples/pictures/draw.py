@@ -1,4 +1,4 @@
-"""Makes README's picture of the page on which one draws: a 3, drawn with the mouse, read by exercise 4's network.
+"""Makes the guide's picture of the page on which one draws: a 3, drawn with the mouse, read by exercise 4's network.
 
 Needs what walk.py needs, and the extra "examples":
 

@@ -1,4 +1,4 @@
-"""Makes README's film and picture of the page on which the chain rule is walked, in Chromium without a window.
+"""Makes README's film and the guide's picture of the page that walks the chain rule, in Chromium without a window.
 
 Needs the extra "test" (selenium, and Pillow with it), Chromium and its driver:
 

@@ -23,6 +23,7 @@ LEVELS = [
     {"optim", "graph", "scipy"},
     {"training"},
     {"tinygrad_edu"},  # the `__init__.py` that lists the public names
+    {"__main__"},
 ]
 
 

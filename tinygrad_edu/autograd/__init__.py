@@ -18,7 +18,7 @@ READ THIS FIRST, in this order:
    `transforms.py`: `grad`, `elementwise_grad`, `jacobian`, `hessian`, `vjp`, `jvp`, `hvp`, all made of such calls.
    `gradcheck.py`: autograd against numerical gradients.
 
-It imports nothing else of the package. This is the ground on which the rest stands, from the ground up: `pages` and
-`random`; `autograd`; `rules`; `functional`; `nn`, `data` and `datasets`; `compiler`, `debug`, `storage` and `plots`;
+It imports nothing else of the package. This is the ground on which the rest stands, from the ground up: `pages`;
+`autograd`; `rules` and `random`; `functional`; `nn`, `data` and `datasets`; `compiler`, `debug`, `storage` and `plots`;
 `optim` and `graph`; `training`. Nothing imports upwards.
 """
