@@ -11,6 +11,7 @@ import tinygrad_edu as tg
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PLACES = {
+    "examples/lessons": "lessons in notebooks: begin here to learn how networks learn",
     "examples/README.md": "programs that learn to read digits, to draw, to make up names",
     "examples/guide.md": "a tour of all that can be done",
     "tinygrad_edu/README.md": "how it works, and in which order to read the source",
