@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import tinygrad_edu as tg
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import helpers
+from tinygrad_edu.compiler import source as writing
 from tinygrad_edu.compiler.derivation import Derivation
 from tinygrad_edu.compiler.derive import derive
 from tinygrad_edu.compiler.emission import emitter_of
@@ -137,13 +138,14 @@ def test_the_source_and_the_call_are_the_recorded_gradient(problem):
     d = derive(loss, *batch, parameters=net)
     value, gradients = d(*batch)
     assert value == pytest.approx(J.item(), rel=1e-13)
-    written = run(d.source)(*batch, *(p.data for p in d._parameters))
+    general = d._general  # found once for both that print it
+    written = run(writing.source(general, d._names_of_all))(*batch, *(p.data for p in d._parameters))
     assert written[0] == pytest.approx(J.item(), rel=1e-10, abs=1e-12)
     for p, g, w in zip(d._parameters, gradients, written[1], strict=True):
         expected = np.zeros(p.shape) if p.grad is None else p.grad
         np.testing.assert_allclose(np.zeros(p.shape) if g is None else g, expected, rtol=1e-12, atol=1e-15)
         np.testing.assert_allclose(np.zeros(p.shape) if w is None else w, expected, rtol=1e-9, atol=1e-11)
-    assert d.latex().startswith(r"\begin{aligned}")
+    assert writing.latex(general, d._names_of_all).startswith(r"\begin{aligned}")
 
 
 def ex4(m=50):

@@ -191,7 +191,7 @@ def pictures(folder):
 
 
 def test_mnist_zero_one(tmp_path, quick):
-    out = run("mnist_zero_one.py", "--iterations", 60, cwd=tmp_path)
+    out = quick("mnist_zero_one.py", "--iterations", 60)
     costs = [float(c) for c in re.findall(r"cost in iteration +\d+: (\S+)", out)]
     assert len(costs) == 2 and costs[0] > costs[1] and "800 images to learn from, 200 to test with" in out
     failing = int(re.search(r"(\d+) of 200 test images fail", out)[1])
@@ -212,15 +212,15 @@ def test_mnist_digits(tmp_path, quick):
 
 
 def test_linear_regression(tmp_path, quick):
-    out = run("linear_regression.py", cwd=tmp_path)
+    out = quick("linear_regression.py")
     assert "cost before update    0: 24.6439632689" in out and "f(12) = 25.00000019   (the course: 25.000" in out
     assert pictures(tmp_path / "linear_output") == {"cost.png"}
     assert "the loss became" in quick("linear_regression.py", "--alpha", 1e9, code=1)
     assert "course" not in quick("linear_regression.py", "--seed", 2)
 
 
-def test_titanic(tmp_path, data_folder):
-    out = run("titanic.py", "--data", data_folder / "titanic.csv", "--iterations", 2001, cwd=tmp_path)
+def test_titanic(tmp_path, data_folder, quick):
+    out = quick("titanic.py", "--data", data_folder / "titanic.csv", "--iterations", 2001)
     assert "cost before update 2000: 0.482406249793" in out and "course" not in out
     assert pictures(tmp_path / "titanic_output") == {"weights.png", "cost.png", "confusion.png"}
 
@@ -245,8 +245,8 @@ def test_titanic_makes_the_courses_features(monkeypatch):
     np.testing.assert_allclose(X[2], [0, 0.325, 0.015468569817999833, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 1])
 
 
-def test_rose(tmp_path):
-    out = run("rose.py", "--iterations", 1001, cwd=tmp_path)
+def test_rose(tmp_path, quick):
+    out = quick("rose.py", "--iterations", 1001)
     assert (
         "43.02% are of class 1" in out and "1000: 0.0187251104" in out and "0: 0.692773" in out and "course" not in out
     )
@@ -258,10 +258,10 @@ def test_rose(tmp_path):
     [(), ("--color", "--method", "lbfgs"), ("--data", "own.png", "--size", 12)],
     ids=["drawn", "color", "own"],
 )
-def test_learn_image(arguments, tmp_path):
+def test_learn_image(arguments, tmp_path, quick):
     Image = pytest.importorskip("PIL.Image")
     Image.new("L", (30, 20), 200).save(tmp_path / "own.png")
-    out = run("learn_image.py", "--iterations", 120, *arguments, cwd=tmp_path)
+    out = quick("learn_image.py", "--iterations", 120, *arguments)
     assert "1973 parameters" in out or "2037 parameters" in out
     written = pictures(tmp_path / "image_output")
     assert written - {"original.png"} == {"enhanced.png", "cost.png", "learning.gif"}
@@ -270,7 +270,7 @@ def test_learn_image(arguments, tmp_path):
 
 
 def test_learn_image_with_the_articles_data(tmp_path, data_folder, quick):
-    out = run("learn_image.py", "--data", data_folder / "may_the_fourth.npz", "--iterations", 3, cwd=tmp_path)
+    out = quick("learn_image.py", "--data", data_folder / "may_the_fourth.npz", "--iterations", 3)
     assert "9400 points of a picture of 100×94 pixels, 1973 parameters" in out and "the article" not in out
     np.savez(tmp_path / "other.npz", X=np.ones((2, 5)), Y=np.ones((1, 5)))
     assert "error: other.npz: expected" in quick("learn_image.py", "--data", "other.npz", code=1)
@@ -302,7 +302,7 @@ def test_vae(tmp_path, quick):
 
 def test_names(tmp_path, quick):
     (tmp_path / "text").write_text("\n".join(["anna", "hannah", "nina"] * 20), encoding="utf-8")
-    out = run("names.py", "--epochs", 15, "--data", "text", cwd=tmp_path)
+    out = quick("names.py", "--epochs", 15, "--data", "text")
     losses = dict(re.findall(r"(\w+): ([\d.]+) nats a letter of 6 held-out names", out))
     assert losses.keys() == {"perceptron", "transformer"} and all(float(loss) < 1 for loss in losses.values())
     assert pictures(tmp_path / "names_output") == {"perceptron.png", "transformer.png"}

@@ -67,6 +67,10 @@ def resolved(module: str, name: str | None, dots: int) -> Iterator[tuple[str, ..
         yield tuple(name.split(".")[1:])
 
 
+def called(node: ast.Call) -> str:
+    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
+
+
 def arrows(module: str, tree: ast.Module) -> Iterator[Arrow]:
     """What the module imports of the package, also inside functions and by `importlib`."""
     hidden = {
@@ -83,7 +87,7 @@ def arrows(module: str, tree: ast.Module) -> Iterator[Arrow]:
         elif isinstance(node, ast.ImportFrom):
             for found in resolved(module, node.module, node.level):
                 targets += [(*found, alias.name) for alias in node.names]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+        elif isinstance(node, ast.Call) and called(node) in ("import_module", "__import__"):
             assert isinstance(node.args[0], ast.Constant), f"{module}:{node.lineno}: an import that nobody can read"
             name = str(node.args[0].value)
             targets += resolved(module, name.lstrip("."), len(name) - len(name.lstrip(".")))

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
@@ -38,6 +38,7 @@ EACH = {
 }
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_differences_written_out(data):
     reduction = data.draw(st.sampled_from(REDUCTIONS))
@@ -52,6 +53,7 @@ def test_differences_written_out(data):
         assert tg.gradcheck(lambda p, t: loss(p, t, reduction, **options), p, t, order=2)
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_differences_are_pytorchs(data):
     name = data.draw(st.sampled_from(sorted(EACH)))
@@ -95,6 +97,7 @@ def test_large_differences_do_not_overflow():
 # Margins
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_margins_written_out(data):
     reduction = data.draw(st.sampled_from(REDUCTIONS))
@@ -135,6 +138,7 @@ def test_infinite_scores():
 # Angles
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_angles_written_out(data):
     m, n = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))

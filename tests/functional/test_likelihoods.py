@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
@@ -20,6 +20,7 @@ from tinygrad_edu import functional as F
 pytestmark = pytest.mark.filterwarnings("ignore:gradcheck is vacuous")  # both distributions are equal, say
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_likelihoods_of_classes(data):
     """The same as `cross_entropy` of the logits, with all its options."""
@@ -45,6 +46,7 @@ def test_likelihoods_written_out():
     np.testing.assert_array_equal(z.grad, [[-1.0, 0.0]])
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_divergences_written_out(data):
     logarithms = data.draw(st.sampled_from([False, True]))
@@ -69,6 +71,7 @@ def test_what_cannot_happen_does_not_count():
     np.testing.assert_array_equal(q.grad, [[-1.0, 0.0, 0.0]])
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_normal_distributions_written_out(data):
     full = data.draw(st.sampled_from([False, True]))
@@ -91,6 +94,7 @@ def test_variances_can_grow_again():
 
 
 @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")  # PyTorch's own, of kl_div
+@settings(max_examples=40)
 @given(data=st.data())
 def test_distributions_are_pytorchs(data):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -44,12 +44,13 @@ def holds(source: str, general: General, examples: Examples, derive: Derive, par
 
 
 def _size_of_many(sizes: Mapping[int, int]) -> float:
-    """How many elements there will be for many rows: they grow with a power of the rows."""
+    """How many elements there will be for many rows: they grow with a power of the rows. Arrays of rows × rows are too
+    many, since products and decompositions of them take longer than they have elements."""
     if len(sizes) < 2:
         return math.inf
     *_, (few, small), (more, large) = sizes.items()
     power = math.log(large / small) / math.log(more / few)
-    return float(large * (MANY / more) ** power)
+    return float(large * (MANY / more) ** power) if power < 1.5 else math.inf
 
 
 def _draws(derivation: Derivation) -> bool:
