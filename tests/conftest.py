@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.browser import Browser
 
 # One thread of BLAS in each process, unless somebody says otherwise: several workers would wait for each other's, and
 # a sum's order would depend on the machine. NumPy reads this when it is loaded, which is after this file.
@@ -38,6 +41,14 @@ def python() -> str:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip(f"{sys.executable} does not start")
     return sys.executable
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory) -> Iterator[Browser]:
+    """One browser for all tests of pages; the address of a page that was opened before says nothing more."""
+    opened = Browser(tmp_path_factory.mktemp("browser"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")
