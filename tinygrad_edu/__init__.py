@@ -153,7 +153,7 @@ def _rules_of_special() -> None:
 
 _WAITING["scipy.special"] = _rules_of_special
 
-_ROOMS = {"autograd", "compiler", "data", "debug", "graph", "pages", "rules", "storage", "training"}
+_ROOMS = {"autograd", "compiler", "data", "debug", "graph", "memory", "pages", "rules", "storage", "training"}
 __all__ = sorted(  # the names above, without what they are imported from
     {name for name in globals() if not name.startswith("_")} - {"Any", "TYPE_CHECKING"} - _ROOMS
     | {"TrainingPage", "drawing_page"}
