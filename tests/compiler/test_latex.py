@@ -110,6 +110,18 @@ def test_sums_along_an_axis():
     assert r"\sum_i A" in found.values() and r"\sum_j A" in found.values()
 
 
+def test_powers():
+    assert rows(lambda x: np.sum(2**x), V) == {"t_{1}": "2^{x}", "J": r"\sum t_{1}", "dx": r"\log 2 \, t_{1}"}
+    assert rows(lambda x: np.sum(np.exp2(-x)), V)["dx"] == r"-\log 2 \, t_{1}"
+    assert rows(lambda x: np.sum(x**x), V) == {
+        "t_{1}": "x^{x}",
+        "J": r"\sum t_{1}",
+        "dx": r"x \odot x^{x - 1} + t_{1} \odot \log(x)",
+    }
+    own = rows(lambda x: np.sum(np.log(np.where(x == 0, 1, x))), V)  # what somebody has chosen is written
+    assert r"\begin{cases}" in "".join(own.values())
+
+
 def test_losses():
     y, t = np.array([0, 1]), A + 1
     assert rows(F.cross_entropy, A, y)["J"] == r"-\frac{1}{m} \sum Y \odot \mathit{log\_p}"

@@ -84,6 +84,18 @@ def test_formulas_have_the_picture_s_names_and_numbers():
     assert "y = exp(v1) = exp(−3) = 0.04979" in draw_graph(y, show="formulas").source
 
 
+def test_a_constant_that_has_a_name_stands_in_formulas_by_it():
+    x, k = Tensor(3.0, requires_grad=True, name="x"), Tensor(2.0, name="k")
+    for y, rule in (
+        (x * k, "g · k = 1 · 2 = 2"),
+        (x**k, "g · (k · x ** (k − 1)) = 1 · (2 · 3 ** (2 − 1)) = 6"),
+        (k**x, "g · v1 · log(k) = 1 · 8 · log(2) = 5.545"),
+        (x**2, "g · (2 · x) = 1 · (2 · 3) = 6"),
+        (x**x, "g · v1 · log(x) = 1 · 27 · log(3) = 29.66"),
+    ):
+        assert rule in draw_graph(y, show="formulas").source, rule
+
+
 def test_names_of_formulas_do_not_meet_those_of_the_user():
     v1 = Tensor([1.0, 2.0], requires_grad=True, name="v1")
     source = draw_graph((np.exp(v1) * np.ones(2)).sum(), show="formulas").source

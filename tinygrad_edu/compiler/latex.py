@@ -21,7 +21,7 @@ from ..rules.products import product
 from ..rules.shape import _broadcast_to, _reshape, _transpose
 from .helpers import function_of
 from .lines import Line, name_of
-from .notation import arguments, of_rows, operand, rows_of_labels, table
+from .notation import arguments, choice, of_rows, operand, rows_of_labels, table, usual
 from .rows import Filled, Number, OfRows
 from .writer import Form, Notation, Text, Writer
 
@@ -30,6 +30,7 @@ SUM, BIG, TIMES, BESIDE, POWER, CALL = range(4, 10)
 ADD, SUBTRACT, NEGATIVE, MULTIPLY, DIVIDE = np.add, np.subtract, np.negative, np.multiply, np.divide
 KNOWN = (np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan, np.sinh, np.cosh, np.tanh, np.log)  # to LaTeX, too
 _RESHAPE = function_of(_reshape)
+LOGARITHMS = {float(np.log(n)): rf"\log {n}" for n in range(2, 11)}
 MOST = 1000  # the largest denominator of a number that is taken for a fraction
 GREEK = "alpha|beta|gamma|delta|epsilon|eta|theta|lambda|mu|nu|rho|sigma|tau|phi|omega"
 
@@ -70,7 +71,7 @@ def _opened(writer: Writer, value: Any, root: Line) -> Any:
 
 
 def _number(value: Any) -> tuple[Fraction, str, str] | None:
-    """A constant, and the power of the number of rows that it comes with, above or below the line."""
+    """A constant, and what it comes with above or below the line: a power of the number of rows, or a logarithm."""
     if isinstance(value, Filled):
         value = value.value
     if isinstance(value, np.ndarray | np.generic) and not value.ndim:
@@ -81,6 +82,8 @@ def _number(value: Any) -> tuple[Fraction, str, str] | None:
         return (exact(factor), "", text) if power < 0 else (exact(factor), text, "")
     if isinstance(value, bool | OfRows) or not isinstance(value, int | float) or not np.isfinite(value):
         return None
+    if abs(value) in LOGARITHMS:
+        return Fraction(1 if value > 0 else -1), LOGARITHMS[abs(value)], ""
     return exact(value), "", ""
 
 
@@ -293,6 +296,7 @@ LATEX = Notation(
         np.reciprocal: (CALL, r"\frac{1}{<0:0>}"),
         np.absolute: (CALL, r"\left|<0:0>\right|"),
         np.exp: (POWER, "e^{<0:0>}"),
+        np.exp2: (POWER, "2^{<0:0>}"),
         np.log1p: (CALL, r"\log(1 + <5:0>)"),
         np.sqrt: (CALL, r"\sqrt{<0:0>}"),
         np.maximum: (CALL, r"\max(<0:0>, <0:1>)"),
@@ -302,7 +306,7 @@ LATEX = Notation(
         np.equal: (3, "<4:0> = <4:1>"),
         np.greater_equal: (3, r"<4:0> \ge <4:1>"),
         np.less_equal: (3, r"<4:0> \le <4:1>"),
-        _where: (CALL, r"\begin{cases} <0:1> & \text{if } <0:0> \\ <0:2> & \text{else} \end{cases}"),
+        _where: choice((CALL, r"\begin{cases} <0:1> & \text{if } <0:0> \\ <0:2> & \text{else} \end{cases}")),
         slope_of_abs: (CALL, r"\operatorname{sign}(<0:0>)"),
         np.sum: summation,
         product: matrices,
@@ -330,4 +334,5 @@ LATEX = Notation(
     filled=lambda writer, value: writer.value(value.value),
     parentheses=r"\left({}\right)",
     trivial=frozenset({_RESHAPE}),
+    usual=usual,
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from .helpers import function_of
 from .lines import Line, name_of
 from .rows import Filled
 from .writer import Form, Notation, Text, Writer
+
+_WHERE = function_of(_where)
 
 # Forms of either notation
 
@@ -59,6 +62,30 @@ def unless_given(form: Form) -> Form:
     def either(writer: Writer, line: Line) -> Text:
         is_given = line.args[-1] is not None and line.args[-1] is not True
         return writer.notation.call(writer, line) if is_given else writer.render(form, line)
+
+    return either
+
+
+def usual(line: Line) -> Any:
+    """Of the choices that the rules of a power make at 0 (`rules/elementwise.py`), what they give elsewhere: the
+    exponent b - 1, and the a of log a; None of everything else."""
+    if function_of(line.function) is not _WHERE:
+        return None
+    condition, at_zero, other = line.args
+    if not isinstance(condition, Line) or condition.function is not np.logical_and or isinstance(at_zero, Line):
+        return None
+    is_exponent = isinstance(other, Line) and function_of(other.function) is np.subtract and at_zero == 0
+    compared = other.args[0] if is_exponent else other if at_zero == 1 else None
+    parts = [part for part in condition.args if isinstance(part, Line) and part.function is np.equal]
+    return other if any(part.args[0] is compared for part in parts) else None
+
+
+def choice(form: Form) -> Form:
+    """A form for choices, except those that are usually the same."""
+
+    def either(writer: Writer, line: Line) -> Text:
+        found = usual(line)
+        return writer.render(form, line) if found is None else writer.value(found)
 
     return either
 
@@ -256,3 +283,6 @@ PYTHON = Notation(
     filled=full,
     parentheses="({})",
 )  # fmt: skip
+
+# The same for drawings, which tell of a rule what it usually does
+BRIEF = replace(PYTHON, forms=PYTHON.forms | {_WHERE: choice(PYTHON.forms[_WHERE])}, usual=usual)

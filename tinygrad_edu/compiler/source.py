@@ -34,14 +34,20 @@ class _Names:
     """Names for what deserves a line of its own: layers, activations, the loss, their gradients, and what is used
     more than once. Everything else is written where it is used."""
 
-    def __init__(self, derivation: Derivation, given: dict[Line, str], trivial: set[Any]) -> None:
+    def __init__(self, derivation: Derivation, given: dict[Line, str], notation: Notation) -> None:
         self.derivation = derivation
         self.names = dict(given)
-        self.trivial = trivial
+        self.trivial = TRIVIAL | notation.trivial
         self.taken = set(given.values()) | {"m", "np", "special"}
         self.initials = Counter(name[0] for name in self.taken)
-        self.uses = Counter(o for line in (*derivation.forward, *derivation.backward) for o in line.operands())
         self.outputs = {line for line in (derivation.value, *derivation.gradients) if isinstance(line, Line)}
+        self.uses: Counter[Line] = Counter()
+        for line in reversed((*derivation.forward, *derivation.backward)):
+            if notation.usual is None:
+                self.uses.update(line.operands())
+            elif line in self.outputs or line in self.uses:
+                found = notation.usual(line)
+                self.uses.update(line.operands() if found is None else {found} & {*line.operands()})
         self._give(derivation.value, "J")
         self._name_forward()
         self._name_backward()
@@ -110,7 +116,7 @@ class _Names:
 
 
 def _writer(derivation: Derivation, given: dict[Line, str], notation: Notation) -> Writer:
-    return Writer(notation, _Names(derivation, given, TRIVIAL | notation.trivial).names)
+    return Writer(notation, _Names(derivation, given, notation).names)
 
 
 def source(general: General, names: Sequence[str]) -> str:

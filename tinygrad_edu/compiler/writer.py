@@ -32,6 +32,7 @@ class Notation:
     filled: Callable[[Writer, Filled], Text]  # an array of one number
     parentheses: str
     trivial: frozenset[Any] = frozenset()  # functions whose results need no name of their own
+    usual: Callable[[Line], Any] | None = None  # what is rendered in place of a choice, if anything is
 
 
 class Writer:

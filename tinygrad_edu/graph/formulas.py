@@ -19,7 +19,7 @@ import numpy as np
 from ..autograd.primitives import Primitive
 from ..autograd.record import Record
 from ..compiler.lines import Line
-from ..compiler.notation import PYTHON
+from ..compiler.notation import BRIEF
 from ..compiler.tracing import Symbol, Trace
 from ..compiler.tracing import written as traced
 from ..compiler.writer import Writer
@@ -55,6 +55,7 @@ def template(record: Record, known: dict[Any, Template], numbers: Mapping[int, A
         primitive,
         tuple(_key(a) for a in arguments),
         tuple(node is not None for node in parents),
+        tuple(_is_named(record, k) for k in range(len(parents))),
         tuple((name, repr(value)) for name, value in options.items()),
     )
     if key not in known:
@@ -81,6 +82,12 @@ def _example(record: Record, k: int) -> Any:
     return np.broadcast_to(1.0, described[0] if described else ())
 
 
+def _is_named(record: Record, k: int) -> bool:
+    """Whether an argument is a constant that has a name, which formulas call it by."""
+    described = record.noted.constants and record.noted.constants[k]
+    return bool(described and described[1])
+
+
 def _key(value: Any) -> Any:
     return (value.shape, value.dtype.char) if isinstance(value, np.ndarray) else (type(value), repr(value))
 
@@ -90,7 +97,10 @@ def _template(record: Record, arguments: list[Any], options: dict[str, Any]) -> 
     parents = record.nodes
     rules_of = primitive.rules_for(len(parents))
     places = [place(k + 2) for k in range(len(parents))]
-    literal = [node is None and not isinstance(a, np.ndarray) for a, node in zip(arguments, parents, strict=True)]
+    literal = [
+        node is None and not isinstance(a, np.ndarray) and not _is_named(record, k)
+        for k, (a, node) in enumerate(zip(arguments, parents, strict=True))
+    ]
     g = np.broadcast_to(np.ones((), record.dtype), record.shape)[()]
     output = g if record.saved is None or record.saved[0] is None else record.saved[0]
     forward = f"{primitive.name}({', '.join(places)})"
@@ -138,7 +148,7 @@ def _fitting(made: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 def _expression(value: Any, names: dict[Line, str]) -> str | None:
     try:
-        text = Writer(PYTHON, names).value(value)[1]
+        text = Writer(BRIEF, names).value(value)[1]
     except Exception:
         return None
     return text if len(text) <= LONGEST else None

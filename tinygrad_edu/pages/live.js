@@ -104,7 +104,7 @@ function retell(operation, i) {
   }
 }
 
-const isPlain = (value) => value.kind === "constant" && !value.shape.length;
+const isPlain = (value) => value.kind === "constant" && !value.shape.length && !value.name; // it stands in formulas
 
 // Edits
 

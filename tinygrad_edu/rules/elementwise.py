@@ -41,12 +41,14 @@ def _one_less(a: Any, b: Any) -> Any:
     return np.where(((a == 0) | np.isnan(a)) & (b == 0), 0, b - 1)
 
 
-rule(
-    np.power,
-    lambda g, a, b: g * (b * a ** _one_less(a, b)),
-    # At a = 0 the limit of y · log a is 0 for b > 0.
-    lambda g, y, a, b: g * y * np.log(np.where((a == 0) & (b >= 0), 1.0, a)),  # 1.0: small integers become float64
-)
+def _base(a: Any, b: Any) -> Any:
+    """The a of y · log a, whose limit at a = 0 is 0 for b > 0."""
+    if isinstance(a, int | float) and a:
+        return a
+    return np.where((a == 0) & (b >= 0), 1.0, a)  # 1.0: small integers become float64
+
+
+rule(np.power, lambda g, a, b: g * (b * a ** _one_less(a, b)), lambda g, y, a, b: g * y * np.log(_base(a, b)))
 rule(np.float_power, *(power.vjp for power in primitive_of(np.power).rules if power))
 rule(np.square, lambda g, x: 2 * g * x)
 rule(np.sqrt, lambda g, y: g / (2 * y))
