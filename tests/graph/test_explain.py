@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tinygrad_edu import Dense, Sequential, Sigmoid, Tanh, Tensor, explain, record_positions
+from tinygrad_edu import (
+    AnomalyError,
+    Dense,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    Tensor,
+    detect_anomaly,
+    explain,
+    record_positions,
+)
 from tinygrad_edu import functional as F
 from tinygrad_edu.autograd.call_site import caller
 from tinygrad_edu.autograd.record import reached
@@ -109,6 +121,23 @@ def test_a_graph_that_divides_by_zero_is_explained_without_a_warning():
         y = np.sum(np.log(Tensor([0.0, 1.0], requires_grad=True)) * 2.0)
     with np.errstate(all="raise"):
         assert "log" in explain(y)
+
+
+def test_positions_in_a_notebook_s_cells(monkeypatch):
+    names = {"/tmp/ipykernel_42/1.py": ("Cell", "In[3]")}
+    shell = SimpleNamespace(compile=SimpleNamespace(format_code_name=names.get))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    code = compile("z = np.exp(x)\ny = np.log(z - 1)", "/tmp/ipykernel_42/1.py", "exec")
+    known = {"np": np, "x": Tensor(1.0, requires_grad=True)}
+    with record_positions():
+        exec(code, known)
+    assert "cell In[3], line 2" in explain(known["y"]) and "cell In[3], line 1" in explain(known["y"])
+    known["x"] = Tensor(0.0, requires_grad=True)
+    said = r"'log' at cell In\[3\], line 2 gave"
+    with np.errstate(all="ignore"), detect_anomaly(), pytest.raises(AnomalyError, match=said):
+        exec(code, known)
+    monkeypatch.setattr(shell, "compile", None)  # IPython before 8
+    assert "1.py:2" in explain(known["y"])
 
 
 def test_in_a_notebook_it_is_a_table():

@@ -64,11 +64,19 @@ def _dropped_by_copy(shape: tuple[int, ...], computed: str) -> str:
     )
 
 
+def place(file: str, line: int) -> str:
+    """A place in the user's code, "train.py:41". In a notebook "cell In[3], line 2": its file is none to be opened."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    name_of = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    cell = name_of(file) if name_of is not None else None
+    return f"{file}:{line}" if cell is None else f"{cell[0].lower()} {cell[1]}, line {line}"
+
+
 def where() -> str:
     """ "at train.py:41 (the line itself)": the user's."""
-    file, number = caller()
-    code = linecache.getline(file, number).strip()
-    return f"at {file}:{number}{f' ({code})' if code else ''}"
+    file, line = caller()
+    code = linecache.getline(file, line).strip()
+    return f"at {place(file, line)}{f' ({code})' if code else ''}"
 
 
 _shown: dict[str, Any] = {}  # so that Python shows each warning once for each line

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.broadcasting import unbroadcast
-from ..autograd.call_site import caller
+from ..autograd.call_site import caller, place
 from ..autograd.engine import rule_arguments
 from ..autograd.hooks import hooks_of
 from ..autograd.positions import block
@@ -111,7 +111,7 @@ def _check_output(record: Record, y: Any, values: Sequence[Any]) -> None:
 
 def _who(record: Record) -> str:
     position, module = record.position, record.noted.module
-    where = " (recorded outside detect_anomaly())" if position is None else f" at {position[0]}:{position[1]}"
+    where = " (recorded outside detect_anomaly())" if position is None else f" at {place(*position)}"
     return f"'{record.primitive.name}'{where}{f' in {module}' if module else ''}"
 
 

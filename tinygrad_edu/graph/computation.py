@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from ..autograd.call_site import place
 from ..autograd.engine import pullback
 from ..autograd.inplace import changed_since
 from ..autograd.record import Record, leading_to
@@ -345,4 +346,4 @@ def _folded(partition: Partition) -> list[str]:
 
 def _position(record: Record) -> str | None:
     position = record.position
-    return None if position is None else f"{os.path.basename(position[0])}:{position[1]}"
+    return None if position is None else os.path.basename(place(*position))
