@@ -14,6 +14,7 @@ PLACES = {
     "examples/lessons": "lessons in notebooks: begin here to learn how networks learn",
     "examples/README.md": "programs that learn to read digits, to draw, to make up names",
     "examples/guide.md": "a tour of all that can be done",
+    "docs/make.py": "makes the reference, pages for a browser: pip install -e '.[docs]' && python docs/make.py",
     "tinygrad_edu/README.md": "how it works, and in which order to read the source",
 }
 
