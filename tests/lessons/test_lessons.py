@@ -23,7 +23,7 @@ LESSONS = Path(__file__).resolve().parents[2] / "examples" / "lessons"
 PATHS = sorted(LESSONS.glob("*.ipynb"))
 ANSWERS = {path.stem: path for path in (Path(__file__).parent / "answers").glob("*.py")}
 AGAIN = "python examples/lessons/make.py "
-NAMESPACES = {"numpy", "scipy", "matplotlib"}
+NAMESPACES = {"numpy", "scipy", "matplotlib", "warnings"}
 NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d*)?(?:e[-+]?\d+)?")
 
 every_lesson = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
