@@ -286,7 +286,7 @@ vincent virginia wilhelmina william yvonne zoe
 
 
 def names() -> list[str]:
-    """128 given names in lower case, in the order of the alphabet: for a language model of letters.
+    """128 given names in lower case, for a language model of letters.
 
     >>> tg.datasets.names()[:3]
     ['ada', 'adam', 'agnes']
