@@ -360,8 +360,21 @@ def test_elementwise_runs_fold_before_all_others():
     for k in range(30):  # with no repetition
         y = np.exp(y) if k in (0, 1, 3, 6, 10, 15, 21, 28) else np.sin(y)
         y = np.tanh(y) if k in (2, 7, 19, 20) else y
-    found = computation((y @ x).sum(), max_nodes=12)
-    assert [o.name for o in found.operations.values()] == ["34 elementwise operations", "product", "sum"]
+    for most, pieces in ((12, [12, 10, 12]), (8, [34])):  # not further than it must be
+        found = computation((y @ x).sum(), max_nodes=most)
+        names = [*(f"{n} elementwise operations" for n in pieces), "product", "sum"]
+        assert [o.name for o in found.operations.values()] == names
+
+
+def test_many_operations_on_numbers_become_about_as_many_boxes_as_there_may_be():
+    rng = np.random.default_rng(0)
+    known = [Tensor(x, requires_grad=True) for x in rng.uniform(-1, 1, 10)]
+    for _ in range(1500):
+        a, b = (known[-1 - k] for k in rng.integers(10, size=2))
+        known.append([np.multiply, np.maximum, lambda a, b: np.sin(a)][rng.integers(3)](a, b))
+    for most in (100, 400):
+        found = computation(known[-1], max_nodes=most, formulas=False)
+        assert most / 3 < len(found.operations) + len(found.values) <= most
 
 
 @st.composite

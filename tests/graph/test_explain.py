@@ -18,7 +18,9 @@ from tinygrad_edu import (
     Tanh,
     Tensor,
     detect_anomaly,
+    draw_graph,
     explain,
+    no_grad,
     record_positions,
 )
 from tinygrad_edu import functional as F
@@ -104,7 +106,12 @@ def test_long_graphs_are_folded():
 
 
 def test_leaves_and_what_is_no_tensor():
-    assert explain(Tensor([1.0], requires_grad=True)).startswith("nothing was recorded")
+    x = Tensor([1.0], requires_grad=True)
+    with no_grad():
+        unrecorded = np.exp(x)
+    for y in (x, unrecorded, Tensor([2.0]) * 3, (2 * x).detach()):
+        assert explain(y).startswith("nothing was recorded: this tensor is a leaf, or")
+        assert "nothing was recorded" in draw_graph(y).source.replace("\\n", " ")
     with pytest.raises(TypeError, match="got float"):
         explain(1.0)
 

@@ -26,6 +26,10 @@ from .told import Telling, symbols
 from .values import Values, again, needed
 
 RELEASED = "backward() released what some values follow from: draw before it, or use backward(retain_graph=True)"
+UNRECORDED = (
+    "nothing was recorded: this tensor is a leaf, or nothing that it was computed from requires grad, or it was "
+    "computed under no_grad() or after detach()"
+)
 LOST = "some values follow from numbers that no record kept: those that a function of three or more does not need"
 
 
@@ -163,7 +167,7 @@ class _Assembly:
         self.formulas = formulas
         self.walk, self.partition, self.output = walked, partition, output
         self.released = any(record.saved is None for record in walked.records)
-        self.notes = _folded(partition)
+        self.notes = _folded(partition) if walked.records else [UNRECORDED]
         self.asked = {v for v in partition.shown if arrays or not walked.described(v)[3]}
         nodes = (walked.described(v)[0] for v in self.asked) if gradients else ()
         self.targets = {node for node in nodes if isinstance(node, Record) or (node is not None and node.requires_grad)}

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Collection
 from typing import Any
 
@@ -30,6 +31,7 @@ sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
 """
 RECORD = re.compile(r"[{}|<>]")  # what divides a label into fields
 
+WIDEST = 105  # characters of a note under a drawing, in a line
 FONT = "Helvetica,Arial,sans-serif"
 DARK, LINE = "#1b1f24", "#5b6770"
 KINDS = {
@@ -90,7 +92,7 @@ class _Sheet:
         dot.attr("edge", color=LINE, arrowsize="0.6", fontname=FONT, fontsize="11", fontcolor=LINE)
         notes = [*computation.notes, *computation.newer_values(arrays="values" in self.labels.show)]
         if notes:
-            dot.attr(label=label(*notes), fontcolor=LINE)
+            dot.attr(label=label(*(line for note in notes for line in textwrap.wrap(note, WIDEST))), fontcolor=LINE)
         lines = sorted(set(self.home.values()))
         self.several = len(lines) > 1
         if self.several:

@@ -36,7 +36,7 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
     """
     from ..autograd.printing import Table, printable
     from ..autograd.record import reached
-    from .computation import computation, is_whole
+    from .computation import UNRECORDED, computation, is_whole
     from .structure import SIGNS
 
     if not isinstance(output, Tensor):
@@ -47,7 +47,7 @@ def explain(output: Tensor, *, model: Module | None = None, max_rows: int | None
     most = None if max_rows is None or count <= max_rows else 2 * max_rows
     found = computation(output, model=model, gradients=True, max_nodes=most)
     if not found.operations:
-        return "nothing was recorded: this tensor is a leaf, or nothing that it was computed from requires grad"
+        return UNRECORDED
     kept = any(operation.position for operation in found.operations.values())
     rows = [["step", "operation", *["called at"] * kept, "values", "rules", "gradient"]]
     for operation in reversed(found.operations.values()):

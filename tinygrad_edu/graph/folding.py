@@ -16,6 +16,7 @@ import numpy as np
 
 from .structure import Walk
 
+SHORT = 16  # elementwise operations in succession, which are folded at once
 MOST_PERIOD = 16  # steps of a repetition, such as the layers of a block
 
 
@@ -70,11 +71,11 @@ class _Folder:
         yield self.fold_repetitions
         for depth in range(deepest, -1, -1):
             if depth == 0:  # the model itself, which is the last to be hidden
-                yield self.fold_elementwise
+                yield from self.fold_runs(max_nodes)
                 yield self.fold_repetitions
             yield partial(self.fold_calls, depth)
             yield self.fold_repetitions
-        yield self.fold_elementwise
+        yield from self.fold_runs(max_nodes)
         pieces = max_nodes
         while pieces > 1:
             pieces = (pieces + 1) // 2
@@ -114,12 +115,28 @@ class _Folder:
                 label = f"{times:,} × {series if period == 1 else f'({series})'}"
                 self._merge(units[first : first + period * times], label)
 
-    def fold_elementwise(self) -> None:
-        """Folds neighbouring elementwise operations in the same call, or outside all calls."""
+    def fold_runs(self, max_nodes: int) -> Iterable[Callable[[], None]]:
+        """Folds runs of elementwise operations: short ones, then long ones in ever longer pieces."""
+        longest = len(self.fold_of)
+        length = max(2, longest // max_nodes)
+        while length < 2 * longest:
+            yield partial(self.fold_elementwise, length)
+            length *= 2
+
+    def fold_elementwise(self, length: int) -> None:
+        """Folds neighbouring elementwise operations in the same call, or outside all calls, if there are few of them;
+        of many, as many at a time as `length` says."""
         for (_, elementwise), row in itertools.groupby(self._units(), lambda u: (u.call, self._is_elementwise(u))):
+            if not elementwise:
+                continue
+            piece: list[Unit] = []
             units = list(row)
-            if elementwise:
-                self._merge(units, f"{sum(len(unit.members) for unit in units):,} elementwise operations")
+            most = max(length, SHORT if sum(len(unit.members) for unit in units) <= SHORT else 0)
+            for k, unit in enumerate(units):
+                piece.append(unit)
+                if k + 1 == len(units) or sum(len(u.members) for u in (*piece, units[k + 1])) > most:
+                    self._merge(piece, f"{sum(len(u.members) for u in piece):,} elementwise operations")
+                    piece = []
 
     def fold_pieces(self, pieces: int) -> None:
         """Folds everything into that many pieces of about the same length."""
