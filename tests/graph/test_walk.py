@@ -227,6 +227,27 @@ def test_folds_open_by_a_click_and_all_by_a_key(browser):
     assert browser.console() == []
 
 
+def test_the_walk_stays_where_it_is_when_folds_are_opened(browser):
+    net, J = network()
+    browser.open(page.render(J, model=net, depth=1))
+    shown = "const { operation, backward } = stepAt(position); return [operation.step, operation.folded, backward]"
+    seen = lambda: browser.run(shown)
+    browser.run("walkTo(3)")
+    assert seen() == [3, 1, False]
+    browser.press("o")
+    assert seen() == [3, 0, False] and "step=3" in browser.driver.current_url
+    browser.run("walkTo(LAST)")
+    assert seen() == [1, 0, True]
+    browser.press("o")
+    assert seen() == [1, 1, True] and "open" not in browser.driver.current_url
+    browser.open(page.render(J, model=net, depth=0))
+    browser.run("walkTo(LAST)")
+    assert seen() == [1, 4, True]
+    browser.press("o")
+    assert seen() == [3, 0, True]  # where the way back through it begins: the sigmoid, 4, is by-passed
+    assert browser.console() == []
+
+
 def test_a_fold_that_is_too_large_says_what_to_do(browser):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "OPENED", 30)

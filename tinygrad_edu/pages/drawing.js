@@ -3,6 +3,7 @@
 // What is drawn: the graph as it was folded, or, if the address says so, with folds opened.
 const asked = () => new URLSearchParams(location.hash.slice(1));
 const opened = Object.hasOwn(data.opened, asked().get("open") ?? "") ? asked().get("open") : "";
+const drawings = { ...data.opened, "": { operations: data.operations } }; // by what is open in them
 Object.assign(data, data.opened[opened]);
 
 const nodes = new Map(); // by key: what the data say of the node, and `element`, `parts`, `edges`

@@ -214,7 +214,7 @@ function openFold(name) {
     byId("found").textContent = "Take the edits back first (Original): the page is drawn anew for folds.";
     return;
   }
-  location.hash = name && `open=${name}`;
+  location.hash = addressOf(name, stepIn(drawings[name].operations));
 }
 
 describe();

@@ -155,11 +155,22 @@ function walkTo(p) {
   remember();
 }
 
+/** The step of another drawing of the same graph that comes to what this one shows, or begins with it. */
+function stepIn(others) {
+  if (!position) return 0;
+  const { operation, backward } = stepAt(position);
+  const last = operation.step + (backward ? Math.max(operation.folded - 1, 0) : 0), isThere = (other) => other.step <= last;
+  if (!backward) return others.findLastIndex(isThere) + 1;
+  const back = others.filter((other) => other.flows.some(Boolean)).reverse();
+  return others.length + back.findIndex(isThere) + 1;
+}
+
 // The address says which folds are open and which step is shown, so that it can be passed on: #open=all&step=14.
 
+const addressOf = (open, step) => [open && `open=${open}`, step && `step=${step}`].filter(Boolean).join("&");
+
 function remember() {
-  const parts = [opened && `open=${opened}`, position && `step=${position}`].filter(Boolean);
-  const address = parts.length ? `#${parts.join("&")}` : "";
+  const parts = addressOf(opened, position), address = parts && `#${parts}`;
   if (location.hash === address) return;
   try {
     history.replaceState(null, "", address || location.href.split("#")[0]);
