@@ -199,6 +199,14 @@ def test_a_picture_at_any_resolution():
         plots.drawn(lambda x: x, 3, 3)
 
 
+def test_titles_that_are_longer_than_their_pictures_are_wide():
+    square = np.zeros((4, 4))
+    figure = plots.pictures({"what the first one is like": square, "and what the second": square}, height=1)
+    figure.draw_without_rendering()
+    first, second = (axes.title.get_window_extent() for axes in figure.axes)
+    assert figure.bbox.x0 <= first.x0 and first.x1 < second.x0 and second.x1 <= figure.bbox.x1
+
+
 def test_importing_touches_nothing():
     code = "import sys, tinygrad_edu; print([m for m in sys.modules if m.split('.')[0] in set(sys.argv[1:])])"
     optional = ["matplotlib", "scipy", "sklearn", "mlxtend", "tqdm", "PIL", "safetensors", "optuna", "pygraphviz"]

@@ -303,8 +303,8 @@ def pictures(images: Mapping[str, ArrayLike], *, height: float = 3.0) -> Figure:
     >>> figure = tg.plots.pictures({"black": np.zeros((4, 4)), "white": np.ones((4, 4))})
     """
     arrays = {name: values_of(image) for name, image in images.items()}
-    widths = [array.shape[1] / array.shape[0] for array in arrays.values()]
-    figure = _figure(height * sum(widths) + 0.2 * len(widths), height + 0.4)
+    widths = [max(height * a.shape[1] / a.shape[0], 0.09 * len(name)) for name, a in arrays.items()]
+    figure = _figure(sum(widths) + 0.2 * len(widths), height + 0.4)
     row = figure.subplots(1, len(arrays), squeeze=False, width_ratios=widths)[0]
     for axes, (name, array) in zip(row, arrays.items(), strict=True):
         axes.imshow(array, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
