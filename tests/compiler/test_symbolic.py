@@ -308,7 +308,7 @@ def test_nothing_is_allocated_after_the_first_steps(make):
 
 def test_a_long_function_is_derived():
     def f(x):
-        for _ in range(5000):
+        for _ in range(2000):
             x = np.sin(x) + 0.1
         return np.sum(x)
 

@@ -19,7 +19,7 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="the scan needs the extra scan")
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "parameter_scan.py"
-GRID = ("--layers", "1,2", "--units", "3,4,5", "--iterations", "150,300", "--size", "16")
+GRID = ("--layers", "1,2", "--units", "3,4,5", "--iterations", "50,100", "--size", "16")
 
 
 def start(folder, *arguments, script=SCRIPT):
@@ -109,7 +109,7 @@ def test_several_machines_on_one_postgresql_one_of_them_killed(postgresql, tmp_p
     text = SCRIPT.read_text(encoding="utf-8")
     assert text.count("HEARTBEAT, GRACE = 2, 10") == 1
     impatient.write_text(text.replace("HEARTBEAT, GRACE = 2, 10", "HEARTBEAT, GRACE = 1, 5"), encoding="utf-8")
-    slow = ("--iterations", "150,4000")  # so that the one that is killed is in the middle of something
+    slow = ("--iterations", "50,2500")  # so that the one that is killed is in the middle of something
     start_here = partial(start, script=impatient)
     victim = start_here(folders[0], "--storage", url, "--workers", 2, *slow)
     for _ in range(300):

@@ -44,12 +44,12 @@ class Programs(RuleBasedStateMachine):
             self.judge(0)
 
 
-Programs.TestCase.settings = settings(max_examples=30, stateful_step_count=12)
+Programs.TestCase.settings = settings(max_examples=20, stateful_step_count=12)
 TestPrograms = Programs.TestCase
 
 
 def test_random_programs():
-    counts, reports = fuzz(range(120))
+    counts, reports = fuzz(range(80))
     assert not reports, "\n".join(reports)
     assert {"(derived)", "(compiled in steps)"} <= counts.keys()
 

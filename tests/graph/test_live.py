@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_edu as tg
 from tests.graph.test_evaluate import compare, evaluated, numbers
-from tests.graph.test_page import chain, data_of
+from tests.graph.test_page import a_thousand_operations, chain, data_of
 from tests.graph.test_walk import FIRST, random_graph
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler.exported import KNOWN
@@ -400,7 +400,7 @@ def test_why_a_graph_has_no_program():
 
 @pytest.mark.slow
 def test_a_program_stays_small_and_an_edit_of_a_thousand_operations_is_quick(browser):
-    written = page.render(chain(1000))
+    written = a_thousand_operations()
     assert len(json.dumps(data_of(written)["live"])) < live.LARGEST / 3
     browser.open(written)
     times = browser.run(

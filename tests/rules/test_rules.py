@@ -99,7 +99,7 @@ def test_every_primitive_has_a_call():
 
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_rule(name):
-    @settings(max_examples=25)
+    @settings(max_examples=20)
     @given(st.data())
     def property(data):
         check(*data.draw(CALLS[name]))
