@@ -49,7 +49,7 @@ def residual():
         def forward(self, x):
             return x + self.inner(x)
 
-    net = tg.Sequential(Block(0), Block(2), tg.Dense(4, 1, rng=4))
+    net = tg.Sequential(Block(0), Block(2), Block(4), tg.Dense(4, 1, rng=6))
     return np.mean(net(np.ones((5, 4))) ** 2), net
 
 
