@@ -30,7 +30,7 @@ UNRECORDED = (
     "nothing was recorded: this tensor is a leaf, or nothing that it was computed from requires grad, or it was "
     "computed under no_grad() or after detach()"
 )
-LOST = "some values follow from numbers that no record kept: those that a function of three or more does not need"
+LOST = "some values follow from numbers that no record kept, because no rule reads them"
 
 
 @dataclass(frozen=True, slots=True)
