@@ -177,6 +177,7 @@ class Links:
             return found[0] if place is None or place.endswith(f"#{own}") else f'<a href="{place}">{found[0]}</a>'
 
         text = text.replace("<pre>", '<pre tabindex="0">')  # so that keys can scroll it
+        text = text.replace("<table>", '<div class="wide" tabindex="0"><table>').replace("</table>", "</table></div>")
         return Markup(re.sub(r"<code>([\w.]+(?:\([^<]*\))?)</code>", link, text))
 
 
