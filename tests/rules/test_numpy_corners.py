@@ -504,7 +504,7 @@ class TestPairsOfAxes:
             assert gradcheck(f, a, b, order=2)
 
 
-@pytest.mark.parametrize("name", ["fmax", "fmin", "maximum", "minimum", "multiply", "hypot", "copysign"])
+@pytest.mark.parametrize("name", ["fmax", "fmin", "maximum", "minimum", "multiply", "hypot", "copysign", "arctan2"])
 @pytest.mark.parametrize("is_first", [False, True])
 def test_python_integers_that_no_dtype_holds(name, is_first):
     """They are floats, as for the operators."""
@@ -514,3 +514,10 @@ def test_python_integers_that_no_dtype_holds(name, is_first):
         getattr(np, name)(*((number, t) if is_first else (t, number))).sum().backward()
         gradients.append(t.grad)
     np.testing.assert_array_equal(*gradients)
+
+
+@pytest.mark.parametrize("power", [np.power, np.float_power])
+def test_powers_of_python_integers_that_no_dtype_holds(power):
+    t = Tensor([1.0, 2.0], requires_grad=True)
+    power(10**25, t).sum().backward()
+    np.testing.assert_allclose(t.grad, [1e25 * np.log(1e25), 1e50 * np.log(1e25)], rtol=1e-14)

@@ -44,7 +44,7 @@ def _one_less(a: Any, b: Any) -> Any:
 def _base(a: Any, b: Any) -> Any:
     """The a of y · log a, whose limit at a = 0 is 0 for b > 0."""
     if isinstance(a, int | float) and a:
-        return a
+        return a if abs(a) < 2**63 else float(a)  # no dtype holds such an integer
     return np.where((a == 0) & (b >= 0), 1.0, a)  # 1.0: small integers become float64
 
 
@@ -113,6 +113,7 @@ rule(np.arctan, lambda g, x: g / np.hypot(1, x) / np.hypot(1, x))  # a square ma
 
 def _per_square(part: Any, a: Any, b: Any) -> Any:
     """part / (a² + b²) for a part of the same size as a or b; 0 where these are infinite."""
+    part, a, b = (float(x) if isinstance(x, int) else x for x in (part, a, b))  # such as no dtype holds
     endless = np.isinf(a) | np.isinf(b)
     size = np.where(endless, np.inf, np.hypot(a, b))
     return np.where(endless, 0, part) / size / size
