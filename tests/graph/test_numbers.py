@@ -96,6 +96,12 @@ def test_a_constant_that_has_a_name_stands_in_formulas_by_it():
         assert rule in draw_graph(y, show="formulas").source, rule
 
 
+def test_arrays_in_options_are_not_called_as_others_are():
+    X = Tensor(np.ones(3), requires_grad=True, name="X")
+    source = draw_graph(X[np.array([2, 0, 2])] * np.ones(3), show="formulas").source
+    assert "v1 = X[…]" in source and "v2 = v1 * c1" in source
+
+
 def test_names_of_formulas_do_not_meet_those_of_the_user():
     v1 = Tensor([1.0, 2.0], requires_grad=True, name="v1")
     source = draw_graph((np.exp(v1) * np.ones(2)).sum(), show="formulas").source

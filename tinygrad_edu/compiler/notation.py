@@ -284,5 +284,10 @@ PYTHON = Notation(
     parentheses="({})",
 )  # fmt: skip
 
-# The same for drawings, which tell of a rule what it usually does
-BRIEF = replace(PYTHON, forms=PYTHON.forms | {_WHERE: choice(PYTHON.forms[_WHERE])}, usual=usual)
+# The same for drawings, which tell of a rule what it usually does, and of an array in an option that there is one
+BRIEF = replace(
+    PYTHON,
+    forms=PYTHON.forms | {_WHERE: choice(PYTHON.forms[_WHERE])},
+    symbol=lambda name: name if len(name) == 1 else "…",  # all others have names of one character
+    usual=usual,
+)
