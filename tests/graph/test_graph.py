@@ -357,7 +357,8 @@ def test_100_000_operations_in_5_seconds_and_500_megabytes(build):
 def test_notebooks(monkeypatch):
     net, loss = loss_of_a_network()
     if can_lay_out():
-        assert "<svg" in draw_graph(loss)._repr_mimebundle_(include=None, exclude=None)["image/svg+xml"]
+        shown = draw_graph(loss)._repr_mimebundle_(include=None, exclude=None)
+        assert "<svg" in shown["image/svg+xml"] and "once this cell is run" in shown["text/plain"]
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     source = draw_graph(loss).source

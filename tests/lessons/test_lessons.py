@@ -99,8 +99,11 @@ def test_the_outputs_are_those_of_the_code(path):
 def texts(cell):
     """What a cell printed, and the text of what it showed."""
     for output in cell["outputs"]:
-        text = output["text"] if "text" in output else output.get("data", {}).get("text/plain", "")
-        yield "".join(text)
+        shown = output.get("data", {})
+        if "image/svg+xml" in shown:  # a drawing: what is written in it
+            yield " ".join(re.findall(r"<text[^>]*>([^<]*)", "".join(shown["image/svg+xml"])))
+        else:
+            yield "".join(output.get("text", shown.get("text/plain", "")))
 
 
 def same(found, committed):

@@ -46,14 +46,19 @@ BYPASSED = {"style": "filled,dashed", "fillcolor": "#ffffff"}
 WITH_RESULT = OPERATION | {"shape": "Mrecord"}
 FOLDED = OPERATION | {"shape": "folder"}
 GROUPS = ("#f3f5f7", "#e6eaee")  # nested boxes in turns
+HIDDEN = (
+    "A drawing, which a notebook shows once this cell is run (or the notebook is trusted). "
+    "print() gives its source, and render_graph a file."
+)
 
 
 class Drawing(graphviz.Digraph):  # type: ignore[misc]
-    """A graph in Graphviz's language, which a notebook shows with whichever layout engine is installed."""
+    """A graph in Graphviz's language, which a notebook shows with whichever layout engine is installed. A notebook that
+    comes from somebody else shows pictures only when it is trusted, and says so until then."""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, str]:
         try:
-            return {"text/plain": self.source, "image/svg+xml": lay_out(self, "svg").decode()}
+            return {"text/plain": HIDDEN, "image/svg+xml": lay_out(self, "svg").decode()}
         except ImportError:
             return {"text/plain": self.source, "text/vnd.graphviz": self.source}
 
