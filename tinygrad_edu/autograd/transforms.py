@@ -66,7 +66,8 @@ def value_and_grad(
     parameters: Parameters = None,
     has_aux: bool = False,
 ) -> Callable[..., Any]:
-    """As `grad`, but gives `(value, gradient)`, with `has_aux` `((value, anything), gradient)`.
+    """As `grad`, with the same arguments and errors, but the function gives both the value of `fun` and its gradient:
+    `(value, gradient)`, and with `has_aux` `((value, anything), gradient)`. `argnums` and `parameters` say by what.
 
     >>> tg.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
     (np.float64(5.0), array([2., 4.]))
@@ -97,7 +98,8 @@ def elementwise_grad(fun: Callable[..., Any], argnums: ArgNums | None = None) ->
     argument, where each depends on that one only: the slope of a curve at many points at once.
 
     It is the gradient of the output's sum. So if an element of the argument has a part in several elements of the
-    output, as in a softmax, their derivatives are added up. Raises `ValueError` if output and argument differ in shape,
+    output, as in a softmax, their derivatives are added up. `argnums` says which argument it is, as in `grad`. Raises
+    `ValueError` if output and argument differ in shape,
     `TypeError` if the output is no array of real numbers.
 
     >>> tg.elementwise_grad(np.tanh)(np.array([0.0, 1.0])).round(4)
@@ -125,9 +127,9 @@ def elementwise_grad(fun: Callable[..., Any], argnums: ArgNums | None = None) ->
 def jacobian(
     fun: Callable[..., Any], argnums: ArgNums | None = None, *, parameters: Parameters = None
 ) -> Callable[..., Any]:
-    """The function that gives all first derivatives: for an output of shape `(…out)` and an argument of shape
+    """The function that gives all first derivatives of `fun`: for an output of shape `(…out)` and an argument of shape
     `(…in)` an array `(…out, …in)`; for an output with a structure, that structure of those. `argnums` and `parameters`
-    are as in `grad`.
+    are as in `grad`. Raises `TypeError` for an output or an argument that is not of real numbers.
 
     >>> tg.jacobian(lambda x: x**2)(np.array([1.0, 2.0]))
     array([[2., 0.],
@@ -175,7 +177,7 @@ def hessian(
     `(…in)` an array `(…in, …in)`; for one with a structure, that structure of that structure of such arrays.
 
     `argnums` and `parameters` are as in `grad`: with a model, `H[i][j]` has the second derivatives by its parameters i
-    and j, in the order of `model.parameters()`.
+    and j, in the order of `model.parameters()`. Raises `ValueError` if `fun` gives more than a single number.
 
     >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 2.0]))
     array([[4., 2.],
@@ -191,7 +193,7 @@ def hessian(
 
 def vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """`fun(*args)`, and the function that takes a gradient of its output (of its shape, or its structure) to those of
-    all arguments: the vector–Jacobian product.
+    all arguments: the vector–Jacobian product. That function raises `ValueError` for a gradient of another shape.
 
     >>> y, pull = tg.vjp(lambda x: x**2, np.array([1.0, 2.0]))
     >>> pull(np.array([1.0, 10.0]))
@@ -262,7 +264,8 @@ def hvp(fun: Callable[..., Any], *args: Any, parameters: Parameters = None) -> A
 
     Further arguments of `fun` stand between the two. With `parameters`, a model or tensors that `fun` uses, it is the
     Hessian by those, `hvp(fun, *arguments, vector, parameters=net)`, where `vector` is, for a model, a list in the
-    order of `net.parameters()`, as the result. Raises `ValueError` if structures or shapes differ.
+    order of `net.parameters()`, as the result. Raises `ValueError` if structures or shapes differ, `TypeError` if
+    there are fewer arguments than a point and a vector.
 
     >>> tg.hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 0.0]))
     array([6., 0.])

@@ -11,7 +11,7 @@ from .module import Module
 
 
 class Identity(Module):
-    """x itself.
+    """x itself, of any shape: for a place where a layer may stand or not.
 
     >>> tg.Identity()(3.0)
     3.0
@@ -22,7 +22,8 @@ class Identity(Module):
 
 
 class Sigmoid(Module):
-    """1 / (1 + e⁻ˣ).
+    """1 / (1 + e⁻ˣ) for each element of an input of any shape, as `sigmoid`: a probability. `binary_cross_entropy`
+    after it computes from x, so that nothing is lost.
 
     >>> tg.Sigmoid()(np.array([0.0]))
     array([0.5])
@@ -33,7 +34,7 @@ class Sigmoid(Module):
 
 
 class Tanh(Module):
-    """tanh x.
+    """tanh x for each element of an input of any shape, as `np.tanh`.
 
     >>> tg.Tanh()(np.array([0.0, 100.0]))
     array([0., 1.])
@@ -44,7 +45,7 @@ class Tanh(Module):
 
 
 class ReLU(Module):
-    """max(x, 0).
+    """max(x, 0) for each element of an input of any shape, as `relu`; the derivative at 0 is 0.
 
     >>> tg.ReLU()(np.array([-2.0, 3.0]))
     array([0., 3.])
@@ -55,7 +56,8 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x where x > 0, negative_slope · x elsewhere.
+    """x where x > 0, negative_slope · x elsewhere, for each element of an input of any shape, as `leaky_relu`. (Maas,
+    Hannun and Ng, ICML 2013.)
 
     >>> tg.LeakyReLU(0.1)(np.array([-2.0, 3.0]))
     array([-0.2,  3. ])
@@ -72,7 +74,7 @@ class LeakyReLU(Module):
 
 
 class Softmax(Module):
-    """eˣ / Σ eˣ along `axis`. Not before `cross_entropy`, which takes logits.
+    """eˣ / Σ eˣ along `axis`, of the shape of the input, as `softmax`. Not before `cross_entropy`, which takes logits.
 
     >>> tg.Softmax()(np.array([[1.0, 1.0], [0.0, 1000.0]]))
     array([[0.5, 0.5],
@@ -90,7 +92,8 @@ class Softmax(Module):
 
 
 class ELU(Module):
-    """x where x > 0, α (eˣ − 1) elsewhere.
+    """x where x > 0, α (eˣ − 1) elsewhere, for each element of an input of any shape, as `elu`; α is `alpha`. (Clevert,
+    Unterthiner and Hochreiter, ICLR 2016.)
 
     >>> tg.ELU()(np.array([-1000.0, 3.0]))
     array([-1.,  3.])
@@ -107,7 +110,8 @@ class ELU(Module):
 
 
 class SiLU(Module):
-    """x · sigmoid(x), also called swish.
+    """x · sigmoid(x) for each element of an input of any shape, also called swish, as `silu`. (Elfwing, Uchibe and
+    Doya, 2018.)
 
     >>> tg.SiLU()(np.array([0.0, 1000.0]))
     array([   0., 1000.])
@@ -118,7 +122,8 @@ class SiLU(Module):
 
 
 class GELU(Module):
-    """x · Φ(x), Φ the normal distribution function; with `approximate="tanh"`, GPT-2's approximation of it.
+    """x · Φ(x) for each element, Φ the normal distribution function; with `approximate="tanh"`, GPT-2's approximation
+    of it, as `gelu`. Raises `ValueError` for another one. (Hendrycks and Gimpel, 2016.)
 
     >>> tg.GELU()(np.array([0.0, 1000.0]))
     array([   0., 1000.])
@@ -136,7 +141,8 @@ class GELU(Module):
 
 
 class Hardtanh(Module):
-    """x, but at least `min_val` and at most `max_val`.
+    """x, but at least `min_val` and at most `max_val`, for each element of an input of any shape, as `hardtanh`. Raises
+    `ValueError` if min_val is not below max_val.
 
     >>> tg.Hardtanh()(np.array([-2.0, 0.5, 3.0]))
     array([-1. ,  0.5,  1. ])
@@ -154,7 +160,7 @@ class Hardtanh(Module):
 
 
 class Softsign(Module):
-    """x / (1 + |x|).
+    """x / (1 + |x|) for each element of an input of any shape, as `softsign`.
 
     >>> tg.Softsign()(np.array([0.0, 1.0]))
     array([0. , 0.5])

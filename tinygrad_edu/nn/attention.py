@@ -25,8 +25,8 @@ class MultiHeadAttention(Module):
     keys'. `mask` and `causal` are as there; a mask of shape (t, s) holds for all, and for heads and samples apart it is
     (m, heads, t, s), any of them 1.
 
-    The weights start as `Dense` has them, with biases of 0. Raises `ValueError` where dim is not a multiple of heads,
-    and for an input of another shape.
+    The weights start as `Dense` has them, with biases of 0, or without any (`bias=False`). Raises `ValueError` where
+    dim is not a multiple of heads, and for an input of another shape.
 
     (Vaswani et al., "Attention is all you need", NeurIPS 2017.)
 

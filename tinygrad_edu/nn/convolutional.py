@@ -77,7 +77,11 @@ class Conv2d(_Convolution):
 
     `kernel_size`, `stride`, `padding` and `dilation` are numbers, or pairs for height and width. The weight has
     PyTorch's shape, (out_channels, in_channels / groups, kh, kw). `init` is the name of an initialiser of `nn` or a
-    function `(shape, rng) -> array`, which is given the shape (numbers in a kernel, out_channels); biases start at 0.
+    function `(shape, rng) -> array`, which is given the shape (numbers in a kernel, out_channels); biases start at 0,
+    and there are none with `bias=False`.
+
+    Raises `ValueError` for sizes that are not positive whole numbers, for `groups` that do not divide the channels, and
+    for an input of another shape. (LeCun et al., "Gradient-based learning applied to document recognition", 1998.)
 
     >>> layer = tg.Conv2d(1, 6, 5, padding=2, rng=0)
     >>> layer, layer(np.ones((3, 1, 28, 28))).shape
@@ -93,6 +97,9 @@ class Conv2d(_Convolution):
 class Conv1d(_Convolution):
     """Kernels moved along rows: (m, in_channels, n) to (m, out_channels, on), as `Conv2d` does over images.
 
+    `kernel_size`, `stride`, `padding` and `dilation` are numbers, and the weight is (out_channels, in_channels /
+    groups, kernel_size). `groups`, `bias`, `init` and what it raises are as in `Conv2d`.
+
     >>> tg.Conv1d(2, 3, 5, stride=2, rng=0)(np.ones((4, 2, 15))).shape
     (4, 3, 6)
     """
@@ -105,6 +112,9 @@ class Conv1d(_Convolution):
 
 class MaxPool2d(Module):
     """The largest number of each window: (m, c, h, w) to (m, c, oh, ow), see `functional.max_pool2d`.
+
+    `kernel_size`, `stride` (that of the window, if it is left out) and `padding` are numbers, or pairs for height and
+    width. Raises `ValueError` for sizes that are no whole numbers, and for images into which no window fits.
 
     >>> tg.MaxPool2d(2)(np.arange(16.0).reshape(1, 1, 4, 4))
     array([[[[ 5.,  7.],
@@ -128,7 +138,8 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(MaxPool2d):
-    """The mean of each window: (m, c, h, w) to (m, c, oh, ow), see `functional.avg_pool2d`.
+    """The mean of each window: (m, c, h, w) to (m, c, oh, ow), see `functional.avg_pool2d`. `kernel_size`, `stride`,
+    `padding` and what it raises are as in `MaxPool2d`.
 
     >>> tg.AvgPool2d(2)(np.arange(16.0).reshape(1, 1, 4, 4))
     array([[[[ 2.5,  4.5],
@@ -139,7 +150,8 @@ class AvgPool2d(MaxPool2d):
 
 
 class GlobalAvgPool2d(Module):
-    """The mean of each channel: (m, c, h, w) to (m, c), for images of any size.
+    """The mean of each channel: (m, c, h, w) to (m, c), for images of any size. Raises `ValueError` for an input of
+    another number of axes. (Lin, Chen and Yan, "Network in network", ICLR 2014.)
 
     >>> tg.GlobalAvgPool2d()(np.arange(8.0).reshape(1, 2, 2, 2))
     array([[1.5, 5.5]])

@@ -12,7 +12,9 @@ Initializer = Callable[[tuple[int, ...], np.random.Generator], NDArray[Any]]
 
 
 def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Uniform in ±√(6 / (in + out)) (Glorot and Bengio, 2010; ex4's ε).
+    """Uniform in ±√(6 / (in + out)) for weights of the `shape` (in, out): neither activations nor gradients grow on
+    their way through tanh or sigmoid layers. (Glorot and Bengio, "Understanding the difficulty of training deep
+    feedforward neural networks", AISTATS 2010; ex4's ε.)
 
     >>> bool(np.all(abs(tg.Dense(30, 20, init="glorot_uniform").weight.data) <= np.sqrt(6 / 50)))
     True
@@ -22,7 +24,8 @@ def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[
 
 
 def glorot_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Normal with variance 2 / (in + out) (Glorot and Bengio, 2010).
+    """Normal with variance 2 / (in + out) for weights of the `shape` (in, out): as `glorot_uniform` (Glorot and Bengio,
+    2010), with numbers that have no bound.
 
     >>> tg.nn.glorot_normal((30, 20), np.random.default_rng(0)).shape
     (30, 20)
@@ -31,7 +34,8 @@ def glorot_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[n
 
 
 def he_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Uniform in ±√(6 / in), for ReLU (He et al., 2015).
+    """Uniform in ±√(6 / in) for weights of the `shape` (in, out), before a ReLU, which lets half of the variance
+    through. (He et al., "Delving deep into rectifiers", ICCV 2015.)
 
     >>> tg.nn.he_uniform((30, 20), np.random.default_rng(0)).shape
     (30, 20)
@@ -41,15 +45,19 @@ def he_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.f
 
 
 def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Normal with variance 2 / in, for ReLU (He et al., 2015).
+    """Normal with variance 2 / in for weights of the `shape` (in, out), before a ReLU: as `he_uniform` (He et al.,
+    2015), with numbers that have no bound.
 
-    >>> layer = tg.Dense(30, 20, init="he_normal", rng=0)  # or init=tg.nn.he_normal
+    >>> weights = tg.nn.he_normal((200, 300), np.random.default_rng(0))  # Dense(200, 300, init="he_normal")
+    >>> weights.shape, round(float(weights.var() * 200), 1)
+    ((200, 300), 2.0)
     """
     return rng.normal(0.0, np.sqrt(2 / shape[0]), shape)
 
 
 def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """0 everywhere. Only for a single layer: after another one, all units would learn the same.
+    """0 everywhere, of the `shape` that is asked for. Only for a single layer: after another one, all units would learn
+    the same.
 
     >>> tg.nn.zeros((1, 2), np.random.default_rng(0))
     array([[0., 0.]])

@@ -34,7 +34,7 @@ Rng = np.random.Generator | int | None
 
 
 class Flatten(Module):
-    """(m, …) to (m, features).
+    """(m, …) to (m, features), row by row. Of an array without axes there are no rows: raises `TypeError`.
 
     >>> tg.Flatten()(np.ones((5, 4, 2))).shape
     (5, 8)
@@ -46,7 +46,11 @@ class Flatten(Module):
 
 
 class Dropout(Module):
-    """In training mode, sets each element to 0 with probability `p` and multiplies the others by 1/(1 − p).
+    """In training mode, sets each element to 0 with probability `p` and multiplies the others by 1/(1 − p); in
+    evaluation mode it gives what it gets. The shape stays, (…). See `functional.dropout`.
+
+    Raises `ValueError` for a `p` outside [0, 1]. Warns if it drops although nothing is recorded: then `eval()` was
+    forgotten. (Srivastava et al., "Dropout", JMLR 15, 2014.)
 
     >>> drop = tg.Dropout(0.5, rng=0)
     >>> drop(np.ones(6))
@@ -79,7 +83,9 @@ class Dropout(Module):
 class Dense(Module):
     """y = x @ weight + bias: x of shape (…, in_features), weight (in_features, out_features), bias (out_features,).
 
-    `init` is the name of an initialiser of this module or a function `(shape, rng) -> array`; biases start at 0.
+    `init` is the name of an initialiser of this module or a function `(shape, rng) -> array`; biases start at 0. Raises
+    `ValueError` for sizes that are not positive whole numbers, for an unknown `init`, and for an input whose last axis
+    is not `in_features` long.
 
     >>> layer = tg.Dense(3, 2, rng=0)
     >>> layer(np.ones((5, 3))).shape
@@ -130,6 +136,9 @@ class Embedding(Module):
     """A row of `weight` (num, dim), which is learned, for each whole number: (…) to (…, dim), see
     `functional.embedding`. The rows start with numbers of a normal distribution, as in PyTorch.
 
+    Raises `ValueError` for sizes that are not positive whole numbers, `TypeError` for an input that is not of whole
+    numbers, and `IndexError` for one below 0 or above num − 1.
+
     >>> tg.Embedding(27, 10, rng=0)(np.array([[0, 5, 12]])).shape
     (1, 3, 10)
     """
@@ -148,7 +157,10 @@ class Embedding(Module):
 
 
 class Sequential(Module):
-    """Layers one after the other: modules, or any functions of one array.
+    """Layers one after the other: `layers` are modules, or any functions of one array. What the last one gives, (…), is
+    the result. Indices, slices, `len()` and `append` work as those of lists.
+
+    Raises `TypeError` for a layer that is no function. An error inside a layer says in which one it happened.
 
     >>> net = tg.Sequential(tg.Dense(3, 4), np.tanh, tg.Dense(4, 2))
     >>> net(np.ones((5, 3))).shape
@@ -165,6 +177,11 @@ class Sequential(Module):
             self.append(layer)
 
     def append(self, layer: Module | Callable[[Any], Any]) -> Self:
+        """Adds a layer at the end, and returns the model. Raises `TypeError` for what is no function.
+
+        >>> len(tg.Sequential(tg.Dense(3, 4)).append(tg.Tanh()))
+        2
+        """
         if not callable(layer) or isinstance(layer, type):
             hint = f"; write {layer.__name__}()" if isinstance(layer, type) else ""
             if isinstance(layer, list | tuple):

@@ -18,7 +18,11 @@ class BatchNorm(Module):
     which are learned: (m, features) or images (m, features, h, w), see `functional.batch_norm`.
 
     In training, by the mean and the variance of the batch; the running ones, `running_mean` and `running_var`, follow
-    them by a share of `momentum` and are used in evaluation. They are saved with the parameters.
+    them by a share of `momentum` and are used in evaluation. They are saved with the parameters. `eps` is added to the
+    variance, so that nothing is divided by 0.
+
+    Raises `ValueError` for settings that are impossible, for an input with another number of channels, and in training
+    for a single number in each channel. (Ioffe and Szegedy, "Batch normalization", ICML 2015.)
 
     >>> norm = tg.BatchNorm(2)
     >>> norm(np.array([[1.0, 5.0], [3.0, 5.0]])).data.round(3)
@@ -50,7 +54,10 @@ class BatchNorm(Module):
 
 class LayerNorm(Module):
     """Brings each sample to mean 0 and variance 1 over its last axes, whose sizes are `shape`, then scales and shifts
-    each number by weight and bias, which are learned: (…, *shape) to the same, see `functional.layer_norm`.
+    each number by weight and bias, which are learned: (…, *shape) to the same, see `functional.layer_norm`. `eps` is
+    added to the variance. Raises `ValueError` for an input whose last axes are others.
+
+    (Ba, Kiros and Hinton, "Layer normalization", 2016.)
 
     >>> tg.LayerNorm(3)(np.array([[1.0, 2.0, 3.0]])).data.round(3)
     array([[-1.225,  0.   ,  1.225]])

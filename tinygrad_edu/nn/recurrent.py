@@ -114,7 +114,7 @@ class GRU(_Recurrent):
         n = tanh(x @ W_n + b_n + r (h @ U_n + d_n))
 
     weight_ih, (features, 3·hidden), is W_r, W_z and W_n side by side, as in PyTorch; weight_hh, (hidden, 3·hidden), the
-    U; bias_ih and bias_hh, (3·hidden,), the b and d. All else is as in `RNN`.
+    U; bias_ih and bias_hh, (3·hidden,), the b and d. All else is as in `RNN`, and what it raises.
 
     (Cho et al., "Learning phrase representations using RNN encoder–decoder", EMNLP 2014; r after the product, as in
     PyTorch.)
@@ -151,7 +151,7 @@ class LSTM(_Recurrent):
 
     `outputs, (h, c) = layer(x, state=None)`, where `state` is a pair (h, c), too, each of (m, hidden). weight_ih,
     (features, 4·hidden), is W_i, W_f, W_g and W_o side by side, as in PyTorch; weight_hh, (hidden, 4·hidden), the U;
-    bias_ih and bias_hh, (4·hidden,), the b and d. All else is as in `RNN`.
+    bias_ih and bias_hh, (4·hidden,), the b and d. All else is as in `RNN`, and what it raises.
 
     (Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9, 1997; f by Gers, Schmidhuber and
     Cummins, "Learning to forget", Neural Computation 12, 2000.)
