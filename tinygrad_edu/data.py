@@ -54,7 +54,8 @@ class Batches:
     None for the package's own generator). If `batch_size` does not divide the number of rows, the last batch is
     smaller, or left out with `drop_last`. `len()` is the number of batches. Without shuffling, batches are views, not
     copies. Of a pandas table the values are taken: rows are positions, never labels of an index. A tuple or a dict of
-    arrays stands for one: of it, a batch is a tuple or a dict of their rows.
+    arrays stands for one: of it, a batch is a tuple or a dict of their rows. Raises `ValueError` for arrays of
+    different lengths and for a `batch_size` below 1, `TypeError` without an array.
 
     >>> for X, y in tg.Batches(np.zeros((5, 2)), np.arange(5), batch_size=2, shuffle=False):
     ...     print(X.shape, y)
@@ -108,7 +109,8 @@ class Batches:
 
 
 class Standardizer:
-    """(X − mean) / deviation for each column, with the mean and deviation of the data it was fitted on. The deviation
+    """(X − mean) / deviation for each column of X, (m, features), with the mean and deviation of the data it was fitted
+    on. The deviation
     of a column that is constant, up to rounding, counts as 1. With an `epsilon`, that is added to all deviations
     instead, and what never varied becomes very large where it does.
 
@@ -127,6 +129,8 @@ class Standardizer:
         self.deviation: NDArray[Any] | None = None
 
     def fit(self, X: ArrayLike) -> Self:
+        """Takes mean and deviation of the columns of X, (m, features), and returns itself. Raises `ValueError` for
+        another shape or no rows."""
         X = array_of(X)
         X = X.astype(np.result_type(X, np.float32), copy=False)
         if X.ndim != 2 or not len(X):

@@ -80,7 +80,8 @@ def bicubic(size: int, other: int) -> Array:
 
 
 def load_ex4(path: str | os.PathLike[str], *, course_labels: bool = False) -> tuple[Array, Labels]:
-    """The digits from the course's own `ex4data1.mat` (`X` (5000, 400), `y` (5000, 1) with 10 for the digit 0).
+    """The digits in the file `path`, the course's own `ex4data1.mat` (`X` (5000, 400), `y` (5000, 1) with 10 for the
+    digit 0).
 
     Returns what `ex4_digits` does, in the file's order; with `course_labels`, label 10 is kept. Raises
     `FileNotFoundError` if there is no such file, `ValueError` if it is not ex4's, `ImportError` without SciPy (extra
@@ -102,8 +103,8 @@ def load_ex4(path: str | os.PathLike[str], *, course_labels: bool = False) -> tu
 
 
 def load_ex4_weights(path: str | os.PathLike[str], *, course_labels: bool = False) -> dict[str, Array]:
-    """The course's trained weights (`ex4weights.mat`) as the state of `Sequential(Dense(400, 25), Sigmoid(),
-    Dense(25, 10), Sigmoid())`: "0.weight" (400, 25), "0.bias" (25,), "2.weight" (25, 10), "2.bias" (10,).
+    """The course's trained weights in the file `path` (`ex4weights.mat`) as the state of `Sequential(Dense(400, 25),
+    Sigmoid(), Dense(25, 10), Sigmoid())`: "0.weight" (400, 25), "0.bias" (25,), "2.weight" (25, 10), "2.bias" (10,).
 
     In the file, Theta1 is (25, 401) and Theta2 (10, 26), with the bias in column 0, and the outputs are for the
     labels 1 to 10; here they are for the digits 0 to 9, unless `course_labels`.
@@ -309,7 +310,7 @@ def _csv_errors(path: Path) -> Iterator[None]:
 
 
 def load_titanic(path: str | os.PathLike[str]) -> tuple[Array, Labels]:
-    """The Titanic's passengers from a CSV file with the columns "Survived" and the 14 of `TITANIC_FEATURES`.
+    """The Titanic's passengers from a CSV file `path` with the columns "Survived" and the 14 of `TITANIC_FEATURES`.
 
     `X` (m, 14), the features, which the file has scaled to 0 … 1; `y` (m,), 1 for those who survived. Other columns
     are ignored. Raises `FileNotFoundError` or, if a column is missing or an entry is not a number, `ValueError` naming
@@ -348,8 +349,8 @@ def load_titanic(path: str | os.PathLike[str]) -> tuple[Array, Labels]:
 def image_points(
     path: str | os.PathLike[str], size: int | None = None, *, color: bool = False
 ) -> tuple[Array, Array, tuple[int, int]]:
-    """A picture as points: coordinates `X` (n, 2) and values `Y` (n, 1), grey, or with `color` (n, 3), red, green and
-    blue; all from 0 to 1 for values, and for coordinates −1 to 1 along both axes, (down, right).
+    """The picture in the file `path` as points: coordinates `X` (n, 2) and values `Y` (n, 1), grey, or with `color` (n,
+    3), red, green and blue; all from 0 to 1 for values, and for coordinates −1 to 1 along both axes, (down, right).
 
     `size` shrinks the picture to that many pixels on its longer side. The third result is (height, width):
     `Y.reshape(height, width, -1)` is the picture. Transparent parts become white.

@@ -48,9 +48,10 @@ def image_grid(
 ) -> Figure:
     """Images (n, height, width), or square ones unrolled (n, pixels), in a grid.
 
-    Use `order="F"` for images that are unrolled column by column (ex4's). `titles` are written above the images, bold
+    `columns` is the width of the grid, about square if it is left out. Use `order="F"` for images that are unrolled
+    column by column (ex4's). `titles` are written above the images, bold
     and red where `wrong`, and `title` above all. With `symmetric`, for weights, 0 is mid grey and all images have the
-    same scale.
+    same scale. Raises `ValueError` for other shapes, and for another number of titles.
 
     >>> figure = tg.plots.image_grid(np.zeros((4, 8, 8)), columns=2, titles=list("abcd"))
     >>> figure.savefig("images.png")
@@ -103,7 +104,8 @@ def _squares(images: NDArray[Any], order: Order) -> NDArray[Any]:
 
 
 def digit_grid(X: ArrayLike, *, columns: int = 10, order: Order = "C") -> Figure:
-    """Digits side by side: the picture with which the exercises begin.
+    """Digits `X` (n, pixels) side by side: the picture with which the exercises begin. `columns` and `order` are as in
+    `image_grid`.
 
     >>> figure = tg.plots.digit_grid(np.zeros((20, 784)))
     """
@@ -111,7 +113,8 @@ def digit_grid(X: ArrayLike, *, columns: int = 10, order: Order = "C") -> Figure
 
 
 def hidden_units(model: Module, *, columns: int | None = None, order: Order = "C") -> Figure:
-    """What each unit of the first layer looks for: its weights as an image (black −, white +, mid grey 0).
+    """What each unit of the first layer of `model` looks for: its weights as an image (black −, white +, mid grey 0).
+    `columns` and `order` are as in `image_grid`. Raises `ValueError` if no layer has weights.
 
     >>> figure = tg.plots.hidden_units(tg.Sequential(tg.Dense(784, 6), tg.Sigmoid()))
     """
@@ -124,7 +127,8 @@ def hidden_units(model: Module, *, columns: int | None = None, order: Order = "C
 def predictions(
     X: ArrayLike, truth: ArrayLike, guess: ArrayLike, *, columns: int = 10, order: Order = "C", most: int = 100
 ) -> Figure:
-    """Images with their label and what was predicted, "4 → 9"; the wrong ones bold and in red.
+    """Images `X` (n, pixels) with their label, `truth` (n,), and what was predicted, `guess` (n,): "4 → 9". The wrong
+    ones are bold and red, and the first `most` are shown. `columns` and `order` are as in `image_grid`.
 
     >>> figure = tg.plots.predictions(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
     """
@@ -136,8 +140,10 @@ def predictions(
 def misclassified(
     X: ArrayLike, truth: ArrayLike, guess: ArrayLike, *, columns: int = 10, order: Order = "C", most: int = 100
 ) -> Figure:
-    """The samples that were predicted wrongly, each with its position, its label and the prediction; the title says how
-    many of how many. If they are more than `most`, about equally many of each label are shown, the first of each.
+    """The samples of `X` (n, pixels) that were predicted wrongly, each with its position, its label, `truth` (n,), and
+    the prediction, `guess` (n,); the title says how many of how many. If they are more than `most`, about equally many
+    of each label are shown, the first of each. `columns` and `order` are as in `image_grid`. Raises `ValueError` for
+    other numbers of labels or predictions than of samples.
 
     >>> figure = tg.plots.misclassified(np.zeros((2, 784)), truth=[4, 9], guess=[4, 4])
     """
@@ -172,7 +178,9 @@ def _of_each(labels: NDArray[Any], places: NDArray[np.intp], most: int) -> NDArr
 def curves(history: Mapping[str, Sequence[float]], *, xlabel: str = "epoch", title: str = "") -> Figure:
     """Curves over epochs or iterations: the costs in one panel, and everything else that was measured below.
 
-    "loss" and "val_loss" share colour and mark, as do others that differ only in "val_"; validation is dashed.
+    `history` is what `fit` returns, or lists of numbers by name. "loss" and "val_loss" share colour and mark, as do
+    others that differ only in "val_"; validation is dashed. Below stands `xlabel`, above `title`. Raises `ValueError`
+    if there is nothing to draw.
 
     >>> figure = tg.plots.curves({"loss": [2.0, 1.0], "val_loss": [2.5, 1.5], "accuracy": [0.5, 0.9]})
     """
@@ -222,10 +230,11 @@ def _values(values: Any) -> Any:
 
 
 def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | None = None, title: str = "") -> Figure:
-    """Points (m, 2) with their labels over the regions in which the model predicts each class, with lines between them.
+    """Points `X` (m, 2) with their labels `y` (m,) over the regions in which the model predicts each class, with lines
+    between them.
 
     The model's output is the probability of class 1 (m, 1), or a score for each class (m, k). Draws into `axes`, if
-    given, and returns its figure.
+    given, and returns its figure; `title` stands above. Raises `ValueError` for points that are not in a plane.
 
     >>> figure = tg.plots.decision_regions(tg.Sequential(tg.Dense(2, 1), tg.Sigmoid()), *tg.datasets.rose())
     """
@@ -258,7 +267,8 @@ def decision_regions(model: Model, X: ArrayLike, y: ArrayLike, *, axes: Axes | N
 
 
 def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = False) -> Figure:
-    """How often each label (rows) was predicted as each class (columns); with `normalize`, as a share of the row.
+    """How often each label of `truth` (m,), the rows, was predicted as each class in `guess` (m,), the columns; with
+    `normalize`, as a share of the row. Raises `ImportError` without scikit-learn (extra `examples`).
 
     >>> figure = tg.plots.confusion_matrix([0, 1, 1], [0, 1, 0])
     """
@@ -286,7 +296,8 @@ def confusion_matrix(truth: ArrayLike, guess: ArrayLike, *, normalize: bool = Fa
 
 def drawn(model: Model, height: int, width: int) -> NDArray[Any]:
     """The picture (height, width) or, in colour, (height, width, 3) that a model of coordinates paints, at any
-    resolution: values from 0 to 1 at the points of `datasets.grid_points`.
+    resolution: values from 0 to 1 at the points of `datasets.grid_points`. Raises `ValueError` for another number of
+    values at a point.
 
     >>> tg.plots.drawn(tg.Sequential(tg.Dense(2, 3), tg.Sigmoid()), 4, 5).shape
     (4, 5, 3)
@@ -298,7 +309,8 @@ def drawn(model: Model, height: int, width: int) -> NDArray[Any]:
 
 
 def pictures(images: Mapping[str, ArrayLike], *, height: float = 3.0) -> Figure:
-    """Pictures side by side under their titles, grey or in colour and of any size.
+    """Pictures side by side under their titles, the names of `images`: grey (h, w), or in colour (h, w, 3), of any
+    size. `height` is that of the figure in inches.
 
     >>> figure = tg.plots.pictures({"black": np.zeros((4, 4)), "white": np.ones((4, 4))})
     """

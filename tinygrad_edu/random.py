@@ -41,7 +41,8 @@ def manual_seed(seed: int) -> None:
 
 
 def generator(rng: Rng = None) -> np.random.Generator:
-    """`rng` itself, a new generator seeded with it, or the default one for None.
+    """`rng` itself, a new generator seeded with it, or for None the default one, which `manual_seed` seeds. Raises
+    `TypeError` for anything else.
 
     >>> tg.random.generator(0).integers(10, size=3)
     array([8, 6, 5])
@@ -119,6 +120,7 @@ def bernoulli(p: Any = 0.5, size: Size = None, *, dtype: DTypeLike = np.float64,
 
 def integers(low: int, high: int | None = None, size: Size = None, *, rng: Rng = None) -> Any:
     """Whole numbers from `low` to `high` − 1 (from 0 to low − 1 without `high`), as int64, of the shape `size`.
+    Raises `ValueError` if there is none.
 
     >>> tg.random.integers(10, size=5, rng=0)
     array([8, 6, 5, 2, 3])
@@ -130,8 +132,8 @@ def integers(low: int, high: int | None = None, size: Size = None, *, rng: Rng =
 
 
 def permutation(x: Any, *, rng: Rng = None) -> Any:
-    """The whole numbers from 0 to x − 1 in random order; or the rows of an array or tensor `x` in random order, through
-    which gradients flow.
+    """The whole numbers from 0 to x − 1 in random order, (x,); or the rows of an array or tensor `x` in random order,
+    in its shape, through which gradients flow. Raises `ValueError` for a negative number.
 
     >>> tg.random.permutation(5, rng=0)
     array([2, 4, 3, 0, 1])

@@ -60,7 +60,7 @@ _OF_ARRAYS = "it belongs to an array, t.data.{name}"
 
 
 class ArrayMethods(Operand):
-    """An operand with the methods of `ndarray`."""
+    """An operand with the methods of `ndarray`: each does what NumPy's does, and is recorded."""
 
     __slots__ = ()
 
@@ -254,21 +254,27 @@ class ArrayMethods(Operand):
         return self._call(np.imag, self)
 
     def exp(self) -> Self:
+        """`np.exp` of it."""
         return self._call(np.exp, self)
 
     def log(self) -> Self:
+        """`np.log` of it."""
         return self._call(np.log, self)
 
     def sqrt(self) -> Self:
+        """`np.sqrt` of it."""
         return self._call(np.sqrt, self)
 
     def tanh(self) -> Self:
+        """`np.tanh` of it."""
         return self._call(np.tanh, self)
 
     def relu(self) -> Self:
+        """max(x, 0) for each element, `tg.relu`."""
         return self._call(NAMED["relu"], self)  # by name: `functional`, which defines it, stands above
 
     def sigmoid(self) -> Self:
+        """1 / (1 + e⁻ˣ) for each element, `tg.sigmoid`."""
         return self._call(NAMED["sigmoid"], self)
 
     # Of an array and its memory

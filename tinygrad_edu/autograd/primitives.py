@@ -248,8 +248,8 @@ def primitive(
 def primitive(function: Callable[..., Any] | None = None, **traits: Any) -> Any:
     """Makes a plain function of arrays one step of the record; give it its derivative with `rule`.
 
-    What the function is besides is said here: `@primitive(elementwise=True)`, if it treats each element by itself (then
-    drawings may fold it with its like), or `into=`, the same function in given memory; see `Primitive`.
+    What the function is besides is said by `traits`: `@primitive(elementwise=True)`, if it treats each element by
+    itself (then drawings may fold it with its like), or `into=`, the same function in given memory; see `Primitive`.
 
     >>> @tg.primitive
     ... def square(x):
@@ -268,7 +268,7 @@ def rule(
     each: Callable[[int], Vjp] | None = None,
     new: bool | tuple[int, ...] = False,
 ) -> None:
-    """Enters the derivative of `function` into the table: one vector–Jacobian product for each array argument.
+    """Enters the derivative of `function` into the table: `vjps`, one vector–Jacobian product for each array argument.
 
     Each is a function `(g, …, *, options)`. `g` is the gradient arriving at the output; what else the rule reads, it
     names, and what a rule names is what a record keeps: `y`, the output; the function's own arguments by their names

@@ -36,7 +36,8 @@ def made(value: Any, record: Node | None) -> Tensor:
 class Tensor(ArrayOperand, Hookable):
     """An array that records what is computed from it, and its gradient.
 
-    `data` is anything `np.asarray` takes (an `ndarray` is shared, not copied); Python floats give float64, and
+    `data` is anything `np.asarray` takes, of any shape (an `ndarray` is shared, not copied), and `name` stands in error
+    messages and drawings. Python floats give float64, and
     float32 stays float32. With `requires_grad=True`, what is computed from the tensor is recorded, and `backward()`
     on a result adds its gradient to `.grad`. Raises `TypeError` for data that is not numeric, and for
     `requires_grad=True` on integer, boolean or complex data, which have no gradient.
@@ -124,6 +125,7 @@ class Tensor(ArrayOperand, Hookable):
 
     @property
     def requires_grad(self) -> bool:
+        """Whether what is computed from it is recorded. Of a leaf it can be set, which freezes or thaws a parameter."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -154,19 +156,23 @@ class Tensor(ArrayOperand, Hookable):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
         shape: tuple[int, ...] = self._value.shape
         return shape
 
     @property
     def size(self) -> int:
+        """How many numbers it has."""
         return int(self._value.size)
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The kind of its numbers, float64 unless said otherwise."""
         return self._value.dtype  # type: ignore[no-any-return]
 
     @property
     def shape_and_dtype(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Both at once, which is faster."""
         return self._value.shape, self._value.dtype
 
     @property
@@ -219,7 +225,11 @@ class Tensor(ArrayOperand, Hookable):
         self._grad, self._stepped, self._stale = None, False, False
 
     def detach(self) -> Tensor:
-        """A tensor of the same array (not a copy) without its record."""
+        """A tensor of the same array (not a copy) without its record: no gradient flows back through it.
+
+        >>> tg.grad(lambda x: x * x.detach())(3.0)  # the second factor counts as a number
+        np.float64(3.0)
+        """
         value = interpreter().detached(self)
         return value if isinstance(value, Tensor) else made(value, None)
 
@@ -231,7 +241,12 @@ class Tensor(ArrayOperand, Hookable):
         return self.data
 
     def item(self, *index: int) -> Any:
-        """The value of a tensor of one element, or of the element at an index, as a Python number."""
+        """The value of a tensor of one element, or of the element at an index, as a Python number. Raises `ValueError`
+        for more than one.
+
+        >>> tg.Tensor([[2.5]]).item(), tg.Tensor([1.0, 4.0]).item(1)
+        (2.5, 4.0)
+        """
         element = self.flat[index[0]] if len(index) == 1 else self[index] if index else self
         return element._item("the value of a tensor is asked for")
 
@@ -242,6 +257,7 @@ class Tensor(ArrayOperand, Hookable):
         return value.item()
 
     def tolist(self) -> Any:
+        """The values as Python numbers, in nested lists."""
         return np.asarray(interpreter().number(self, "the values of a tensor are asked for")).tolist()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:

@@ -66,8 +66,9 @@ def value_and_grad(
     parameters: Parameters = None,
     has_aux: bool = False,
 ) -> Callable[..., Any]:
-    """As `grad`, with the same arguments and errors, but the function gives both the value of `fun` and its gradient:
-    `(value, gradient)`, and with `has_aux` `((value, anything), gradient)`. `argnums` and `parameters` say by what.
+    """As `grad`, but the function gives both the value of `fun` and its gradient: `(value, gradient)`, and with
+    `has_aux` `((value, anything), gradient)`. `argnums` and `parameters` say by what. Raises `ValueError` and
+    `TypeError` as `grad` does.
 
     >>> tg.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
     (np.float64(5.0), array([2., 4.]))
@@ -262,10 +263,10 @@ def hvp(fun: Callable[..., Any], *args: Any, parameters: Parameters = None) -> A
     """`hvp(fun, x, vector)`: the Hessian of `fun` at `x` times `vector` (of the structure of `x`), without forming the
     Hessian. `fun` gives a single number.
 
-    Further arguments of `fun` stand between the two. With `parameters`, a model or tensors that `fun` uses, it is the
-    Hessian by those, `hvp(fun, *arguments, vector, parameters=net)`, where `vector` is, for a model, a list in the
-    order of `net.parameters()`, as the result. Raises `ValueError` if structures or shapes differ, `TypeError` if
-    there are fewer arguments than a point and a vector.
+    `args` are the point and the vector; further arguments of `fun` stand between the two. With `parameters`, a model or
+    tensors that `fun` uses, it is the Hessian by those, `hvp(fun, *arguments, vector, parameters=net)`, where `vector`
+    is, for a model, a list in the order of `net.parameters()`, as the result. Raises `ValueError` if structures or
+    shapes differ, `TypeError` if there are fewer arguments than a point and a vector.
 
     >>> tg.hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 0.0]))
     array([6., 0.])

@@ -64,7 +64,8 @@ def relu_into(out: Any, scratch: Scratch, x: Any) -> None:
 
 @activation(into=relu_into, overwrites=0, elementwise=True)
 def relu(x: Any) -> Any:
-    """max(x, 0) for each element; the derivative at 0 is 0, as in PyTorch.
+    """max(x, 0) for each element of x, of any shape; the derivative at 0 is 0, as in PyTorch. (Nair and Hinton,
+    "Rectified linear units improve restricted Boltzmann machines", ICML 2010.)
 
     >>> tg.relu(np.array([-2.0, 0.0, 3.0]))
     array([0., 0., 3.])
@@ -140,7 +141,8 @@ def sigmoid_into(out: Any, scratch: Scratch, x: Any) -> None:
 
 @activation(into=sigmoid_into, elementwise=True, marks_origin=True)  # binary_cross_entropy looks for the logits
 def sigmoid(x: Any) -> Any:
-    """The logistic function 1 / (1 + e⁻ˣ) for each element; integers become float64.
+    """The logistic function 1 / (1 + e⁻ˣ) for each element of x, of any shape; integers become float64. Its derivative
+    is y (1 − y), where y is its value. Neither 0 nor 1 is lost to an overflow. Raises `TypeError` for complex numbers.
 
     >>> tg.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
@@ -156,7 +158,8 @@ rule(sigmoid, lambda g, y: g * (y * (1 - y)))
 
 @activation(elementwise=True)
 def softplus(x: Any) -> Any:
-    """log(1 + eˣ) for each element, a smooth relu; integers become float64.
+    """log(1 + eˣ) for each element of x, of any shape, a smooth relu; integers become float64. Its derivative is
+    sigmoid(x). No eˣ overflows. (Dugas et al., "Incorporating second-order functional knowledge", NIPS 2000.)
 
     >>> tg.softplus(np.array([-1000.0, 1000.0]))
     array([   0., 1000.])
@@ -169,7 +172,8 @@ rule(softplus, lambda g, x: g * sigmoid(x))
 
 @activation(elementwise=True)
 def log_sigmoid(x: Any) -> Any:
-    """log(1 / (1 + e⁻ˣ)) = −softplus(−x) for each element; integers become float64.
+    """log(1 / (1 + e⁻ˣ)) = −softplus(−x) for each element of x, of any shape, also where sigmoid(x) is 0; integers
+    become float64. Its derivative is sigmoid(−x).
 
     >>> tg.log_sigmoid(np.array([-1000.0]))
     array([-1000.])
@@ -215,7 +219,8 @@ def elu(x: Tensor, alpha: float = ...) -> Tensor: ...
 @overload
 def elu(x: ArrayLike, alpha: float = ...) -> NDArray[Any]: ...
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """x where x > 0, α (eˣ − 1) elsewhere, for each element; the derivative at 0 is α. Integers become float64.
+    """x where x > 0, α (eˣ − 1) elsewhere, for each element, with α = `alpha`; the derivative at 0 is α. Integers
+    become float64.
 
     (Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units (ELUs)",
     ICLR 2016.)
@@ -255,7 +260,7 @@ def softsign(x: Tensor) -> Tensor: ...
 @overload
 def softsign(x: ArrayLike) -> NDArray[Any]: ...
 def softsign(x: Any) -> Any:
-    """x / (1 + |x|) for each element; integers become float64.
+    """x / (1 + |x|) for each element of x, of any shape; integers become float64. Its derivative is 1 / (1 + |x|)².
 
     >>> tg.softsign(np.array([-3.0, 0.0, 1.0]))
     array([-0.75,  0.  ,  0.5 ])

@@ -251,7 +251,8 @@ def conv1d(
 def conv1d(
     x: Any, weight: Any, bias: Any = None, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1
 ) -> Any:
-    """`conv2d` of rows: x (m, c, n) and weight (o, c / groups, k) give (m, o, on). Raises `ValueError` as that does.
+    """`conv2d` of rows: x (m, c, n) and weight (o, c / groups, k) give (m, o, on), with on = (n + 2·padding −
+    dilation·(k − 1) − 1) // stride + 1; `bias` is (o,). Raises `ValueError` as that does.
 
     >>> tg.conv1d(np.array([[[1.0, 2.0, 4.0]]]), np.array([[[-1.0, 1.0]]]))
     array([[[1., 2.]]])

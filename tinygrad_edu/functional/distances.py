@@ -42,7 +42,8 @@ def huber_loss(prediction: Tensor, target: Given, reduction: str = "mean", delta
 @overload
 def huber_loss(prediction: ArrayLike, target: Given, reduction: str = "mean", delta: float = 1.0) -> Any: ...
 def huber_loss(prediction: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
-    """Σ d²/2 for differences |d| ≤ `delta`, and δ (|d| − δ/2) for larger ones, divided as `reduction` says (see
+    """Σ d²/2 for differences |d| ≤ `delta`, and δ (|d| − δ/2) for larger ones, where d = prediction − target, of arrays
+    of equal shapes. It is divided as `reduction` says (see
     `mse_loss`): outliers pull no harder than with δ.
 
     (Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.) Raises
@@ -60,8 +61,9 @@ def smooth_l1_loss(prediction: Tensor, target: Given, reduction: str = "mean", b
 @overload
 def smooth_l1_loss(prediction: ArrayLike, target: Given, reduction: str = "mean", beta: float = 1.0) -> Any: ...
 def smooth_l1_loss(prediction: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """Σ d²/(2β) for differences |d| < `beta`, and |d| − β/2 for larger ones: `huber_loss` with δ = β, divided by β.
-    With β = 0 it is `l1_loss`. Divided as `reduction` says (see `mse_loss`).
+    """Σ d²/(2β) for differences |d| < `beta`, and |d| − β/2 for larger ones, where d = prediction − target, of arrays
+    of equal shapes: `huber_loss` with δ = β, divided by β. With β = 0 it is `l1_loss`. Divided as `reduction` says (see
+    `mse_loss`).
 
     (Girshick, "Fast R-CNN", 2015.) Raises `ValueError` as `mse_loss` does, and for a negative `beta`.
 
@@ -92,7 +94,8 @@ def hinge_loss(scores: Tensor, labels: Given, reduction: str = "mean", margin: f
 def hinge_loss(scores: ArrayLike, labels: Given, reduction: str = "mean", margin: float = 1.0) -> Any: ...
 def hinge_loss(scores: Any, labels: Any, reduction: str = "mean", margin: float = 1.0) -> Any:
     """Σ max(0, s_j − s_y + margin) over the wrong classes j of each row of `scores` (m, k), where y is its label: the
-    loss of a support vector machine of several classes. "mean" and "batchmean" divide by m, "none" gives (m,).
+    loss of a support vector machine of several classes. With `reduction`, "mean" and "batchmean" divide by m, "none"
+    gives (m,).
 
     (Weston and Watkins, "Support vector machines for multi-class pattern recognition", 1999, as in the course cs231n;
     PyTorch's `multi_margin_loss` divides by k besides.) Labels are integers from 0 to k − 1, of shape (m,) or (m, 1).
@@ -133,8 +136,9 @@ def cosine_similarity(x: ArrayLike, y: Tensor, axis: int = -1, eps: float = 1e-8
 @overload
 def cosine_similarity(x: ArrayLike, y: ArrayLike, axis: int = -1, eps: float = 1e-8) -> Any: ...
 def cosine_similarity(x: Any, y: Any, axis: int = -1, eps: float = 1e-8) -> Any:
-    """x·y / (‖x‖ ‖y‖) along `axis`, of arrays that are broadcast: the cosine of the angle between two directions. Norms
-    below `eps` count as `eps`, so that a row of zeros gives 0.
+    """x·y / (‖x‖ ‖y‖) along `axis`, of arrays that are broadcast: the cosine of the angle between two directions, (m,)
+    for rows (m, n). Norms below `eps` count as `eps`, so that a row of zeros gives 0. Raises `ValueError` for shapes
+    that cannot be broadcast.
 
     >>> tg.cosine_similarity(np.array([3.0, 4.0]), np.array([6.0, 8.0]))
     np.float64(1.0)

@@ -20,7 +20,8 @@ def embedding(indices: Any, weight: Any) -> Any:
     """The rows of `weight` (num, dim) at whole numbers of any shape: (…) to (…, dim). The gradients of a row that is
     taken several times add up.
 
-    Raises `TypeError` for indices that are not whole numbers, and `IndexError` for one below 0 or above num − 1.
+    Raises `ValueError` for a `weight` that is no table, `TypeError` for indices that are not whole numbers, and
+    `IndexError` for one below 0 or above num − 1.
 
     >>> tg.embedding([2, 0, 2], np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]))
     array([[ 3., 30.],

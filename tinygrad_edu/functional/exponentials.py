@@ -65,8 +65,8 @@ def logsumexp(x: Tensor, axis: Axis = ..., keepdims: bool = ...) -> Tensor: ...
 @overload
 def logsumexp(x: ArrayLike, axis: Axis = ..., keepdims: bool = ...) -> Any: ...
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log Σ eˣ over `axis` (an int, a tuple, or None for all), which vanishes or, with `keepdims`, stays at size 1.
-    Of an array over all axes it is a NumPy scalar.
+    """log Σ eˣ over the `axis` of x (an int, a tuple, or None for all), which vanishes or, with `keepdims`, stays at
+    size 1. Of an array over all axes it is a NumPy scalar. Its derivative is softmax(x). No eˣ overflows.
 
     >>> float(tg.logsumexp(np.array([1000.0, -1000.0])))
     1000.0
@@ -108,8 +108,9 @@ def softmax(x: Tensor, axis: Axis = ...) -> Tensor: ...
 @overload
 def softmax(x: ArrayLike, axis: Axis = ...) -> NDArray[Any]: ...
 def softmax(x: Any, axis: Axis = -1) -> Any:
-    """eˣ / Σ eˣ along `axis`, of the shape of x: positive numbers that sum to 1. `cross_entropy` takes the logits x
-    instead.
+    """eˣ / Σ eˣ along `axis`, of the shape of x: positive numbers that sum to 1, without overflow. `cross_entropy`
+    takes the logits x instead. The derivative of yᵢ by xⱼ is yᵢ (δᵢⱼ − yⱼ). Raises NumPy's `AxisError` for an axis that
+    x does not have.
 
     >>> tg.softmax(np.array([[1000.0, 1000.0], [0.0, 1000.0]]))
     array([[0.5, 0.5],
@@ -139,7 +140,8 @@ def log_softmax(x: Tensor, axis: Axis = ...) -> Tensor: ...
 @overload
 def log_softmax(x: ArrayLike, axis: Axis = ...) -> NDArray[Any]: ...
 def log_softmax(x: Any, axis: Axis = -1) -> Any:
-    """x − log Σ eˣ along `axis`, of the shape of x: the logarithm of softmax, also where softmax itself underflows.
+    """x − log Σ eˣ along `axis`, of the shape of x: the logarithm of softmax, also where softmax itself underflows. The
+    derivative of yᵢ by xⱼ is δᵢⱼ − e^yⱼ.
 
     >>> tg.log_softmax(np.array([[0.0, 1000.0]]))
     array([[-1000.,     0.]])

@@ -81,10 +81,11 @@ def dropout(x: Tensor, p: float = ..., training: bool = ..., rng: Rng = ...) -> 
 @overload
 def dropout(x: ArrayLike, p: float = ..., training: bool = ..., rng: Rng = ...) -> NDArray[Any]: ...
 def dropout(x: Any, p: float = 0.5, training: bool = True, rng: Rng = None) -> Any:
-    """Sets each element to 0 with probability `p` and divides the others by 1 − p; without `training`, gives x itself.
+    """Sets each element of x, of any shape, to 0 with probability `p` and divides the others by 1 − p; without
+    `training`, gives x itself.
 
     `rng` is a generator, a seed, or None for the package's own generator (`manual_seed`). Raises `ValueError` for a `p`
-    outside [0, 1].
+    outside [0, 1], `TypeError` for one that requires grad.
 
     (Srivastava et al., "Dropout", JMLR 15, 2014; scaled in training, so that evaluation needs no change.)
 

@@ -55,7 +55,8 @@ def nll_loss(
     ignore_index: int | None = None,
 ) -> Any:
     """−Σ log_probability[label] over the rows of `log_probability` (m, k), the negative log-likelihood: `cross_entropy`
-    for a model that ends with `log_softmax`, with the same labels and options; (m, t, k) with labels (m, t), too.
+    for a model that ends with `log_softmax`, with the same labels and the same `reduction`, `weight` and
+    `ignore_index`; (m, t, k) with labels (m, t), too.
 
     Raises `ValueError` as `cross_entropy` does, and for logarithms above 0, which are not of probabilities.
 

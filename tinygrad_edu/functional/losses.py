@@ -88,8 +88,8 @@ def binary_cross_entropy(
     probability: ArrayLike, target: Given, reduction: str = "mean", *, weight: Given | None = None
 ) -> Any: ...
 def binary_cross_entropy(probability: Any, target: Any, reduction: str = "mean", *, weight: Any = None) -> Any:
-    """−Σ w [y log p + (1 − y) log(1 − p)] for p, y in [0, 1] and of equal shapes, divided as `reduction` says (see
-    `mse_loss`). The weight w of each element is 1, or given by `weight`, which is broadcast.
+    """−Σ w [y log p + (1 − y) log(1 − p)] for p, y (the target) in [0, 1] and of equal shapes, divided as `reduction`
+    says (see `mse_loss`). The weight w of each element is 1, or given by `weight`, which is broadcast.
 
     If `probability` is a tensor that `sigmoid` made, the loss is computed from the sigmoid's input, as
     `binary_cross_entropy_with_logits` does: the gradient is p − y, and the logarithm of 0 is never taken. Otherwise
@@ -137,9 +137,9 @@ def binary_cross_entropy_with_logits(
 def binary_cross_entropy_with_logits(
     logits: Any, target: Any, reduction: str = "mean", *, weight: Any = None, pos_weight: Any = None
 ) -> Any:
-    """−Σ w [p y log h + (1 − y) log(1 − h)] with h = sigmoid(logits), divided as `reduction` says (see `mse_loss`). The
-    weight w of each element and p of what is positive are 1, or given by `weight` and `pos_weight`, which are
-    broadcast: (negatives / positives) as `pos_weight` makes up for rare positives.
+    """−Σ w [p y log h + (1 − y) log(1 − h)] with h = sigmoid(logits) and y the target, divided as `reduction` says (see
+    `mse_loss`). The weight w of each element and p of what is positive are 1, or given by `weight` and `pos_weight`,
+    which are broadcast: (negatives / positives) as `pos_weight` makes up for rare positives.
 
     For each logit z it is computed as z (1[z > 0] − y) + log(1 + e^−|z|), so that no digits cancel. The gradient is
     h − y. Raises `ValueError` for unequal shapes, an empty batch, targets outside [0, 1], and logits that a sigmoid or
@@ -266,7 +266,8 @@ def cross_entropy(
     """−Σ log softmax(logits)[label] over the rows of `logits` (m, k): the loss of a classifier with k classes.
 
     `labels` are integers from 0 to k − 1 of shape (m,) or (m, 1), or rows of probabilities (m, k), such as one-hot
-    rows. "mean" and "batchmean" both divide by m, "sum" does not, and "none" gives the loss of each row, (m,).
+    rows. Of `reduction`, "mean" and "batchmean" both divide by m, "sum" does not, and "none" gives the loss of each
+    row, (m,).
 
     Several labels in each row of the batch, as (m, t) for the words of a text, belong to logits (m, t, k): the axis of
     the classes is the last one here, not the second one as in PyTorch. Then "mean" divides by the number of labels,
@@ -374,10 +375,11 @@ def l2_penalty(model_or_weights: HasParameters | Tensor | Sequence[Tensor], lam:
 @overload
 def l2_penalty(model_or_weights: ArrayLike | Iterable[Given], lam: float, m: int) -> Any: ...
 def l2_penalty(model_or_weights: Any, lam: float, m: int) -> Any:
-    """λ/(2m) Σ w²: the regularisation of the course's exercise 4, to be added to the cost of m samples.
+    """λ/(2m) Σ w², with λ = `lam`: the regularisation of the course's exercise 4, to be added to the cost of m samples.
 
-    Takes weights (a tensor, an array, or several), or a model: of a model the weights count and the biases (parameters
-    with one axis) never do. Raises `ValueError` for a negative λ, for m below 1, and if there are no weights.
+    `model_or_weights` are weights (a tensor, an array, or several), or a model: of a model the weights count and the
+    biases (parameters with one axis) never do. Raises `ValueError` for a negative λ, for m below 1, and if there are no
+    weights.
 
     >>> tg.l2_penalty(tg.Dense(2, 1, init=lambda shape, rng: np.ones(shape)), 3.0, 6).item()
     0.5

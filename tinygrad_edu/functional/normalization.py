@@ -182,8 +182,8 @@ def batch_norm(
     have the shape (c,).
 
     In training, mean and variance are those of the batch, over all axes but that of the channels, and the running ones,
-    if there are any, are moved towards them: r ← (1 − momentum) · r + momentum · new, the variance with n − 1 in its
-    denominator. Otherwise the running ones are used.
+    `running_mean` and `running_var`, if they are given, are moved towards them: r ← (1 − momentum) · r + momentum ·
+    new, the variance with n − 1 in its denominator. Otherwise the running ones are used.
 
     Raises `ValueError` for shapes that do not go together, and in training for a single number in each channel.
     (Ioffe and Szegedy, "Batch normalization", ICML 2015; arguments as in PyTorch.)

@@ -240,7 +240,8 @@ def avg_pool2d(
     x: ArrayLike, kernel_size: int | Pair, stride: int | Pair | None = ..., padding: int | Pair = ...
 ) -> NDArray[Any]: ...
 def avg_pool2d(x: Any, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> Any:
-    """The mean of each window, as `max_pool2d` gives the largest number; over the edges there are zeros, which count.
+    """The mean of each window of x, (m, c, h, w) to (m, c, oh, ow): `kernel_size`, `stride`, `padding` and what it
+    raises are as in `max_pool2d`. Over the edges there are zeros, which count.
 
     >>> tg.avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
     array([[[[ 2.5,  4.5],
@@ -258,8 +259,9 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | Pair) -> Tensor: ...
 @overload
 def adaptive_avg_pool2d(x: ArrayLike, output_size: int | Pair) -> NDArray[Any]: ...
 def adaptive_avg_pool2d(x: Any, output_size: int | Pair) -> Any:
-    """Means of as many windows as are wanted, whatever the size of the images: (m, c, h, w) to (m, c, oh, ow). Window i
-    of n rows goes from ⌊i·n / oh⌋ to ⌈(i + 1)·n / oh⌉, so that together they cover all, as in PyTorch.
+    """Means of as many windows as are wanted, whatever the size of the images: (m, c, h, w) to (m, c, oh, ow), where
+    `output_size` is (oh, ow) or one number for both. Window i of n rows goes from ⌊i·n / oh⌋ to ⌈(i + 1)·n / oh⌉, so
+    that together they cover all, as in PyTorch.
 
     Raises `ValueError` if x is not of that shape, or has no pixels.
 

@@ -58,11 +58,11 @@ def drawing_page(
     order: str = "C",
     title: str = "Draw a digit",
 ) -> Path:
-    """Writes the file `path` (`.html`), a page on which one draws with mouse, finger, pen or keys while the network
-    reads: its outputs, the units of its first layer (if that is dense) with what each of them sees, and why, which is
-    the gradient of the winning output with respect to the image, laid over the drawing, and the chain rule that leads
-    to it. The page opens in any browser and loads nothing. Drawings that were read wrongly can be kept and saved as a
-    file for `load_drawings`.
+    """Writes the file `path` (`.html`), a page with a `title` on which one draws with mouse, finger, pen or keys while
+    `net` reads: its outputs, the units of its first layer (if that is dense) with what each of them sees, and why,
+    which is the gradient of the winning output with respect to the image, laid over the drawing, and the chain rule
+    that leads to it. The page opens in any browser and loads nothing. Drawings that were read wrongly can be kept and
+    saved as a file for `load_drawings`.
 
     `input_shape` is the shape of one image as the network takes it, grey and square: `(400,)`, `(20, 20)` or
     `(1, 28, 28)`; without it, that of a network that starts with `Dense`. `order="F"` is for images that are unrolled

@@ -16,8 +16,8 @@ MOST = 100_000_000  # bytes of a file that is read
 def load_drawings(
     path: str | os.PathLike[str], side: int, classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The drawings in a file that a page of `drawing_page` saved: images `X` (m, side, side) in the form that the
-    page's network gets, and their labels `y` (m,), from 0 to `classes` − 1.
+    """The drawings in the file `path` that a page of `drawing_page` saved: images `X` (m, side, side) in the form that
+    the page's network gets, and their labels `y` (m,), from 0 to `classes` − 1.
 
     Raises `FileNotFoundError` if there is no such file, `ValueError` if it is of another kind, damaged, or made for a
     network with images of another size or other classes.

@@ -63,6 +63,11 @@ def draw_graph(
     What no record kept is computed again for the drawing, also after a plain `backward()`, as far as it follows from
     leaves that are unchanged; the drawing names those that are not. Drawing changes nothing. Raises `TypeError` if
     `output` is not a tensor or `model` not a module, `ValueError` for a value that an option does not have.
+
+    >>> a, b = tg.Tensor(2.0, requires_grad=True, name="a"), tg.Tensor(-3.0, name="b")
+    >>> drawing = tg.draw_graph(a * b, show=("formulas",))  # shown by a notebook; .source is its text
+    >>> "×" in drawing.source
+    True
     """
     from . import dot as drawing
     from .computation import computation
@@ -89,8 +94,8 @@ def draw_graph(
 
 
 def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Unpack[Options]) -> Path:
-    """Writes the drawing that `draw_graph` makes with the same options into the file `path`, as svg, png, pdf, dot or
-    html by the file's ending, and returns the path.
+    """Writes the drawing of `output` that `draw_graph` makes with the same options into the file `path`, as svg, png,
+    pdf, dot or html by the file's ending, and returns the path.
 
     The html page opens in any browser and needs nothing else: you can search the graph and zoom, look at the values and
     gradients of tensors, and walk the chain rule step by step. The page shows everything, so it has no option `show`,
@@ -99,6 +104,10 @@ def render_graph(output: Tensor, path: str | os.PathLike[str], **options: Unpack
     The picture is laid out by Graphviz's program `dot` if it is installed, otherwise by pygraphviz, whose wheels bring
     Graphviz along. Raises `ValueError` for another ending, `FileNotFoundError` if there is no such folder, `OSError` if
     the file cannot be written, and `ImportError` if neither layout program is installed.
+
+    >>> a, b = tg.Tensor(2.0, requires_grad=True, name="a"), tg.Tensor(-3.0, name="b")
+    >>> tg.render_graph(a * b, "product.html").name  # or .svg, .png, .pdf, .dot
+    'product.html'
     """
     path = Path(path)
     form = path.suffix.lower().removeprefix(".")

@@ -93,7 +93,9 @@ def _share(guesses: NDArray[Any], labels: NDArray[Any]) -> float:
 def predict(model: Module | Callable[..., Any], X: Arrays, *, batch_size: int = 1000) -> NDArray[Any]:
     """The model's output for all rows of `X`, in evaluation mode and without recording. A model of several inputs gets
     a tuple of arrays as its arguments, a dict of them as its keyword arguments. Of a model with several outputs (a
-    tuple, a list or a dict of them), all of them, in the same structure.
+    tuple, a list or a dict of them), all of them, in the same structure. It is run on `batch_size` rows at a time, so
+    that large data need little memory. Raises `ValueError` if there are no rows, and where the model's output is no
+    array with a row for each.
 
     >>> tg.predict(tg.Sequential(tg.Dense(2, 1), tg.Dropout()), np.ones((5, 2))).shape
     (5, 1)

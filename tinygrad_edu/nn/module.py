@@ -99,6 +99,7 @@ class Module:
         return result
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
+        """What the module computes; `module(x)` calls it. Subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward(self, x)")
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
@@ -108,7 +109,11 @@ class Module:
                 yield name, value
 
     def parameters(self) -> list[Tensor]:
-        """The parameters, each once: a list that also has their `names`."""
+        """The parameters, each once: a list that also has their `names`.
+
+        >>> [p.shape for p in tg.Dense(3, 2).parameters()]
+        [(3, 2), (2,)]
+        """
         return Parameters(self.named_parameters())
 
     def modules(self) -> Iterator[Module]:
@@ -151,6 +156,7 @@ class Module:
         return sum(p.size for p in self.parameters())
 
     def zero_grad(self) -> None:
+        """Forgets the gradients of all parameters."""
         for p in self.parameters():
             p.zero_grad()
 
@@ -161,11 +167,16 @@ class Module:
         return self
 
     def eval(self) -> Self:
+        """Sets the module and all below it to evaluation, `train(False)`."""
         return self.train(False)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Copies of the parameters' arrays by name, including frozen ones, other tensors, and arrays of numbers that
-        the modules keep, such as running means."""
+        the modules keep, such as running means.
+
+        >>> tg.Dense(1, 1, init="zeros").state_dict()
+        {'weight': array([[0.]]), 'bias': array([0.])}
+        """
         return {name: values_of(kept.value).copy(order="K") for name, kept in self._state().items()}
 
     def named_tensors(self) -> dict[str, Tensor]:

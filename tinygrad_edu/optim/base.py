@@ -25,8 +25,10 @@ Work = tuple[Array, list[int], Array, Array, State]
 class Optimizer:
     """Parameters in groups, each with its own settings, as in PyTorch.
 
-    `params` is the parameters, or groups: `[{"params": weights, "weight_decay": 1e-4}, {"params": biases}]`, where
-    what a group does not say is taken from the optimiser's own arguments.
+    `params` is the parameters, or groups: `[{"params": weights, "weight_decay": 1e-4}, {"params": biases}]`, where what
+    a group does not say is taken from the optimiser's own arguments, `defaults`. Raises `ValueError` for no parameters,
+    one given twice, and settings that are unknown or out of their bounds; `TypeError` for what is no list of leaf
+    tensors that require grad.
 
     Arrays that the optimiser made itself are updated in place: who wants a snapshot of a trained parameter takes a
     copy, and a graph from before a step that still needs the old values raises. So a model is trained by one thread at
@@ -106,7 +108,13 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the first group; setting it sets that of all groups."""
+        """The learning rate of the first group; setting it sets that of all groups.
+
+        >>> optimizer = tg.SGD(tg.Dense(2, 1).parameters(), lr=0.1)
+        >>> optimizer.lr = 0.01
+        >>> optimizer.param_groups[0]["lr"]
+        0.01
+        """
         return self.param_groups[0]["lr"]  # type: ignore[no-any-return]
 
     @lr.setter
@@ -130,6 +138,7 @@ class Optimizer:
             group["lr"] = new["lr"]
 
     def parameters(self) -> list[Tensor]:
+        """The parameters of all groups."""
         return [p for group in self.param_groups for p in group["params"]]
 
     def learn_names(self, names: Mapping[Tensor, str]) -> None:
@@ -138,6 +147,7 @@ class Optimizer:
         self._names = {p: names[p] for p in self.parameters() if p in names} | self._names
 
     def zero_grad(self) -> None:
+        """Forgets the gradients of all parameters: to be called before `backward()` in each step."""
         for p in self.parameters():
             p.zero_grad()
 

@@ -13,8 +13,9 @@ from .base import listed
 
 
 def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
-    """Scales all gradients by one factor, so that together, as one vector, they are no longer than `max_norm`; call it
-    between `backward()` and `step()`. Returns the length that they had. Parameters without a gradient are left out.
+    """Scales the gradients of all `parameters` by one factor, so that together, as one vector, they are no longer than
+    `max_norm`; call it between `backward()` and `step()`. Returns the length that they had. Parameters without a
+    gradient are left out.
 
     Raises `ValueError` for a `max_norm` that is not positive, and `FloatingPointError`, with the gradients as they
     were, if one is NaN or infinite.
@@ -32,7 +33,7 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
 
 
 def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
-    """Bounds each number of the gradients to ±`clip_value`; call it between `backward()` and `step()`.
+    """Bounds each number of the gradients of `parameters` to ±`clip_value`; call it between `backward()` and `step()`.
 
     Raises `ValueError` for a `clip_value` that is not positive, and `FloatingPointError`, with the gradients as they
     were, if one is NaN.

@@ -16,7 +16,8 @@ class SGD(Optimizer):
     """Gradient descent: p ← p − lr · d, where d is g + weight_decay · p, with momentum v ← momentum · v + d in its
     place, and d + momentum · v (after that update of v) with Nesterov's.
 
-    Weight decay applies to all parameters of a group, biases too: put those in a group without. (Sutskever et al.,
+    `params` and what it raises are as in `Optimizer`; `nesterov=True` needs a momentum. Weight decay applies to all
+    parameters of a group, biases too: put those in a group without. (Sutskever et al.,
     "On the importance of initialization and momentum in deep learning", 2013, in PyTorch's formulation.)
 
     >>> w = tg.Tensor([4.0], requires_grad=True)
@@ -70,7 +71,8 @@ class SGD(Optimizer):
 
 class Adagrad(Optimizer):
     """p ← p − lr · g / (√v + eps), where v ← v + g²: the more a number has been changed, the smaller its steps (Duchi,
-    Hazan and Singer, "Adaptive subgradient methods", JMLR 12, 2011). `weight_decay` · p is added to g.
+    Hazan and Singer, "Adaptive subgradient methods", JMLR 12, 2011). `weight_decay` · p is added to g. `params` and
+    what it raises are as in `Optimizer`.
 
     >>> w = tg.Tensor([4.0], requires_grad=True)
     >>> optimizer = tg.Adagrad([w], lr=0.5)
@@ -103,7 +105,8 @@ class Adagrad(Optimizer):
 
 class RMSprop(Optimizer):
     """p ← p − lr · g / (√v + eps), where v ← alpha · v + (1 − alpha) g² (Hinton, "Neural networks for machine
-    learning", lecture 6e, 2012, in PyTorch's formulation). `weight_decay` · p is added to g.
+    learning", lecture 6e, 2012, in PyTorch's formulation). `weight_decay` · p is added to g. `params` and what it
+    raises are as in `Optimizer`.
 
     >>> w = tg.Tensor([4.0], requires_grad=True)
     >>> optimizer = tg.RMSprop([w], lr=0.1, alpha=0.75)
@@ -136,9 +139,10 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """p ← p − lr · m̂ / (√v̂ + eps), where m ← beta1 · m + (1 − beta1) g, v ← beta2 · v + (1 − beta2) g², and
-    m̂ = m / (1 − beta1ᵗ), v̂ = v / (1 − beta2ᵗ) in step t (Kingma and Ba, "Adam: a method for stochastic optimization",
-    2015). `weight_decay` · p is added to g.
+    """p ← p − lr · m̂ / (√v̂ + eps), where m ← beta1 · m + (1 − beta1) g, v ← beta2 · v + (1 − beta2) g², and m̂ = m /
+    (1 − beta1ᵗ), v̂ = v / (1 − beta2ᵗ) in step t (Kingma and Ba, "Adam: a method for stochastic optimization", 2015).
+    `weight_decay` · p is added to g. `betas` are (beta1, beta2), each at least 0 and below 1; `params` and what it
+    raises are as in `Optimizer`.
 
     >>> w = tg.Tensor([4.0], requires_grad=True)
     >>> optimizer = tg.Adam([w], lr=0.1)
@@ -183,6 +187,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam whose weight decay is a step of its own, p ← p − lr · weight_decay · p before Adam's, so that it does not
     pass through the averages m and v (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019).
+    `params`, `betas`, `eps` and what it raises are as in `Adam`.
 
     >>> w = tg.Tensor([4.0], requires_grad=True)
     >>> optimizer = tg.AdamW([w], lr=0.1, weight_decay=0.5)

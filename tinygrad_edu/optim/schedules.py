@@ -11,7 +11,8 @@ Schedule = Callable[[float], float]
 
 
 def piecewise_constant(rates: Sequence[float], lengths: Sequence[float]) -> Schedule:
-    """rates[0] for a time of lengths[0], then rates[1] for lengths[1], …; the last rate stays.
+    """rates[0] for a time of lengths[0], then rates[1] for lengths[1], …; the last rate stays. Times are epochs, if
+    `fit` is given the schedule. Raises `ValueError` unless there is one positive length for each rate.
 
     >>> rate = tg.optim.piecewise_constant([0.1, 0.01], [5, 5])
     >>> rate(0), rate(4.9), rate(5), rate(99)
@@ -24,7 +25,8 @@ def piecewise_constant(rates: Sequence[float], lengths: Sequence[float]) -> Sche
 
 
 def exponential(lr: float, decay: float) -> Schedule:
-    """lr · decayᵗ: 0.5 halves the rate in each epoch.
+    """lr · decayᵗ, where t counts epochs: a `decay` of 0.5 halves the rate in each. Raises `ValueError` for a decay
+    outside (0, 1].
 
     >>> rate = tg.optim.exponential(0.8, 0.5)
     >>> rate(0), rate(1), rate(2)
@@ -36,8 +38,9 @@ def exponential(lr: float, decay: float) -> Schedule:
 
 
 def cosine(lr: float, length: float, final: float = 0.0) -> Schedule:
-    """From `lr` down to `final` over the time `length` along half a cosine (Loshchilov and Hutter, 2017), then
-    `final`.
+    """From `lr` down to `final` over the time `length`, in epochs, along half a cosine, then `final`: final + (lr −
+    final) (1 + cos(πt / length)) / 2. Raises `ValueError` for a `length` that is not positive. (Loshchilov and Hutter,
+    "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.)
 
     >>> rate = tg.optim.cosine(0.5, length=10)
     >>> rate(0), round(rate(5), 6), rate(10), rate(11)

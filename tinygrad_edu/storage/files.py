@@ -34,7 +34,8 @@ class Refused(ValueError):
 
 
 def save(model: Module, path: PathLike) -> None:
-    """Writes the parameters of `model` under their names ("0.weight"), to an `.npz` or a `.safetensors` file.
+    """Writes the parameters of `model` under their names ("0.weight") to the file `path`, an `.npz` or a
+    `.safetensors`.
 
     The file appears under its name only when it is complete, so an interrupted save leaves an older file as it was.
     Raises `ValueError` for another ending, `TypeError` for an attribute of the model that is an array, but not of real
@@ -56,12 +57,13 @@ def save(model: Module, path: PathLike) -> None:
 
 
 def load(model: Module, path: PathLike, *, strict: bool = True) -> NotLoaded | None:
-    """Sets the parameters of `model` from a file that `save` wrote, or from an `.npz` with the same names.
+    """Sets the parameters of `model` from the file `path`, which `save` wrote, or an `.npz` with the same names.
 
-    Raises `FileNotFoundError` if there is none, and `ValueError`, with the model left as it was, if the file is
-    damaged, holds anything but arrays of numbers, or other names or shapes than the model's. Files of PyTorch's hold
-    weights transposed: `from_torch_state_dict` reads those. With `strict=False`, names that are not both in the file
-    and in the model are left out, and returned: `NotLoaded(missing, unknown)`.
+    Raises `FileNotFoundError` if there is none, `TypeError` if the model does not come first, and `ValueError`, with
+    the model left as it was, if the file is damaged, holds anything but arrays of numbers, or other names or shapes
+    than the model's. Files of PyTorch's hold weights transposed: `from_torch_state_dict` reads those. With
+    `strict=False`, names that are not both in the file and in the model are left out, and returned: `NotLoaded(missing,
+    unknown)`.
 
     >>> net, other = tg.Dense(2, 1), tg.Dense(2, 1)
     >>> tg.save(net, "net.npz")

@@ -61,9 +61,9 @@ def _is_turned(owner: Any, key: Any) -> bool:
 
 
 def to_torch_state_dict(model: Module) -> dict[str, NDArray[Any]]:
-    """The parameters as the same layers have them in PyTorch: weights transposed to (out, in), under the names that a
-    `torch.nn.Sequential` of the same layers gives them ("0.weight"; those of a recurrent layer end in "_l0"). All
-    arrays are copies in C order.
+    """The parameters of `model` as the same layers have them in PyTorch: weights transposed to (out, in), under the
+    names that a `torch.nn.Sequential` of the same layers gives them ("0.weight"; those of a recurrent layer end in
+    "_l0"). All arrays are copies in C order.
 
     Its recurrent layers and its `MultiheadAttention` take samples first, as here, with `batch_first=True`.
 
@@ -81,8 +81,8 @@ def to_torch_state_dict(model: Module) -> dict[str, NDArray[Any]]:
 
 
 def from_torch_state_dict(model: Module, state: Mapping[str, ArrayLike]) -> None:
-    """Sets the parameters of `model` from those of the same layers in PyTorch: tensors, or arrays as
-    `safetensors.numpy.load_file` gives them.
+    """Sets the parameters of `model` from those of the same layers in PyTorch, by name: `state` is `net.state_dict()`,
+    tensors, or arrays as `safetensors.numpy.load_file` gives them.
 
     Raises `ValueError`, with the model left as it was, for names or shapes that are not the model's, and `TypeError`
     for numbers that NumPy does not have (bfloat16).

@@ -35,6 +35,7 @@ class History(dict[str, list[float]]):
 
     @property
     def epochs(self) -> int:
+        """How many epochs were trained."""
         return len(self.get("loss", ()))
 
     def plot(self) -> Figure:
@@ -125,7 +126,8 @@ class EarlyStopping(Callback):
 
     A value whose name ends in "accuracy" should go up, one that ends in "loss", "cost", "error", "mse", "rmse" or "mae"
     down; of any other `mode` says so: "max" or "min". NaN is no improvement. Note that "loss" is measured during an
-    epoch, "val_loss" and the metrics after it.
+    epoch, "val_loss" and the metrics after it. Raises `ValueError` for impossible settings, for a name whose direction
+    is unknown, and in the first epoch for one that is not in the history.
 
     >>> net, x = tg.Dense(1, 1, init="zeros"), np.ones((1, 1))
     >>> optimizer = tg.SGD(net.parameters(), lr=0.25)
