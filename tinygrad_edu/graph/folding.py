@@ -117,26 +117,32 @@ class _Folder:
 
     def fold_runs(self, max_nodes: int) -> Iterable[Callable[[], None]]:
         """Folds runs of elementwise operations: short ones, then long ones in ever longer pieces."""
-        longest = len(self.fold_of)
-        length = max(2, longest // max_nodes)
-        while length < 2 * longest:
-            yield partial(self.fold_elementwise, length)
+        longest = max((sum(len(unit.members) for unit in run) for run in self._elementwise_runs()), default=0)
+        length = max(2, len(self.fold_of) // max_nodes)
+        yield partial(self.fold_elementwise, length)
+        while length < longest:
             length *= 2
+            yield partial(self.fold_elementwise, length)
+
+    def _elementwise_runs(self) -> Iterable[list[Unit]]:
+        for (_, elementwise), run in itertools.groupby(self._units(), lambda u: (u.call, self._is_elementwise(u))):
+            if elementwise:
+                yield list(run)
 
     def fold_elementwise(self, length: int) -> None:
         """Folds neighbouring elementwise operations in the same call, or outside all calls, if there are few of them;
         of many, as many at a time as `length` says."""
-        for (_, elementwise), row in itertools.groupby(self._units(), lambda u: (u.call, self._is_elementwise(u))):
-            if not elementwise:
-                continue
+        for run in self._elementwise_runs():
+            most = max(length, SHORT if sum(len(unit.members) for unit in run) <= SHORT else 0)
             piece: list[Unit] = []
-            units = list(row)
-            most = max(length, SHORT if sum(len(unit.members) for unit in units) <= SHORT else 0)
-            for k, unit in enumerate(units):
+            count = 0
+            for unit in run:
+                if count + len(unit.members) > most:
+                    self._merge(piece, f"{count:,} elementwise operations")
+                    piece, count = [], 0
                 piece.append(unit)
-                if k + 1 == len(units) or sum(len(u.members) for u in (*piece, units[k + 1])) > most:
-                    self._merge(piece, f"{sum(len(u.members) for u in piece):,} elementwise operations")
-                    piece = []
+                count += len(unit.members)
+            self._merge(piece, f"{count:,} elementwise operations")
 
     def fold_pieces(self, pieces: int) -> None:
         """Folds everything into that many pieces of about the same length."""
