@@ -40,7 +40,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, capsys):
 
 def test_where_to_begin(tmp_path, capsys, monkeypatch):
     root = Path(__file__).resolve().parents[1]
-    assert [place for place in command.PLACES if not (root / place).exists()] == []
+    assert [place for place in command.PLACES if not (root / place).is_file()] == []
     command.where_to_begin()
     assert f"Where to begin:\n    {root / 'examples'}" in capsys.readouterr().out
     monkeypatch.setattr(command, "CHECKOUT", tmp_path)  # as in an installed wheel

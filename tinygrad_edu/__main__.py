@@ -11,7 +11,7 @@ import tinygrad_edu as tg
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PLACES = {
-    "examples/lessons": "lessons in notebooks: begin here to learn how networks learn",
+    "examples/lessons/README.md": "lessons in notebooks: begin here to learn how networks learn",
     "examples/README.md": "programs that learn to read digits, to draw, to make up names",
     "examples/guide.md": "a tour of all that can be done",
     "docs/make.py": "makes the reference, pages for a browser: pip install -e '.[docs]' && python docs/make.py",

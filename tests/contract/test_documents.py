@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import importlib
 import io
+import json
 import re
 import shutil
 import sys
@@ -21,7 +22,13 @@ from .test_layout import ARROWS, FILES, LEVELS, place
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = "README.md", "examples/guide.md"
-OTHERS = "examples/README.md", "tinygrad_edu/README.md", "tests/benchmarks/README.md", ".github/CONTRIBUTING.md"
+OTHERS = (
+    "examples/README.md",
+    "examples/lessons/README.md",
+    "tinygrad_edu/README.md",
+    "tests/benchmarks/README.md",
+    ".github/CONTRIBUTING.md",
+)
 DOCUMENTS = *CODE, *OTHERS
 NEEDS = {"README.md": (), "examples/guide.md": ("matplotlib", "scipy", "safetensors")}
 PICTURES = ".png", ".gif", ".svg"
@@ -31,10 +38,15 @@ PAGES = [
     for top in (ROOT.glob("*.md"), *((ROOT / folder).rglob("*.md") for folder in FOLDERS))
     for path in top
 ]
+LESSONS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "examples" / "lessons").glob("*.ipynb"))
 
 
 def read(document: str) -> str:
-    return (ROOT / document).read_text("utf-8")
+    text = (ROOT / document).read_text("utf-8")
+    if not document.endswith(".ipynb"):
+        return text
+    told = (cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
+    return "\n\n".join(map("".join, told))
 
 
 def blocks(document: str) -> list[str]:
@@ -107,15 +119,16 @@ def test_commands_are_accepted(document, monkeypatch):
         raise Accepted
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", accept)
-    found = commands(document)
+    found, brought = commands(document), {"pytest", "jupyterlab", "nbconvert"}  # with notebook
     assert found or document == "examples/guide.md"
     for command in found:
         what, *arguments = command.split()
         if what == "-m" and arguments[:2] == ["pip", "install"]:
             named = re.search(r"\[(.*)\]", command)
+            brought |= {*arguments[2:]}
             assert not named or set(named[1].split(",")) <= {*extras}, command
-        elif what == "-m" and arguments[0] == "pytest":
-            assert all((ROOT / path).exists() for path in arguments if "/" in path), command
+        elif what == "-m" and arguments[0] in brought:
+            assert all([*ROOT.glob(path)] for path in arguments if "/" in path), command
             assert all(any(m.startswith(name) for m in markers) for name in re.findall(r'-m "not (\w+)"', command))
         elif what == "-m":
             module = arguments[0] + ".__main__" * (ROOT / arguments[0].replace(".", "/")).is_dir()
@@ -125,7 +138,7 @@ def test_commands_are_accepted(document, monkeypatch):
                 with pytest.raises(Accepted):
                     importlib.import_module(module).main()
         else:
-            assert (ROOT / what).is_file() and not arguments, command  # test_examples.py runs all scripts
+            assert (ROOT / what).is_file() and not re.search(" -", command)  # test_examples.py runs all scripts
 
 
 def anchors(text: str) -> set[str]:
@@ -133,7 +146,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-@pytest.mark.parametrize("document", PAGES)
+@pytest.mark.parametrize("document", [*PAGES, *LESSONS])
 def test_links_and_pictures_exist(document):
     text = re.sub(r"```.*?```|`[^`]*`", "", read(document), flags=re.DOTALL)
     for picture in re.findall(r"<img [^>]*>", text):
@@ -185,6 +198,17 @@ def test_the_gallery_has_all_examples():
     assert set(re.findall(r"`(\w+\.py)`", pictures)) >= scripts - {"names.py"}
     shown = set(re.findall(r"pictures/(\w+\.(?:png|gif|svg))", "".join(map(read, DOCUMENTS))))
     assert shown == {path.name for path in (ROOT / "examples" / "pictures").iterdir() if path.suffix in PICTURES}
+
+
+def test_all_lessons_are_listed():
+    row = r"^\| (\d+) \| \[(.*)\]\((.*)\) \| .* \| (\d+) \|$"
+    lessons = []
+    for lesson in LESSONS:
+        told = read(lesson)
+        number, title = re.match(r"# (\d+)\. (.*)", told).groups()
+        takes = re.search(r"Takes:?\*? (?:about )?(\d+) minutes", " ".join(told.split()))
+        lessons.append((number, title, Path(lesson).name, takes[1]))
+    assert re.findall(row, read("examples/lessons/README.md"), re.MULTILINE) == lessons
 
 
 def test_the_map_is_that_of_the_package():
