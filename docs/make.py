@@ -17,19 +17,17 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
 import pdoc.doc
 import pdoc.render
+import tables
 from markupsafe import Markup
+from topics import TOPICS, public
+
+import tinygrad_edu as tg
+from tinygrad_edu.autograd.primitives import Primitive
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-import tables  # noqa: E402
-from topics import TOPICS, public  # noqa: E402
-
-import tinygrad_edu as tg  # noqa: E402
-from tinygrad_edu.autograd.primitives import Primitive  # noqa: E402
-
 SILENT = ("Any", "None", inspect.Signature.empty)
 SHEETS = HERE.parent / "examples" / "lessons" / "sheets"
 FUNCTIONS = {
@@ -141,13 +139,27 @@ def signature(thing: Any) -> Markup:
         given = inspect.signature(thing)
     except ValueError:  # a class that Python itself makes, as an exception
         return Markup("")
-    parameters = [p.replace(annotation=_type(p)) for p in given.parameters.values() if p.name != "self"]
-    returned = inspect.Signature.empty if given.return_annotation in SILENT else Unquoted(given.return_annotation)
-    return Markup(html.escape(str(given.replace(parameters=parameters, return_annotation=returned)), quote=False))
+    written: list[str] = []
+    for parameter in given.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and not any(part.startswith("*") for part in written):
+            written.append("*")
+        if parameter.name != "self":
+            written.append(str(parameter.replace(annotation=_type(parameter), default=_default(parameter))))
+    text = ", ".join(written)
+    if len(text) > 80:
+        text = "".join(f"\n    {part}," for part in written) + "\n"
+    returned = "" if given.return_annotation in SILENT else f" -> {given.return_annotation}"
+    return Markup(html.escape(f"({text}){returned}", quote=False))
 
 
 def _type(parameter: inspect.Parameter) -> Any:
     return parameter.empty if parameter.annotation in SILENT else Unquoted(parameter.annotation)
+
+
+def _default(parameter: inspect.Parameter) -> Any:
+    default = parameter.default
+    is_dtype = isinstance(default, type) and issubclass(default, np.generic)
+    return Unquoted(f"np.{default.__name__}") if is_dtype else default
 
 
 class Links:
@@ -185,7 +197,7 @@ def parts(made: dict[str, Page]) -> dict[str, list[str]]:
     """The names of the pages, by what kind of page they are."""
     topics = [topic.file for topic in TOPICS]
     others = [name for name in made if name not in topics and name not in FUNCTIONS]
-    return {"Topics": topics, "Tables": list(FUNCTIONS), **({"Coming from": others} if others else {})}
+    return {"Topics": topics, "Tables": list(FUNCTIONS), "Coming from": others}
 
 
 def write(folder: Path) -> list[Path]:
@@ -194,13 +206,9 @@ def write(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     environment = pdoc.render.env
     pdoc.render.configure(docformat="markdown", template_directory=HERE / "templates", show_source=True)
-    environment.globals.update(
-        pages=made, parts=parts(made), called=called, told=signature, links=Links(made),
-        brief=lambda doc: Markup(tables.escaped(tables.first_sentence(doc.docstring))), version=tg.__version__,
-    )  # fmt: skip
-    environment.filters["linkify"] = lambda text, namespace="", shorten=True: environment.globals["links"](
-        text, namespace
-    )
+    environment.globals |= {"pages": made, "parts": parts(made), "links": Links(made), "version": tg.__version__}
+    environment.globals |= {"called": called, "told": signature, "derivation": tables.derivation}
+    environment.globals["brief"] = lambda doc: Markup(tables.escaped(tables.first_sentence(doc.docstring)))
     files = [*_rendered(folder, made)]
     for name in ("reference.css", "reference.js"):
         files.append(Path(shutil.copy(HERE / "templates" / name, folder / name)))

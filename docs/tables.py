@@ -149,9 +149,33 @@ def derivatives(function: Any) -> list[str]:
     return formulas(tg.derive(of_sum, *[np.full(3, example)] * len(names)), names)
 
 
+ACTIVATIONS = "relu", "leaky_relu", "silu", "softplus", "sigmoid", "log_sigmoid", "softsign"
+LOSSES = "mse_loss", "l1_loss", "binary_cross_entropy_with_logits", "cross_entropy"
+
+
+def derivation(name: str) -> list[str]:
+    """What `tg.derive` writes for a function of the package, in MathML: for some whose derivation is short."""
+    function = getattr(tg, name, None)
+    column = np.full((3, 1), 0.5)
+    if name in ACTIVATIONS:
+        return formulas(tg.derive(lambda x: np.sum(function(x)), column), ["x"])
+    if name in LOSSES:
+        labels = name == "cross_entropy"
+        p, y = (np.eye(3), np.arange(3)) if labels else (column, column * 0.5)
+        return [
+            mathml(f"{left} = {right}") for left, right in _lines(tg.derive(lambda p, y: function(p, y), p, y)).items()
+        ]
+    return []
+
+
+def _lines(derived: Any) -> dict[str, str]:
+    """The lines of a derivation in LaTeX, by what stands left of the equals sign."""
+    return dict(re.findall(r"^(.*?) &= (.*?)(?: \\\\)?$", derived.latex(), flags=re.MULTILINE))
+
+
 def formulas(derived: Any, names: list[str]) -> list[str]:
     """The gradients of a derivation, in MathML, with `y` for the values that are summed."""
-    lines = dict(re.findall(r"^(.*?) &= (.*?)(?: \\\\)?$", derived.latex(), flags=re.MULTILINE))
+    lines = _lines(derived)
     total = lines.pop("J")
     output = total.removeprefix(r"\sum ")
     others = [name for name in lines if not name.startswith(r"\frac")]
@@ -174,7 +198,8 @@ def _word(name: str) -> str:
 
 def mathml(latex: str) -> str:
     """A formula that the browser sets by itself: the page loads nothing for it."""
-    latex = latex.replace(r"np.inf", r"\infty").replace(r"1 \odot ", "")
+    latex = latex.replace(r"np.inf", r"\infty").replace(r"1 \odot ", "").replace(r"\log\operator", r"\log \, \operator")
+    latex = re.sub(r"\\left\(((?:(?!frac|left).)*?)\\right\)", r"(\1)", latex)  # brackets grow around fractions only
     latex = re.sub(r"\\operatorname\{(.*?)\}", lambda m: rf"\text{{{m[1]}}}".replace(r"\_", "_"), latex)
     return convert(latex).replace(' xmlns="http://www.w3.org/1998/Math/MathML"', ' displaystyle="true"')
 

@@ -63,6 +63,13 @@ def test_every_function_of_numpy_with_a_rule_is_in_the_table(reference):
     assert "g / (1 + x)" in page and page.count("<math") > 50
 
 
+def test_formulas_of_the_package_s_own_functions_are_derived(reference):
+    tables = taken("tables")
+    shown = {name: reference[1][f"{name}.html"].count("<figure>") for name in ("activations", "losses")}
+    assert shown == {"activations": len(tables.ACTIVATIONS), "losses": len(tables.LOSSES)}
+    assert "<mi>σ</mi>" in html.unescape(reference[1]["activations.html"])
+
+
 def test_every_function_of_scipy_with_a_rule_is_in_the_table(reference):
     source = (Path(tg.__file__).parent / "scipy" / "rules.py").read_text("utf-8")
     entered = set(re.findall(r"rule\(\s*special\.(\w+)", source))
