@@ -15,7 +15,7 @@ def answer(f, x):
 ANSWERS = {
     "exercise-1": (
         "def answer(g, x):\n    return g * np.ones(x.shape)",
-        "That is for a sum.",
+        "That is for a sum; a mean also divides.",
         "def answer(g, x):\n    return g / x.size",
         "shape () instead of (2, 3)",
         "def answer(g, x):\n    return np.full(x.shape, g / x.size)",
