@@ -76,17 +76,6 @@ def unknown(tree):
                 yield name
 
 
-@every_lesson
-def test_the_readme_has_it(path):
-    """With its number, its title and its minutes, as they stand at its head."""
-    head = source(json.loads(path.read_text("utf-8"))["cells"][0])
-    number, title = re.match(r"# (\d+)\. (.*)", head).groups()
-    minutes = re.search(r"(\d+)\s+minutes", head)[1]
-    row = rf"^\| {number} \| \[{re.escape(title)}\]\({path.name}\) \| .*\. \| {minutes} \|$"
-    assert int(number) == int(path.name[:2])
-    assert re.search(row, (LESSONS / "README.md").read_text("utf-8"), re.MULTILINE), f"{path.name} in README.md"
-
-
 @pytest.mark.parametrize("code", ["import os", "from tinygrad_edu import autograd", "tg.nothing(1)", "import torch"])
 def test_what_is_not_public_is_found(code):
     assert [*unknown(ast.parse(code))] and not [*unknown(ast.parse("import numpy as np\nfrom lesson import check"))]
