@@ -87,13 +87,13 @@ def kl_div(log_probability: Tensor, target: Given, reduction: str = "mean", *, l
 @overload
 def kl_div(log_probability: ArrayLike, target: Given, reduction: str = "mean", *, log_target: bool = False) -> Any: ...
 def kl_div(log_probability: Any, target: Any, reduction: str = "mean", *, log_target: bool = False) -> Any:
-    """Σ t (log t − log_probability) over the elements of arrays of equal shapes: the Kullback–Leibler divergence of the
-    model's distribution, given by its logarithms, from the distribution t of the target, or with `log_target` the
-    logarithms of both. Where t is 0, the summand is 0.
+    """Σ t (log t − log_probability) over the elements of arrays of equal shapes (m, k): the Kullback–Leibler divergence
+    of the model's distribution, given by its logarithms, from the distribution t of the target, or with `log_target`
+    the logarithms of both. Where t is 0, the summand is 0.
 
     It is divided as `reduction` says (see `mse_loss`): "batchmean" gives the divergence, "mean" divides it by the
-    number of classes besides, as in PyTorch. Raises `ValueError` for unequal shapes, an empty batch, negative
-    targets, and logarithms above 0.
+    number of classes besides, as in PyTorch. (Kullback and Leibler, "On information and sufficiency", 1951.) Raises
+    `ValueError` for unequal shapes, an empty batch, negative targets, and logarithms above 0.
 
     >>> tg.kl_div(np.log(np.array([[0.5, 0.5]])), np.array([[1.0, 0.0]]), "batchmean").round(6)
     np.float64(0.693147)

@@ -46,9 +46,9 @@ def mse_loss(prediction: Tensor, target: Given, reduction: str = "mean") -> Tens
 @overload
 def mse_loss(prediction: ArrayLike, target: Given, reduction: str = "mean") -> Any: ...
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
-    """Σ (prediction − target)² over all elements, of arrays of equal shapes. It is divided as `reduction` says: by the
-    number of elements ("mean"), by the number of rows ("batchmean"), or not at all ("sum"). With "none" there is no
-    sum: the loss of each element is given.
+    """Σ (prediction − target)² over all elements, of arrays of equal shapes (m, …). It is divided as `reduction` says:
+    by the number of elements ("mean"), by the number of rows ("batchmean"), or not at all ("sum"). With "none" there is
+    no sum: the loss of each element is given.
 
     Raises `ValueError` for unequal shapes (nothing is broadcast), for an empty batch, and for a target with NaN.
 
@@ -141,9 +141,9 @@ def binary_cross_entropy_with_logits(
     `mse_loss`). The weight w of each element and p of what is positive are 1, or given by `weight` and `pos_weight`,
     which are broadcast: (negatives / positives) as `pos_weight` makes up for rare positives.
 
-    For each logit z it is computed as z (1[z > 0] − y) + log(1 + e^−|z|), so that no digits cancel. The gradient is
-    h − y. Raises `ValueError` for unequal shapes, an empty batch, targets outside [0, 1], and logits that a sigmoid or
-    softmax has been applied to already.
+    For each logit z it is computed as z (1[z > 0] − y) + log(1 + e^−|z|), so that no digits cancel. The gradient is h −
+    y (Bishop, "Pattern recognition and machine learning", 2006, 4.3.2). Raises `ValueError` for unequal shapes, an
+    empty batch, targets outside [0, 1], and logits that a sigmoid or softmax has been applied to already.
 
     >>> tg.binary_cross_entropy_with_logits(np.array([[1000.0], [-1000.0]]), np.array([[0.0], [0.0]]))
     np.float64(500.0)
@@ -263,7 +263,8 @@ def cross_entropy(
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
 ) -> Any:
-    """−Σ log softmax(logits)[label] over the rows of `logits` (m, k): the loss of a classifier with k classes.
+    """−Σ log softmax(logits)[label] over the rows of `logits` (m, k): the loss of a classifier with k classes
+    (Bishop, "Pattern recognition and machine learning", 2006, 4.3.4).
 
     `labels` are integers from 0 to k − 1 of shape (m,) or (m, 1), or rows of probabilities (m, k), such as one-hot
     rows. Of `reduction`, "mean" and "batchmean" both divide by m, "sum" does not, and "none" gives the loss of each

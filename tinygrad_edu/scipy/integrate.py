@@ -51,7 +51,8 @@ rule(_quad, each=_of_argument)
 
 
 def quad(func: Callable[..., Any], a: Any, b: Any, args: Any = (), **options: Any) -> Any:
-    """`scipy.integrate.quad`: (∫ func(x, *args) dx from `a` to `b`, an estimate of the error). Where limits or `args`
+    """`scipy.integrate.quad`: (∫ func(x, *args) dx from `a` to `b`, an estimate of the error); `options` are SciPy's.
+    Where limits or `args`
     are tensors, the integral is one, and d/dθ ∫ₐᵇ f(x, θ) dx is the integral of ∂f/∂θ, found in the same way, and at
     the limits f(b, θ) db/dθ − f(a, θ) da/dθ (Leibniz's rule, DLMF 1.5.22). That holds for a smooth `func`: what a jump
     adds that moves with θ is not seen.

@@ -43,12 +43,13 @@ def minimize(
     constraints: Any = (),
     **options: Any,
 ) -> Any:
-    """`scipy.optimize.minimize` of `fun(x, *args)`, a single number of the vector x.
+    """`scipy.optimize.minimize` of `fun(x, *args)`, a single number of the vector x, from `x0` on. `method`, `bounds`
+    and `options` are SciPy's.
 
     Without `jac` the gradient is that of `fun`, found together with its value; "2-point" asks for SciPy's differences.
     The methods that use second derivatives get them where neither `hess` nor `hessp` is given: "Newton-CG",
     "trust-ncg", "trust-krylov" and "trust-constr" products of the Hessian and a vector, "dogleg" and "trust-exact" the
-    Hessian. Constraints given as dicts get the Jacobian of their `fun`; to a `NonlinearConstraint` give
+    Hessian. `constraints` given as dicts get the Jacobian of their `fun`; to a `NonlinearConstraint` give
     `jac=tg.jacobian(fun)`. What `fun` uses besides x must not require grad. A model's parameters are minimised over by
     `tg.minimize`.
 
@@ -86,7 +87,8 @@ def _with_jacobians(constraints: Any, instead: str) -> Any:
 def root(
     fun: Callable[..., Any], x0: Any, args: Any = (), method: str = "hybr", jac: Any = None, **options: Any
 ) -> Any:
-    """`scipy.optimize.root`: where all numbers of `fun(x, *args)` are 0. The methods that use a Jacobian, "hybr" and
+    """`scipy.optimize.root`: where all numbers of `fun(x, *args)` are 0, found from `x0` on by `method`; `options` are
+    SciPy's. The methods that use a Jacobian, "hybr" and
     "lm", are given that of `fun` if `jac` is None. The result is plain; `fsolve` can be differentiated.
 
     >>> from tinygrad_edu.scipy.optimize import root
@@ -99,7 +101,8 @@ def root(
 
 
 def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, **options: Any) -> Any:
-    """`scipy.optimize.least_squares`: the x for which the squares of `fun(x)` have the least sum. Without `jac`, the
+    """`scipy.optimize.least_squares`: the x for which the squares of `fun(x)` have the least sum, found from `x0` on;
+    `options` are SciPy's. Without `jac`, the
     Jacobian is that of `fun`; "2-point" asks for SciPy's differences.
 
     >>> from tinygrad_edu.scipy.optimize import least_squares
@@ -113,8 +116,8 @@ def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, **options: 
 
 def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, *args: Any, jac: Any = None, **options: Any) -> Any:
     """`scipy.optimize.curve_fit`: the parameters with which `f(xdata, *parameters)` comes nearest to `ydata`, and their
-    covariance. Without `jac`, the Jacobian is that of `f`; "2-point" asks for SciPy's differences, which have
-    the methods "trf" and "dogbox".
+    covariance; `args` and `options` are SciPy's. Without `jac`, the Jacobian is that of `f`; "2-point" asks for SciPy's
+    differences, which have the methods "trf" and "dogbox".
 
     >>> from tinygrad_edu.scipy.optimize import curve_fit
     >>> decay = lambda t, start, rate: start * np.exp(-rate * t)

@@ -58,9 +58,10 @@ def _found(who: str, f: Callable[..., Any], args: Any, find: Callable[..., Any])
 
 
 def brentq(f: Callable[..., Any], a: Any, b: Any, args: Any = (), **options: Any) -> Any:
-    """`scipy.optimize.brentq`: x between `a` and `b` with f(x, *args) = 0. Tensors among `args` get their gradient,
-    −(∂f/∂x)⁻¹ ∂f/∂θ; the ends have none, since x does not depend on them. Raises `TypeError` if f uses a tensor that
-    requires grad in another way, `numpy.linalg.LinAlgError`, when it is differentiated, where ∂f/∂x is 0.
+    """`scipy.optimize.brentq`: x between `a` and `b` with f(x, *args) = 0; `options` are SciPy's. Tensors among `args`
+    get their gradient, −(∂f/∂x)⁻¹ ∂f/∂θ; the ends have none, since x does not depend on them. Raises `TypeError` if f
+    uses a tensor that requires grad in another way, `numpy.linalg.LinAlgError`, when it is differentiated, where ∂f/∂x
+    is 0.
 
     >>> from tinygrad_edu.scipy.optimize import brentq
     >>> tg.grad(lambda c: brentq(lambda x, c: x**2 - c, 0.0, 3.0, args=(c,)))(4.0).round(6)  # 1 / (2 √4)
@@ -70,8 +71,8 @@ def brentq(f: Callable[..., Any], a: Any, b: Any, args: Any = (), **options: Any
 
 
 def root_scalar(f: Callable[..., Any], args: Any = (), **options: Any) -> Any:
-    """`scipy.optimize.root_scalar`, whose result has a tensor as `.root` if there are some among `args`; their gradient
-    is as in `brentq`.
+    """`scipy.optimize.root_scalar`, x with f(x, *args) = 0; `options` are SciPy's. Its result has a tensor as `.root`
+    if there are some among `args`; their gradient is as in `brentq`.
 
     >>> from tinygrad_edu.scipy.optimize import root_scalar
     >>> tg.grad(lambda c: root_scalar(lambda x, c: x**3 - c, args=(c,), x0=1.0, x1=2.0).root)(8.0).round(6)
@@ -88,7 +89,8 @@ def fsolve(
     func: Callable[..., Any], x0: Any, args: Any = (), fprime: Callable[..., Any] | None = None, **options: Any
 ) -> Any:
     """`scipy.optimize.fsolve`: the vector x with func(x, *args) = 0, found from `x0` on by the Jacobian of `func` if
-    `fprime` is None. Tensors among `args` get their gradient, −(∂f/∂x)⁻¹ ∂f/∂θ; `x0` has none. Raises as `brentq`.
+    `fprime` is None; `options` are SciPy's. Tensors among `args` get their gradient, −(∂f/∂x)⁻¹ ∂f/∂θ; `x0` has none.
+    Raises as `brentq`.
 
     >>> from tinygrad_edu.scipy.optimize import fsolve
     >>> def on_circle_and_line(x, radius):

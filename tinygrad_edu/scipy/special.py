@@ -41,7 +41,8 @@ def polygamma(n: Any, x: Any) -> Any:
 
 
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
-    """`scipy.special.logsumexp`: log Σ b·eᵃ over `axis` (an int, a tuple, or None for all). With `return_sign`,
+    """`scipy.special.logsumexp`: log Σ b·eᵃ over `axis` (an int, a tuple, or None for all), which stays at
+    size 1 with `keepdims`. With `return_sign`,
     (log |Σ b·eᵃ|, its sign); else it is NaN where the sum is negative. The derivative by a is b·eᵃ / Σ b·eᵃ, that by b
     is eᵃ / Σ b·eᵃ.
 

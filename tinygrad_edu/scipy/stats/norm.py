@@ -47,7 +47,8 @@ def _distribution(of_tensors: Callable[..., Any]) -> Callable[..., Any]:
 
 @_distribution
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density φ(z)/σ.
+    """The density φ(z)/σ at x, with z = (x − μ)/σ, the mean μ = `loc`, the standard deviation σ = `scale`, and φ(z) =
+    e^(−z²/2)/√(2π). The three are broadcast; a σ that is not positive gives NaN.
 
     >>> import tinygrad_edu.scipy.stats.norm as norm
     >>> tg.grad(norm.pdf)(0.0), tg.grad(norm.pdf, "scale")(0.0, scale=1.0).round(4)  # by σ: (z² − 1) φ(z)/σ²
@@ -58,7 +59,7 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @_distribution
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The logarithm of the density, −z²/2 − log √(2π) − log σ.
+    """The logarithm of the density at x, −z²/2 − log √(2π) − log σ, with z, `loc` and `scale` as in `pdf`.
 
     >>> import tinygrad_edu.scipy.stats.norm as norm
     >>> tg.grad(lambda mean: np.sum(norm.logpdf(np.array([1.0, 4.0]), mean)))(2.0)  # Σ z/σ
@@ -70,7 +71,7 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @_distribution
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The distribution function Φ(z): the probability of a number below x.
+    """The distribution function Φ(z): the probability of a number below x, with z, `loc` and `scale` as in `pdf`.
 
     >>> import tinygrad_edu.scipy.stats.norm as norm
     >>> tg.grad(norm.cdf)(0.0).round(4)
@@ -81,7 +82,7 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @_distribution
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """log Φ(z), with its derivatives also where Φ underflows.
+    """log Φ(z), with its derivatives also where Φ underflows; x, `loc` and `scale` are as in `pdf`.
 
     >>> import tinygrad_edu.scipy.stats.norm as norm
     >>> tg.grad(norm.logcdf)(-40.0).round(4)
@@ -92,7 +93,8 @@ def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @_distribution
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The survival function 1 − Φ(z) = Φ(−z): the probability of a number above x.
+    """The survival function 1 − Φ(z) = Φ(−z): the probability of a number above x, with z, `loc` and `scale` as in
+    `pdf`.
 
     >>> import tinygrad_edu.scipy.stats.norm as norm
     >>> tg.grad(norm.sf)(0.0).round(4)
@@ -103,7 +105,7 @@ def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @_distribution
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """log Φ(−z), as `logcdf`.
+    """log Φ(−z), as `logcdf`; x, `loc` and `scale` are as in `pdf`.
 
     >>> import tinygrad_edu.scipy.stats.norm as norm
     >>> tg.grad(norm.logsf)(40.0).round(4)
@@ -114,7 +116,8 @@ def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 @_distribution
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The inverse of `cdf`, μ + σ Φ⁻¹(q): the number below which one lies with the probability q.
+    """The inverse of `cdf`, μ + σ Φ⁻¹(q), with μ = `loc` and σ = `scale`: the number below which one lies with the
+    probability q.
 
     >>> import tinygrad_edu.scipy.stats.norm as norm
     >>> tg.grad(norm.ppf)(0.5).round(4)  # √(2π)
