@@ -253,12 +253,26 @@ def networks():
 
 
 def test_values_and_gradients_of_networks_are_the_library_s(browser):
+    """Before and after all their numbers were edited."""
     made = list(networks())
-    cases = [
-        (program_of(loss, [X], net.parameters()), [X, *(p.data for p in net.parameters())]) for _, net, loss, X in made
-    ]
-    for (name, net, loss, X), found in zip(made, evaluated(browser, cases), strict=True):
-        compare(found, expected(loss, [X], net.parameters()), 1e-9 if X.dtype == np.float64 else 1e-5, name)
+    programs = [program_of(loss, [X], net.parameters()) for _, net, loss, X in made]
+    for edited in (False, True):
+        rng = np.random.default_rng(5)
+        for k, (name, net, loss, X) in enumerate(made if edited else ()):
+            for p in net.parameters():
+                p.data = p.data + rng.normal(scale=0.3, size=p.shape).astype(p.dtype)
+            made[k] = (
+                name,
+                net,
+                loss,
+                X + rng.normal(scale=0.3, size=X.shape).astype(X.dtype) if X.dtype.kind == "f" else X,
+            )
+        cases = [
+            (program, [X, *(p.data for p in net.parameters())])
+            for program, (_, net, _, X) in zip(programs, made, strict=True)
+        ]
+        for (name, net, loss, X), found in zip(made, evaluated(browser, cases), strict=True):
+            compare(found, expected(loss, [X], net.parameters()), 1e-9 if X.dtype == np.float64 else 1e-5, name)
 
 
 # What a program holds
