@@ -51,6 +51,13 @@ box.addEventListener("input", look);
 box.addEventListener("keydown", (event) => {
   if (event.key === "Enter") found.querySelector("a")?.click();
   if (event.key === "Escape") { box.value = ""; look(); }
+  if (event.key === "ArrowDown") { event.preventDefault(); found.querySelector("a")?.focus(); }
+});
+found.addEventListener("keydown", (event) => {
+  const way = {ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling"}[event.key];
+  if (!way) return;
+  event.preventDefault();
+  (event.target.closest("li")?.[way]?.querySelector("a") ?? (way.startsWith("p") ? box : event.target)).focus();
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "/" && document.activeElement !== box) { event.preventDefault(); box.focus(); }

@@ -116,6 +116,9 @@ def test_in_the_browser(reference, browser, scheme):
         browser.driver.execute_async_script("look().then(arguments[0])")
         assert browser.text("#found a") == "tg.cross_entropy"
         assert browser.violations() == []
+        browser.press("ARROW_DOWN", on="focus")
+        assert browser.run("return document.activeElement.textContent") == "tg.cross_entropy"
+        browser.press("ARROW_UP", on="focus")
         browser.press("ENTER", on="focus")
         assert browser.driver.current_url.endswith("losses.html#cross_entropy") and browser.find("#page").is_displayed()
         asked = browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
