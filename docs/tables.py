@@ -160,11 +160,9 @@ def derivation(name: str) -> list[str]:
     if name in ACTIVATIONS:
         return formulas(tg.derive(lambda x: np.sum(function(x)), column), ["x"])
     if name in LOSSES:
-        labels = name == "cross_entropy"
-        p, y = (np.eye(3), np.arange(3)) if labels else (column, column * 0.5)
-        return [
-            mathml(f"{left} = {right}") for left, right in _lines(tg.derive(lambda p, y: function(p, y), p, y)).items()
-        ]
+        p, y = (np.eye(3), np.arange(3)) if name == "cross_entropy" else (column, column * 0.5)
+        lines = _lines(tg.derive(lambda p, y: function(p, y), p, y))
+        return [mathml(f"{left} = {right}") for left, right in lines.items()]
     return []
 
 
@@ -188,7 +186,7 @@ def formulas(derived: Any, names: list[str]) -> list[str]:
         if output in lines:
             told = re.sub(_word(output), "y", told)
         if len(told) <= LONGEST and told.count("cases") <= 2:
-            found.append(mathml(told))
+            found.append(mathml(told.replace("g_{", "u_{")))  # g is the gradient that arrives
     return found if len(found) == len(names) else []
 
 

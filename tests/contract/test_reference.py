@@ -61,6 +61,10 @@ def test_every_function_of_numpy_with_a_rule_is_in_the_table(reference):
     assert len(shown) == len(entered) > 300
     assert {"np.exp", "np.linalg.svd", "np.add.reduce", "np.lib.stride_tricks.sliding_window_view"} <= shown
     assert "g / (1 + x)" in page and page.count("<math") > 50
+    said = {name: plain(row) for name, row in re.findall(r'<tr id="(.*?)">(.*?)</tr>', page, flags=re.DOTALL)}
+    assert "∂ y ∂ x = 1 − y 2 ∂x: g * (1 - y * y)" in said["np.tanh"]
+    assert "∂ y ∂ a = 1 b ∂ y ∂ b = − y b ∂a: g / b ∂b: -g * y / b" in said["np.divide"]
+    assert "∂ y ∂ x = 1 u 1 2 , u 1 = hypot ( 1 , x )" in said["np.arctan"]
 
 
 def test_formulas_of_the_package_s_own_functions_are_derived(reference):
