@@ -6,26 +6,32 @@ page a name is found.
 
 from __future__ import annotations
 
+import argparse
 import html
 import inspect
 import json
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
-import pdoc.doc
-import pdoc.render
-import tables
-from markupsafe import Markup
 from topics import TOPICS, public
 
 import tinygrad_edu as tg
 from tinygrad_edu.autograd.primitives import Primitive
+
+try:
+    import pdoc.doc
+    import pdoc.render
+    import tables
+    from markupsafe import Markup
+except ImportError as error:
+    raise ImportError(
+        f"the reference needs {error.name}, of the extra docs: python -m pip install -e '.[docs]'"
+    ) from None
 
 HERE = Path(__file__).resolve().parent
 SILENT = ("Any", "None", inspect.Signature.empty)
@@ -238,6 +244,7 @@ def _searched(page: Page) -> Iterator[dict[str, str]]:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "reference_output")
-    written = write(target)
-    print(f"{len(written)} files; open {target / 'index.html'}")
+    parser = argparse.ArgumentParser(description="Writes the reference, pages for a browser that need no network.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("reference_output"), help="where the pages go")
+    target = parser.parse_args().folder
+    print(f"{len(write(target))} files; open {target / 'index.html'}")
