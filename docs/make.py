@@ -77,8 +77,10 @@ class Entry(pdoc.doc.Variable):
 
 
 def called(path: str) -> str:
-    """How one writes the name."""
-    return f"tinygrad_edu.{path}" if path.startswith(("numpy.", "scipy.")) else f"tg.{path}"
+    """How one writes the name, or what one calls it, if one never writes it."""
+    if path.startswith(("compiler.", "training.")):
+        return path.rpartition(".")[2]
+    return f"tinygrad_edu.{path}" if path.startswith(("graph.", "numpy.", "scipy.")) else f"tg.{path}"
 
 
 def pages() -> dict[str, Page]:

@@ -65,7 +65,12 @@ class History(dict[str, list[float]]):
 
 @dataclass
 class Training:
-    """What callbacks are given: the state of the training after a step or an epoch."""
+    """What callbacks are given: the state of the training after a step or an epoch.
+
+    `model`, `optimizer`, `loss` and `history` are those of `fit`. `epoch` is how many epochs are done, `step` how many
+    steps of this one. `batch` is the pair (X, y) that was learned from last, `batch_loss` its loss before that step,
+    and `weight` the weights of its rows, if there are some. `data` is the pair of all X and y, if they are arrays.
+    """
 
     model: Module
     optimizer: Optimizer
