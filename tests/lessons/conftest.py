@@ -1,4 +1,4 @@
-"""The lessons' own two files can be imported here as in their folder."""
+"""The lessons' own file can be imported here as in their folder."""
 
 import sys
 from pathlib import Path
