@@ -40,8 +40,8 @@ FUNCTIONS = {
     "numpy_functions": (
         "NumPy functions with derivatives",
         "What you may call with tensors, and what its derivative is. `g` is the gradient that arrives at the result "
-        "`y`, and ⊙ multiplies element by element; the engine undoes broadcasting. Other names in a rule are those of "
-        "functions in the same file. A function without a rule of its own is made of functions that have rules.",
+        "`y`; the engine undoes broadcasting. Other names in a rule are those of functions in the same file. A "
+        "function without a rule of its own is made of functions that have rules.",
         tables.numpy_rows,
     ),
     "scipy_functions": (

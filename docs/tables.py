@@ -92,9 +92,9 @@ def _names() -> dict[int, list[str]]:
     ]
     named.append((np.lib.stride_tricks.sliding_window_view, "np.lib.stride_tricks.sliding_window_view"))
     called: dict[int, list[str]] = {}
-    for function, name in sorted(named, key=lambda pair: pair[1]):
-        own = getattr(function, "__name__", "") == name.rpartition(".")[2]
-        called.setdefault(id(function), []).insert(0 if own and id(function) not in called else len(called), name)
+    is_own = lambda pair: getattr(pair[0], "__name__", "") == pair[1].rpartition(".")[2]
+    for function, name in sorted(named, key=lambda pair: (not is_own(pair), pair[1])):
+        called.setdefault(id(function), []).append(name)
     return called
 
 
@@ -137,16 +137,13 @@ def _parsed(source: str) -> ast.Module:
 
 
 def derivatives(function: Any) -> list[str]:
-    """The derivatives of an elementwise function by its arguments, in MathML: as `tg.derive` writes them for the sum of
-    its values, as long as they are short."""
+    """The derivatives of an elementwise function by its arguments, as `tg.derive` writes them for numbers."""
     if not isinstance(function, np.ufunc) or function.signature or function is np.ldexp:
         return []
-    names = ["x"] if function.nin == 1 else ["a", "b"]
-    of_sum: Callable[..., Any] = lambda x: np.sum(function(x))
-    if function.nin == 2:
-        of_sum = lambda a, b: np.sum(function(a, b))
-    example = 1.5 if function is np.arccosh else 0.5
-    return formulas(tg.derive(of_sum, *[np.full(3, example)] * len(names)), names)
+    example = np.array(1.5 if function is np.arccosh else 0.5)
+    if function.nin == 1:
+        return formulas(tg.derive(lambda x: function(x), example))
+    return formulas(tg.derive(lambda a, b: function(a, b), example, example))
 
 
 ACTIVATIONS = "relu", "leaky_relu", "silu", "softplus", "sigmoid", "log_sigmoid", "softsign"
@@ -156,10 +153,10 @@ LOSSES = "mse_loss", "l1_loss", "binary_cross_entropy_with_logits", "cross_entro
 def derivation(name: str) -> list[str]:
     """What `tg.derive` writes for a function of the package, in MathML: for some whose derivation is short."""
     function = getattr(tg, name, None)
-    column = np.full((3, 1), 0.5)
     if name in ACTIVATIONS:
-        return formulas(tg.derive(lambda x: np.sum(function(x)), column), ["x"])
+        return formulas(tg.derive(lambda x: function(x), np.array(0.5)))
     if name in LOSSES:
+        column = np.full((3, 1), 0.5)
         p, y = (np.eye(3), np.arange(3)) if name == "cross_entropy" else (column, column * 0.5)
         lines = _lines(tg.derive(lambda p, y: function(p, y), p, y))
         return [mathml(f"{left} = {right}") for left, right in lines.items()]
@@ -171,32 +168,26 @@ def _lines(derived: Any) -> dict[str, str]:
     return dict(re.findall(r"^(.*?) &= (.*?)(?: \\\\)?$", derived.latex(), flags=re.MULTILINE))
 
 
-def formulas(derived: Any, names: list[str]) -> list[str]:
-    """The gradients of a derivation, in MathML, with `y` for the values that are summed."""
+def formulas(derived: Any) -> list[str]:
+    """The gradients of a derivation for numbers, in MathML, if they are short; with `y` for its value."""
     lines = _lines(derived)
-    total = lines.pop("J")
-    output = total.removeprefix(r"\sum ")
-    others = [name for name in lines if not name.startswith(r"\frac")]
+    read = {name: text for name, text in lines.items() if name != "J" and not name.startswith(r"\frac")}
     found = []
-    for name in names:
-        told = rf"\frac{{\partial y}}{{\partial {name}}} = " + lines[rf"\frac{{\partial J}}{{\partial {name}}}"]
-        for other in others:  # what the derivative reads, and the lines that this reads in turn
-            if other != output and re.search(_word(other), told):
-                told += rf", \; {other} = {lines[other]}"
-        if output in lines:
-            told = re.sub(_word(output), "y", told)
+    for name in derived._names:
+        slope = rf"\frac{{\partial J}}{{\partial {name}}}"
+        told = f"{slope} = {lines[slope]}"
+        for other, text in read.items():  # what the derivative reads, and what this reads in turn
+            if re.search(rf"(?<![\\\w]){re.escape(other)}(?!\w)", told):
+                told += rf", \; {other} = {text}"
+        told = re.sub(r"(?<![A-Za-z\\])J(?![A-Za-z])", "y", told)
         if len(told) <= LONGEST and told.count("cases") <= 2:
-            found.append(mathml(told.replace("g_{", "u_{")))  # g is the gradient that arrives
-    return found if len(found) == len(names) else []
-
-
-def _word(name: str) -> str:
-    return rf"(?<![\\A-Za-z{{_]){re.escape(name)}(?![A-Za-z_])|(?<=[{{( ]){re.escape(name)}(?=[}})^ ,])"
+            found.append(mathml(told.replace("g_{", "u_{").replace(r"\odot", r"\,")))  # g is the gradient that arrives
+    return found if len(found) == len(derived._names) else []
 
 
 def mathml(latex: str) -> str:
     """A formula that the browser sets by itself: the page loads nothing for it."""
-    latex = latex.replace(r"np.inf", r"\infty").replace(r"1 \odot ", "").replace(r"\log\operator", r"\log \, \operator")
+    latex = latex.replace(r"np.inf", r"\infty").replace(r"1 \, [", "[").replace(r"\log\operator", r"\log \, \operator")
     latex = re.sub(r"\\left\(((?:(?!frac|left).)*?)\\right\)", r"(\1)", latex)  # brackets grow around fractions only
     latex = re.sub(r"\\operatorname\{(.*?)\}", lambda m: rf"\text{{{m[1]}}}".replace(r"\_", "_"), latex)
     return convert(latex).replace(' xmlns="http://www.w3.org/1998/Math/MathML"', ' displaystyle="true"')
