@@ -35,7 +35,14 @@ def test_without_a_layout_program_it_says_so_and_learns(tmp_path, capsys, monkey
 def test_a_folder_that_cannot_be_made(tmp_path, capsys):
     (tmp_path / "file").touch()
     command.main(["--seconds", "0.01", "--out", str(tmp_path / "file")])
-    assert "not drawn: " in capsys.readouterr().out
+    assert re.search(r"not drawn: .*/file'. --out names another folder.\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "three"])
+def test_a_time_that_cannot_be(seconds, capsys):
+    with pytest.raises(SystemExit):
+        command.main([f"--seconds={seconds}"])
+    assert f"argument --seconds: invalid duration value: '{seconds}'" in capsys.readouterr().err
 
 
 def test_where_to_begin(tmp_path, capsys, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,8 @@ def draw(loss: tg.Tensor, net: tg.Module, folder: Path) -> None:
             print("   ", tg.render_graph(loss, folder / name, model=net).resolve())
         print("The second is a page: open it in a browser, and the arrow keys walk the chain rule.")
     except (ImportError, OSError) as error:
-        print(f"    not drawn: {error}.")
+        advice = " --out names another folder." if isinstance(error, OSError) else ""
+        print(f"    not drawn: {error}.{advice}")
 
 
 def train(net: tg.Module, X: tg.Tensor, y: tg.Tensor, seconds: float) -> None:
@@ -54,9 +56,16 @@ def where_to_begin() -> None:
     print("    >>> import tinygrad_edu as tg; help(tg.Tensor)\n        what a name does; every one has an example")
 
 
+def duration(text: str) -> float:
+    """A time in seconds, which must end. Raises `ValueError` for others, of which argparse tells the user."""
+    if not 0 <= (seconds := float(text)) < math.inf:
+        raise ValueError
+    return seconds
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m tinygrad_edu", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long it is trained (3)")
+    parser.add_argument("--seconds", type=duration, default=3.0, help="how long it is trained (3)")
     out = Path("tinygrad_edu_output")
     parser.add_argument("--out", type=Path, default=out, metavar="FOLDER", help=f"for its picture ({out})")
     args = parser.parse_args(arguments)
