@@ -34,6 +34,10 @@ ANSWERS = {
         "0 instead of 1",
         NUMERICAL.replace("down[place] -= 1e-5", ""),
         "0.5 instead of 1",
+        NUMERICAL.replace("down[place] -= 1e-5", "").replace("2e-5", "1e-5"),
+        "called with norm, [[0.03 0.04]], at [0, 0]: 0.6000",
+        NUMERICAL.replace("x.copy(), x.copy()", "x, x.copy()"),
+        "called with norm, [[0.03 0.04]], at [0, 1]: 0.7999",
         NUMERICAL,
     ),
 }

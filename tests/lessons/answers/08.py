@@ -6,6 +6,8 @@ ANSWERS = {
         "Places are whole",
         "answer = lambda n, k, p, s: (n + p - k) // s + 1",
         "zeros on both sides",
+        "answer = lambda n, k, p, s: (n - k) // s + 1 + 2 * p",
+        "over the zeros, too",
         "answer = lambda n, k, p, s: (n - k) // s + 1",
         "Not yet: called with 28, 5, 2, 1, 24 instead of 28",
         "answer = lambda n, k, p, s: (n + 2 * p - k) // s + 1",

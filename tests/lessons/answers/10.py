@@ -7,6 +7,8 @@ ANSWERS = {
         "answer = lambda q, k, v: tg.softmax(q @ k.T / 2, axis=0) @ v",
         "use the last axis",
         "answer = lambda q, k, v: tg.softmax(q @ k / 2) @ v",
+        "the function raises ValueError",
+        "answer = lambda q, k, v: tg.softmax(q @ k.T / np.sqrt(len(k))) @ v",
         "instead of",
         "answer = lambda q, k, v: tg.softmax(q @ k.T / np.sqrt(q.shape[1])) @ v",
     ),
@@ -22,6 +24,6 @@ ANSWERS = {
         "the other way",
         "answer = tg.grad(lambda q: tg.softmax(keys @ q).sum())(np.zeros(2))",
         "Multiply them by the values",
-        "answer = tg.grad(lambda q: tg.softmax(keys @ q) @ values)(np.zeros(2))",
+        "answer = [-6.667, 0]",
     ),
 }
