@@ -103,7 +103,9 @@ def _numbers(value: Any) -> np.ndarray[Any, Any] | None:
     """The value as an array of floats, if it is one number or a block of them."""
     try:
         array = np.asarray(_plain(value))
-    except ValueError:  # rows of different lengths
+        if array.dtype.kind == "O":  # fractions, which are numbers, too
+            return np.array([float(number) for number in array.flat]).reshape(array.shape)
+    except (TypeError, ValueError):  # no numbers, or rows of different lengths
         return None
     return array.astype(float) if array.dtype.kind in "biuf" else None
 
@@ -123,7 +125,9 @@ def _kind(value: Any) -> str:
         return "a string"
     if _numbers(value) is not None:
         return "a number" if np.shape(value) == () else "numbers"
-    return f"{len(value)} values" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
+    if isinstance(value, list | tuple):
+        return f"{len(value)} values"
+    return "..." if value is ... else f"something of the type {type(value).__name__}"
 
 
 def _shown(value: Any) -> str:

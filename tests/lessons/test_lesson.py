@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from fractions import Fraction
 
 import lesson
 import numpy as np
@@ -46,6 +47,8 @@ def test_the_examples():
         (tg.Tensor([[1.0], [2.0]]), [[1.0], [2.0]]),
         (True, True),
         (" Chain rule", "chain rule"),
+        (Fraction(1, 2), 0.5),
+        ([Fraction(1, 2), 1], np.array([0.5, 1.0])),
         (nan, nan),
         (np.inf, np.inf),
         ([], []),
@@ -77,7 +80,9 @@ def test_right(said, answer, expected):
         ("12", 12.0, "a string instead of a number"),
         (12, "twelve", "a number instead of a string"),
         ("product rule", "chain rule", "'product rule' is not it"),
-        ({"x": 1}, 1.0, "a dict instead of a number"),
+        ({"x": 1}, 1.0, "something of the type dict instead of a number"),
+        ({0.5}, 0.5, "something of the type set instead of a number"),
+        ([..., 2.0], [1.0, 2.0], "value 1: ... instead of a number"),
         ([[1.0], [2.0, 3.0]], np.ones(2), "2 values instead of numbers"),
         (["a", 1.0], ["a", 2.0], "value 2: 1 instead of 2"),
         (["a"], ["a", "b"], "1 values instead of 2"),
