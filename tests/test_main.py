@@ -38,6 +38,15 @@ def test_a_folder_that_cannot_be_made(tmp_path, capsys):
     assert re.search(r"not drawn: .*/file'. --out names another folder.\n", capsys.readouterr().out)
 
 
+def test_ctrl_c_ends_the_learning_only(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "train", interrupted)
+    command.main(["--out", str(tmp_path)])
+    assert "Now it is right about" in (said := capsys.readouterr().out) and "Where to begin" in said
+
+
 @pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "three"])
 def test_a_time_that_cannot_be(seconds, capsys):
     with pytest.raises(SystemExit):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -80,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("The network: 8 hidden units. What it computes, drawn:")
     draw(loss, net, args.out)
     print(f"\nIt learns for {args.seconds:g} seconds:")
-    train(net, X, y, args.seconds)
+    with contextlib.suppress(KeyboardInterrupt):  # which ends the learning only
+        train(net, X, y, args.seconds)
     print(f"Now it is right about {tg.accuracy(tg.predict(net, X), labels):.1%} of the points.\n")
     where_to_begin()
 
