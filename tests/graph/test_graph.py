@@ -329,7 +329,7 @@ def test_a_folded_module_hides_its_parameters_but_not_what_others_read():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build", ["chain", "cells"])
-def test_100_000_operations_in_seconds_and_500_megabytes(build):
+def test_100_000_operations_in_5_seconds_and_500_megabytes(build):
     class Cell(Module):
         def __init__(self):
             self.weight = Tensor(0.5, requires_grad=True)
@@ -342,9 +342,12 @@ def test_100_000_operations_in_seconds_and_500_megabytes(build):
         y = y * 1.0 if build == "chain" else cell(y)
         if k == count // 5:
             fifth = y
-    started = time.process_time()
-    source = draw_graph(y, max_nodes=300, show=SHOWABLE).source
-    assert time.process_time() - started < 20  # 2 to 5 s, by who else works here; in proportion to a square: minutes
+    for _ in range(3):  # one of three, if others work here too
+        started = time.process_time()
+        source = draw_graph(y, max_nodes=300, show=SHOWABLE).source
+        if (taken := time.process_time() - started) < 5:
+            break
+    assert taken < 5
     assert ("100,000 × multiply" if build == "chain" else "33,334 × Cell") in source
     tracemalloc.start()
     try:
