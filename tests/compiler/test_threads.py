@@ -304,6 +304,41 @@ def test_blas_is_held_until_the_last_one_lets_go():
         assert blas_threads() == before
 
 
+@pytest.mark.parametrize("ends_last", ["here", "there"])
+def test_blas_is_held_by_any_thread_and_let_go_by_any_other(ends_last):
+    """Whichever thread set the number of threads first, which may still be running."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def hold():
+        with threads.blas().held():
+            seen.append(blas_threads())
+            begun.set()
+            may_end.wait(10)
+
+    with controls_blas.threadpool_limits(2, user_api="blas"):
+        before, seen, thread = blas_threads(), [], threading.Thread(target=hold)
+        if ends_last == "here":
+            thread.start()
+            assert begun.wait(10)
+        with threads.blas().held():
+            if ends_last == "here":
+                may_end.set()
+                thread.join()
+            else:
+                thread.start()
+                assert begun.wait(10)
+            seen.append(blas_threads())
+        may_end.set()
+        thread.join()
+        assert blas_threads() == before
+        controls_blas.threadpool_limits(2, user_api="blas")  # which belongs to this thread from now on
+        thread = threading.Thread(target=hold)
+        thread.start()
+        thread.join()
+        assert blas_threads() == before
+    assert seen == [[1] * len(before)] * 3
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_has_threads_of_its_own(python):
     """In a process of its own, since pytest's has threads."""

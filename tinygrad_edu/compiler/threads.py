@@ -59,7 +59,11 @@ class Blas:
     def _set(self, numbers: Sequence[int]) -> None:
         for library, number in zip(self._libraries or (), numbers, strict=True):
             if library.get_num_threads() != number:
+                # From threadpoolctl 3.8 on, the thread that sets the number is the only one that can set it again.
+                give_up = getattr(library, "clear_controlling_thread", lambda force: None)
+                give_up(force=True)
                 library.set_num_threads(number)
+                give_up(force=True)
 
 
 def _blas_libraries() -> list[Any]:
