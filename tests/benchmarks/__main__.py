@@ -15,6 +15,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.benchmarks.workloads import PEERS, WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = [*WORKLOADS, *SEQUENCES, *CHAINS]
+PAUSE = 0.25  # seconds before a turn: the threads of the last peer's BLAS are busy with waiting for a tenth of a second
 
 
 class Peer:
@@ -45,6 +47,7 @@ class Peer:
 
     def run(self, steps: int) -> None:
         assert self.process.stdin is not None
+        time.sleep(PAUSE)
         self.process.stdin.write(f"{steps}\n")
         self.process.stdin.flush()
         answer = self._answer()
