@@ -299,6 +299,8 @@ VALUES = {
     "nearly tied": lambda rng, shape: 1 + rng.integers(0, 40, shape) * 2.0**-50,
     "partly": lambda rng, shape: np.where(rng.random(shape) < 0.02, 1 + rng.integers(0, 9, shape) * 2.0**-51,
                                           rng.normal(size=shape)),
+    "nearly tied, and far apart": lambda rng, shape: np.where(rng.random(shape) < 0.9, 1 + rng.integers(
+        0, 10**6, shape) * 2.0**-52, rng.choice([-1e300, 1e300], shape)),
     "zeros": lambda rng, shape: rng.choice([0.0, -0.0, -1e-310, 5e-324, np.inf, -np.inf], shape),
     "NaN": lambda rng, shape: rng.choice([np.nan, 1.0, 2.0], shape),
 }  # fmt: skip
@@ -308,9 +310,8 @@ VALUES = {
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
 def test_long_rows_are_sorted_with_their_places(values, dtype, monkeypatch):
     monkeypatch.setattr(sorting, "SHORT", 1)
-    monkeypatch.setattr(sorting, "LONG", 2)
     rng = np.random.default_rng(0)
-    for shape in ((1,), (2,), (700,), (3, 300), (0,), (2, 0), (257, 2)):
+    for shape in ((1,), (2,), (700,), (3, 300), (0,), (2, 0), (257, 2), (3, 500, 4)):
         with np.errstate(all="ignore"):
             x = VALUES[values](rng, shape).astype(dtype)
         for axis in range(x.ndim):

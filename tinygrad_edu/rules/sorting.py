@@ -3,7 +3,8 @@ they came from.
 
 What is looked for is the order in which the elements are sorted. `np.sort` is much faster than `np.argsort`, above all
 than a stable one, so a long row is sorted as whole numbers that hold both a value and its place: the bits of a float,
-read as an integer, increase with it (IEEE 754), and its last bits give way to the number of its place.
+read as an integer, increase with it (IEEE 754). Counted from those of the smallest value they are few where values are
+close together; if they are too many, the last ones give way to the number of the place.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ..autograd.operators import on_values, option
 from ..autograd.primitives import implements, primitive, rule
 from .movement import _numbers_along
 
-SHORT, LONG = 64, 20_000  # rows from SHORT on are sorted with their places if elements are equal; from LONG on, always
+SHORT = 64  # rows from here on are sorted with their places
 MANY = 64  # one in so many may stand in a wrong place because its last bits are missing; else all are sorted anew
 
 
@@ -27,11 +28,10 @@ def _order(x: Any, y: Any, axis: int) -> Any:
     A stable order takes longer to find, and is looked for only where there are equal elements.
     """
     x, y = (np.moveaxis(array, axis, -1) for array in (x, y))
-    n = x.shape[-1]
-    tied = n >= LONG or np.any(y[..., 1:] == y[..., :-1]) or np.any(np.isnan(y[..., -2:-1]))
-    fits = x.dtype.kind == "f" and x.dtype.itemsize <= 8 and n >= SHORT and x.size > 0
-    order = _order_with_places(x, y) if tied and fits else None
+    fits = x.dtype.kind == "f" and x.dtype.itemsize <= 8 and x.shape[-1] >= SHORT and x.size > 0
+    order = _order_with_places(x, y) if fits else None
     if order is None:
+        tied = np.any(y[..., 1:] == y[..., :-1]) or np.any(np.isnan(y[..., -2:-1]))
         order = np.argsort(x, -1, kind="stable" if tied else None)
     return np.moveaxis(order, -1, axis)
 
@@ -41,20 +41,29 @@ def _order_with_places(x: Any, y: Any) -> Any:
     n = x.shape[-1]
     if np.isnan(y[..., -1]).any():
         return None
-    bits = (n - 1).bit_length()
-    keys = (np.asarray(x, np.float64) + 0.0).view(np.int64)  # a copy, in which −0 is 0
-    keys ^= (keys >> 63) & np.int64(2**63 - 1)  # of negative floats, the larger bits are those of the smaller ones
-    keys &= np.int64(-1 << bits)
-    keys |= np.arange(n)
+    bits, width = (n - 1).bit_length(), 8 * x.dtype.itemsize
+    keys = np.add(x, 0.0, order="C").view(f"i{x.dtype.itemsize}")  # a copy, in which −0 is 0
+    keys ^= (keys >> (width - 1)) | np.iinfo(keys.dtype).min  # all bits of negative floats, the sign of the others
+    keys = keys.view(f"u{x.dtype.itemsize}").astype(np.uint64, copy=False)
+    lost = 0
+    if width + bits > 64:
+        least = keys.min()
+        lost = max(0, int(keys.max() - least).bit_length() + bits - 64)
+        keys -= least
+        keys >>= lost
+    keys <<= bits
+    keys |= np.arange(n, dtype=np.uint64)
     keys.sort(axis=-1)
-    order = keys & np.int64((1 << bits) - 1)
-    wrong = np.take_along_axis(x, order, -1) != y
-    if wrong.any():
-        rows, places = np.nonzero(np.reshape(wrong, (-1, n)))
+    order = (keys & ((1 << bits) - 1)).view(np.int64)
+    if lost and (close := (keys[..., 1:] ^ keys[..., :-1]) < 1 << bits).any():  # equal but for what was lost
+        rows, places = np.nonzero(np.reshape(close, (-1, n - 1)))
+        places += 1
+        x, y, keys, numbers = (np.reshape(array, (-1, n)) for array in (x, y, keys, order))
+        wrong = x[rows, numbers[rows, places]] != y[rows, places]
+        rows, places = rows[wrong], places[wrong]
         if places.size > x.size // MANY:
             return None
         keys >>= bits
-        x, keys, numbers = (np.reshape(array, (-1, n)) for array in (x, keys, order))
         for row in np.unique(rows):
             same = keys[row, places[rows == row]]
             starts, ends = (np.searchsorted(keys[row], np.unique(same), side) for side in ("left", "right"))
