@@ -160,6 +160,17 @@ def test_sums_of_what_was_repeated(seed, layout, dtype):
     assert found.dtype == dtype and np.array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_sums_of_wide_runs(axis):
+    rng = np.random.default_rng(0)
+    x, repeats = np.ones((9, 100) if axis == 0 else (100, 9)), np.array([0, 5, 1, 0, 9, 2, 3, 0, 7])
+    weights = rng.integers(-9, 9, np.repeat(x, repeats, axis).shape).astype(float)
+    found = gradients(lambda a: np.repeat(a, repeats, axis), [x], weights)[1][0]
+    ends = np.cumsum(repeats)
+    runs = [weights.take(np.arange(end - n, end), axis).sum(axis) for n, end in zip(repeats, ends, strict=True)]
+    np.testing.assert_array_equal(found, np.stack(runs, axis))
+
+
 def test_many_repeats_in_the_middle():
     weights = np.random.default_rng(0).normal(size=(2, 18, 2))
     found = gradients(lambda a: np.repeat(a, 6, 1), [np.ones((2, 3, 2))], weights)[1][0]

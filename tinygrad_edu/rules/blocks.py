@@ -80,6 +80,7 @@ def _repeat(a: Any, *, repeats: Any, axis: Any) -> Any:
 
 
 FEW = 4  # so many runs are summed by adding the second elements of all to the first ones, …
+WIDE = 64  # of so many numbers, `np.add.reduceat` takes longer than one sum for each run, up to eight times as long
 
 
 @primitive
@@ -104,7 +105,10 @@ def _sums_of_runs(x: Any, *, shape: Any, repeats: Any, axis: Any) -> Any:
     starts = np.cumsum(repeats) - repeats
     total = np.take(x, np.minimum(starts, x.shape[axis] - 1), axis)
     rows, x = np.moveaxis(total, axis, 0), np.moveaxis(x, axis, 0)
-    if repeats.max() > FEW:
+    if repeats.max() > FEW and math.prod(rows.shape[1:]) >= WIDE:
+        for row, start, n in zip(rows, starts.tolist(), repeats.tolist(), strict=True):
+            np.add.reduce(x[start : start + n], axis=0, out=row)
+    elif repeats.max() > FEW:
         rows[repeats > 0] = np.add.reduceat(x, starts[repeats > 0], axis=0)
     else:
         for k in range(1, repeats.max()):
