@@ -20,9 +20,7 @@ from tinygrad_edu.autograd.recording import is_recording
 def no_collector():
     gc.collect()
     gc.disable()
-    gc.freeze()  # what other tests have left, which takes the collector long to walk through
     yield
-    gc.unfreeze()
     gc.enable()
 
 

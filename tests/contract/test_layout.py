@@ -73,14 +73,15 @@ def called(node: ast.Call) -> str:
 
 def arrows(module: str, tree: ast.Module) -> Iterator[Arrow]:
     """What the module imports of the package, also inside functions and by `importlib`."""
+    nodes = [*ast.walk(tree)]
     hidden = {
         id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for node in nodes
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for statement in node.body
         for inner in ast.walk(statement)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         targets: list[tuple[str, ...]] = []
         if isinstance(node, ast.Import):
             targets += [found for alias in node.names for found in resolved(module, alias.name, 0)]
