@@ -1,10 +1,10 @@
-"""Mutation testing of the derivative rules, activations and losses, and of what has NumPy's and SciPy's names:
+"""Mutation testing of the derivative rules, activations and losses, of what has NumPy's and SciPy's names, of views:
 `python -m tests.mutants [--workers 2] [file …]`.
 
 Every mutant is a file of the package with one small change: a sign, an operator, a constant, a comparison, an argument.
 The tests are collected once; in a fork of that process the changed function gets its new code, and the tests that enter
-it run, the quickest first, until one of them fails: then the mutant is killed. One that no test notices is printed,
-unless `mutants_equivalent.txt` says why nobody can notice.
+it run, the quick ones and those that noticed similar changes first, until one of them fails: then the mutant is killed.
+One that no test notices is printed, unless `mutants_equivalent.txt` says why nobody can notice.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import importlib.abc
 import importlib.util
 import itertools
 import json
+import mmap
 import os
 import re
 import resource
@@ -42,14 +43,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinygrad_edu"
 ROOMS = ("rules", "functional", "scipy")
 FILES = [p for room in ROOMS for p in sorted((PACKAGE / room).rglob("*.py")) if p.stem != "__init__"]
-FILES += [PACKAGE / "numpy.py", PACKAGE / "autograd" / "methods.py"]
+FILES += [PACKAGE / "numpy.py", *(PACKAGE / "autograd" / f"{name}.py" for name in ("methods", "assignment", "views"))]
 AREAS = "functional/functional functional/functional_edges contract/misuse rules/rules autograd/tensor"
 AREAS += " functional/activations functional/losses functional/distances functional/likelihoods functional/images"
 AREAS += " functional/attention functional/sequences"
 AREAS += " contract/faults contract/faults_messages contract/faults_training"
 AREAS += " autograd/transforms compiler/symbolic rules/numpy rules/numpy_corners rules/edges"
-AREAS += " rules/blocks rules/linalg rules/namespace rules/options rules/arrays rules/values autograd/methods"
-AREAS += " scipy/special scipy/stats scipy/optimize scipy/implicit"
+AREAS += " rules/blocks rules/linalg rules/namespace rules/options rules/arrays rules/values"
+AREAS += " autograd/methods autograd/views scipy/special scipy/stats scipy/optimize scipy/implicit"
 TESTS = [f"tests/{folder}/test_{name}.py" for folder, _, name in (area.partition("/") for area in AREAS.split())]
 EQUIVALENT = ROOT / "tests" / "mutants_equivalent.txt"
 MOST_SECONDS = 60  # of tests for one mutant
@@ -186,6 +187,16 @@ def codes(code: CodeType) -> Iterator[CodeType]:
             yield from codes(const)
 
 
+@functools.cache
+def made() -> tuple[list[FunctionType], list[Any]]:
+    """The package's functions and primitives, which are looked for once, before there are children."""
+    objects = gc.get_objects()
+    functions = [x for x in objects if type(x) is FunctionType and x.__code__.co_filename.startswith(str(PACKAGE))]
+    primitives = [x for x in objects if type(x).__name__ == "Primitive"]
+    gc.freeze()  # so that no child copies the memory they are in when it looks for garbage
+    return functions, primitives
+
+
 def swap(file: Path, tree: ast.Module) -> None:
     """Gives the functions that were made from the file the code of the tree, and has their rules read anew."""
     new: dict[tuple[str, int], list[CodeType]] = {}
@@ -196,15 +207,14 @@ def swap(file: Path, tree: ast.Module) -> None:
         fitting = new.get((old.co_name, old.co_firstlineno), [])
         if fitting:
             pairs[old] = fitting.pop(0)
-    objects = gc.get_objects()
-    changed = {x for x in objects if type(x) is FunctionType and pairs.get(x.__code__, x.__code__) != x.__code__}
+    functions, primitives = made()
+    changed = {f for f in functions if pairs.get(f.__code__, f.__code__) != f.__code__}
     for function in changed:
         function.__code__ = pairs[function.__code__]
-    for x in objects:
-        if type(x).__name__ == "Primitive":
-            vjps = tuple(rule and rule.vjp for rule in x.rules)
-            if not changed.isdisjoint((*vjps, x.each)):
-                x.set_rules(() if x.each else vjps, x.each, x._new)
+    for x in primitives:
+        vjps = tuple(rule and rule.vjp for rule in x.rules)
+        if not changed.isdisjoint((*vjps, x.each)):
+            x.set_rules(() if x.each else vjps, x.each, x._new)
 
 
 class Changed(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
@@ -248,9 +258,11 @@ class Tests:
     """The tests that were collected, with the time that each takes and the functions that it enters."""
 
     def __init__(self, session: pytest.Session) -> None:
+        made()
         self.session = session
         self.items = {i.nodeid: i for i in session.items if "flipped_sign" not in i.name}
         self.found: dict[str, tuple[float, list[Any]]] = {}
+        self.history: dict[tuple[str, int | None, str], tuple[int, int]] = {}  # of each test: runs, mutants killed
         kept = Path(tempfile.gettempdir()) / "tinygrad_edu_mutants.json"
         known = json.loads(kept.read_text()) if kept.exists() else {}
         for file in TESTS:
@@ -275,7 +287,8 @@ class Tests:
         return 0
 
     def of(self, mutant: Mutant) -> list[str]:
-        """Tests that enter the changed function, quickest first; with its name they may take eight times as long."""
+        """Tests that enter the changed function: for up to a minute, and first those that are quick and likely to
+        fail, as with its name and as they did for other mutants of the function."""
         name = mutant.file.relative_to(PACKAGE).as_posix()
         touching = [t for t, (_, functions) in self.found.items()
                     if any(f == name and mutant.function in (None, line) for f, line in functions)]  # fmt: skip
@@ -287,9 +300,21 @@ class Tests:
             if total > MOST_SECONDS and chosen:
                 break
             chosen.append(t)
-        return chosen
 
-    def survives(self, mutant: Mutant, tests: list[str]) -> bool:
+        def seconds(t: str) -> float:  # that it takes until such a mutant is killed by it
+            runs, kills = self.history.get((name, mutant.function, t), (0, 0))
+            return (self.found[t][0] + 0.003) * (runs + 1) / (kills + (0.8 if t in named else 0.1))
+
+        return sorted(chosen, key=seconds)
+
+    def note(self, mutant: Mutant, ran: list[str], is_killed: bool) -> None:
+        """Which tests ran for a mutant, the last of which killed it or not."""
+        for k, t in enumerate(ran, start=1):
+            place = mutant.file.relative_to(PACKAGE).as_posix(), mutant.function, t
+            runs, kills = self.history.get(place, (0, 0))
+            self.history[place] = runs + 1, kills + (is_killed and k == len(ran))
+
+    def survives(self, mutant: Mutant, tests: list[str], ran: mmap.mmap) -> bool:
         if mutant.function is None:  # a change of what happens at import: everything is imported anew
             for name in list(sys.modules):
                 if name.startswith(("tinygrad_edu", "tests.")) and name != "tests.mutants":
@@ -297,7 +322,8 @@ class Tests:
             sys.meta_path.insert(0, Changed(mutant.file, mutant.tree))
             return pytest.main([*ARGUMENTS, "-x", *tests], plugins=[Profile()]) == 0
         swap(mutant.file, mutant.tree)
-        for name in tests:
+        for k, name in enumerate(tests, start=1):
+            ran[:8] = k.to_bytes(8, "little")
             self.session.config.hook.pytest_runtest_protocol(item=self.items[name], nextitem=None)
             if self.session.testsfailed:
                 return False
@@ -328,11 +354,12 @@ def in_child(work: Any, seconds: int) -> int:
 
 def survivors(candidates: Iterable[Mutant], tests: Tests, workers: int) -> Iterator[Mutant | None]:
     """The mutants that no test notices, and None for each that is killed."""
-    running: dict[int, Mutant] = {}
+    running: dict[int, tuple[Mutant, list[str], mmap.mmap]] = {}
 
     def finished() -> Mutant | None:
         pid, status = os.wait()
-        mutant = running.pop(pid)
+        mutant, chosen, ran = running.pop(pid)
+        tests.note(mutant, chosen[: int.from_bytes(ran[:8], "little")], bool(status))
         return None if status else mutant
 
     for mutant in candidates:
@@ -342,8 +369,9 @@ def survivors(candidates: Iterable[Mutant], tests: Tests, workers: int) -> Itera
             chosen = tests.of(mutant)
         if len(running) == workers:
             yield finished()
-        work = lambda mutant=mutant, chosen=chosen: not tests.survives(mutant, chosen)
-        running[in_child(work, 3 * MOST_SECONDS)] = mutant
+        ran = mmap.mmap(-1, 8)  # how many tests have begun, which the child tells by memory that both have
+        work = functools.partial(lambda *work: not tests.survives(*work), mutant, chosen, ran)
+        running[in_child(work, 3 * MOST_SECONDS)] = mutant, chosen, ran
     while running:
         yield finished()
 
