@@ -93,6 +93,8 @@ def test_the_edge_of_the_domain():
         assert gradcheck(lambda x: np.log(x).sum(), np.array([near, 1.0]))
     log = wrong(np.log, lambda g, y, x: g * 1.01 / x)
     assert "1 of 1 entries are wrong" in message(log, np.array([1e-5]))
+    (slopes,) = tg.numerical_gradient(lambda x: np.sum(np.sqrt(x)), np.array([0.0, 1.0]))
+    assert np.isnan(slopes[0]) and slopes[1] == pytest.approx(0.5)
 
 
 def test_functions_that_cannot_be_checked():

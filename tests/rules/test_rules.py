@@ -61,7 +61,15 @@ def check(function, inputs):
         assert g.shape == x.shape and g.dtype == np.float64
     for g, h in zip(exact, gradients(function, inputs, np.float32), strict=True):
         assert h.dtype == np.float32
-        np.testing.assert_allclose(h, g, rtol=2e-2, atol=2e-3 * (1 + np.abs(g).max(initial=0)))
+        assert_close(h, g, rtol=2e-2, atol=2e-3 * (1 + np.abs(g).max(initial=0)))
+
+
+def assert_close(found, wanted, rtol, atol):
+    """As NumPy's, which takes longer than the computation of small arrays and need not be asked where it is plain."""
+    with np.errstate(invalid="ignore"):
+        plain = np.shape(found) == np.shape(wanted) and np.all(np.abs(found - wanted) <= atol + rtol * np.abs(wanted))
+    if not plain:
+        np.testing.assert_allclose(found, wanted, rtol, atol)
 
 
 DIRECTIONS = 2
@@ -88,7 +96,7 @@ def gradients(function, inputs, dtype):
     y = function(*leaves)
     assert isinstance(y, Tensor)
     unrecorded = function(*(leaf.detach() for leaf in leaves)).numpy()
-    np.testing.assert_allclose(y.numpy(), unrecorded, rtol=8 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
+    assert_close(y.numpy(), unrecorded, rtol=8 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
     y.backward(np.cos(np.arange(y.size)).reshape(y.shape))
     return [np.zeros(leaf.shape, dtype) if leaf.grad is None else leaf.grad for leaf in leaves]
 
@@ -99,7 +107,7 @@ def test_every_primitive_has_a_call():
 
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_rule(name):
-    @settings(max_examples=20)
+    @settings(max_examples=15)
     @given(st.data())
     def property(data):
         check(*data.draw(CALLS[name]))

@@ -54,13 +54,14 @@ def numerical_gradient(fun: Callable[..., Any], *inputs: Any, eps: float = 1e-4)
     array([2., 4.])
     """
     with _float64_leaves(inputs) as (arguments, leaves):
-        value = _Value(lambda: fun(*arguments))
+        value = _Value.of(lambda: fun(*arguments))
         value.check_single()
         gradients = tuple(np.zeros(leaf.shape) for leaf in leaves)
-        for gradient, leaf in zip(gradients, leaves, strict=True):
-            for i in range(leaf.size):
-                moved = _Moved(value, leaf, i)
-                gradient.flat[i] = moved.extrapolated(eps * moved.unit)
+        with np.errstate(all="ignore"):  # a step may leave the function's domain
+            for gradient, leaf in zip(gradients, leaves, strict=True):
+                for i in range(leaf.size):
+                    moved = _Moved(value, leaf, i)
+                    gradient.flat[i] = moved.extrapolated(eps * moved.unit)
     return gradients
 
 
@@ -101,11 +102,11 @@ def gradcheck(
         raise ValueError(f"gradcheck: samples is how many entries of an input to check, at least 1, not {samples!r}")
     with _float64_leaves(inputs) as (arguments, leaves):
         drawn = _drawn([leaf.size for leaf in leaves], samples, np.random.default_rng(rng))
-        value = _Value(lambda: fun(*arguments))
+        value = _Value.of(lambda: fun(*arguments))
         checks = _check(value, leaves, drawn, (eps, rtol, atol), "gradcheck")
         if order == 2:
             weights = [_weights(leaf.shape) for leaf in leaves]
-            slope = _Value(lambda: _slope(value, leaves, weights))
+            slope = _Value(lambda: _slope(value, leaves, weights), ())
             _check(slope, leaves, drawn, (eps, rtol, atol), "gradcheck at order 2")
     if checks and all(c.analytic == 0 or c.verdict == "kink" for c in checks):
         warnings.warn(
@@ -134,11 +135,12 @@ def _check(
     what: str,
 ) -> list[_Entry]:
     analytic = value.gradients(leaves)
-    checks = [
-        _check_entry(value, analytic[k].flat[i], leaf, k, i, tolerances)
-        for k, leaf in enumerate(leaves)
-        for i in drawn[k]
-    ]
+    with np.errstate(all="ignore"):  # a step may leave the function's domain
+        checks = [
+            _check_entry(value, analytic[k].flat[i], leaf, k, i, tolerances)
+            for k, leaf in enumerate(leaves)
+            for i in drawn[k]
+        ]
     wrong = sorted((c for c in checks if c.verdict == "wrong"), key=lambda c: -c.excess)
     if wrong:
         names = [leaf.name or f"input {k}" for k, leaf in enumerate(leaves)]
@@ -211,16 +213,19 @@ EVALUATING = _Evaluating(COMPUTE)
 class _Value:
     """The number whose gradient is checked: the function's, or a weighted sum of its numbers."""
 
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[[], Any], shape: tuple[int, ...]) -> None:
+        self.function, self.shape, self.weights = function, shape, _weights(shape)
+
+    @classmethod
+    def of(cls, function: Callable[[], Any]) -> _Value:
+        """That of a function of which it is not known yet what it gives, and whether always the same."""
         first, second = (_values(interpreted(EVALUATING, function)) for _ in range(2))
         if not np.array_equal(first, second, equal_nan=True):
             raise ValueError(
                 "the function gives a different value each time it is called (dropout? random numbers?), so it cannot "
                 "be compared with differences. Call eval() on the model, or make the generator anew in each call"
             )
-        self.shape = shape = first.shape
-        self.weights = _weights(shape)
+        return cls(function, first.shape)
 
     def check_single(self) -> None:
         if self.weights.size != 1:
@@ -228,7 +233,7 @@ class _Value:
         self.weights = np.ones(self.shape)
 
     def __call__(self) -> float:
-        return float(np.sum(self.weights * _values(interpreted(EVALUATING, self.function))))
+        return float((self.weights * _values(interpreted(EVALUATING, self.function))).sum())
 
     def gradients(self, leaves: list[Tensor]) -> list[Array]:
         for leaf in leaves:
@@ -268,8 +273,7 @@ class _Moved:
         if step not in self._at:
             try:
                 self._data.flat[self._i] = self._x + step
-                with np.errstate(all="ignore"):  # a step may leave the function's domain
-                    self._at[step] = self._value()
+                self._at[step] = self._value()
             finally:
                 self._data.flat[self._i] = self._x
         return self._at[step]
