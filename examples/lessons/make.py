@@ -10,6 +10,8 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -20,21 +22,31 @@ from tinygrad_edu.storage.atomic import replacing
 HERE = Path(__file__).resolve().parent
 
 
-def run(notebook: nbformat.NotebookNode) -> None:
-    """Fills in the outputs of all cells. Raises `nbclient.exceptions.CellExecutionError` if one fails."""
+@contextmanager
+def kernel() -> Iterator[NotebookClient]:
+    """A client with a kernel in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "IPYTHONDIR": folder}
         environment["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1])])
         environment.pop("MPLBACKEND", None)  # the kernel's own, which shows figures
         client = NotebookClient(
-            notebook,
+            nbformat.v4.new_notebook(),
             timeout=300,
             kernel_name="python3",
             record_timing=False,
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
         )
-        client.execute(env=environment)
+        with client.setup_kernel(env=environment):
+            yield client
+
+
+def run(notebook: nbformat.NotebookNode, client: NotebookClient) -> None:
+    """Fills in the outputs of all cells. Raises `nbclient.exceptions.CellExecutionError` if one fails."""
+    client.nb = notebook
+    client.reset_execution_trackers()
+    for index, cell in enumerate(notebook.cells):
+        client.execute_cell(cell, index, execution_count=client.code_cells_executed + 1)
 
 
 def digest(notebook: nbformat.NotebookNode) -> str:
@@ -45,7 +57,8 @@ def digest(notebook: nbformat.NotebookNode) -> str:
 
 def make(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    run(notebook)
+    with kernel() as client:
+        run(notebook, client)
     for cell in notebook.cells:
         cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
     notebook.metadata = {

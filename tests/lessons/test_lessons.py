@@ -86,6 +86,30 @@ def of_make(name):
     return runpy.run_path(str(LESSONS / "make.py"))[name]
 
 
+@pytest.fixture(scope="module")
+def client(python):
+    """One kernel for all lessons, which are written by `make.py` in a kernel each."""
+    for needed in ("nbformat", "nbclient", "ipykernel"):
+        pytest.importorskip(needed, reason="needs the extra test")
+    with of_make("kernel")() as client:
+        yield client
+
+
+# What a lesson may find in the kernel is NumPy, SciPy and Matplotlib, which have been imported; not the package, which
+# would have the rules that another lesson brought in, nor names, files and settings.
+FORGET = """
+import os, sys
+os.chdir({folder!r})
+if "matplotlib" in sys.modules:
+    sys.modules["matplotlib"].rcdefaults()
+for name in [*sys.modules]:
+    if name.partition(".")[0] in ("tinygrad_edu", "lesson"):
+        del sys.modules[name]
+%reset -f
+get_ipython().execution_count = 0
+"""
+
+
 @every_lesson
 def test_the_outputs_are_those_of_the_code(path):
     nbformat = pytest.importorskip("nbformat", reason="needs the extra test")
@@ -99,6 +123,21 @@ def test_the_outputs_are_those_of_the_code(path):
     )
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
+
+
+@pytest.mark.slow
+def test_no_lesson_lives_on_what_another_left(client, tmp_path):
+    import nbformat
+
+    codes = [
+        "import matplotlib, tinygrad_edu as tg; matplotlib.rcParams['figure.dpi'] = 7; open('left', 'w').close()",
+        FORGET.format(folder=str(tmp_path)),
+        "import os, sys; print('tg' in globals(), 'tinygrad_edu' in sys.modules, os.listdir())\n"
+        "import matplotlib; print(matplotlib.rcParams['figure.dpi'])",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, codes)])
+    of_make("run")(notebook, client)
+    assert "".join(texts(notebook.cells[-1])).split() == ["False", "False", "[]", "100.0"]
 
 
 def texts(cell):
@@ -149,12 +188,12 @@ def test_texts_are_compared_number_by_number(found, committed, expected):
 
 @every_lesson
 @pytest.mark.slow
-def test_it_runs_and_its_exercises_can_be_solved(path, python):
-    nbformat = pytest.importorskip("nbformat", reason="needs the extra test")
-    pytest.importorskip("nbclient", reason="needs the extra test")
-    pytest.importorskip("ipykernel", reason="needs the extra test")
-    run = of_make("run")
+def test_it_runs_and_its_exercises_can_be_solved(path, client, tmp_path):
+    import nbformat
 
+    run = of_make("run")
+    forgetting = nbformat.v4.new_code_cell(FORGET.format(folder=str(tmp_path)))
+    run(nbformat.v4.new_notebook(cells=[forgetting]), client)
     committed = nbformat.read(path, as_version=4)
     answers = runpy.run_path(str(ANSWERS[path.stem[:2]]))["ANSWERS"]
     assert [cell["id"] for cell in exercises(committed)] == [*answers]
@@ -166,7 +205,7 @@ def test_it_runs_and_its_exercises_can_be_solved(path, python):
         for code, said in [*zip(wrong[::2], wrong[1::2], strict=True), (right, "Right.")]:
             notebook.cells.append(nbformat.v4.new_code_cell(f"{code}\n{asked}"))
             expected.append((code, said))
-    run(notebook)
+    run(notebook, client)
     ran = cells(notebook)
     for cell, before in zip(ran, cells(committed), strict=False):
         assert all(output.get("name") != "stderr" for output in cell.outputs), cell.outputs
