@@ -106,7 +106,7 @@ for name in [*sys.modules]:
     if name.partition(".")[0] in ("tinygrad_edu", "lesson"):
         del sys.modules[name]
 %reset -f
-get_ipython().execution_count = 0
+get_ipython().execution_count = 1
 """
 
 
