@@ -141,7 +141,7 @@ def of_classes(rng, rows, columns):
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=90)
 @given(
     st.integers(2, 40),
     st.lists(st.integers(1, 7), min_size=2, max_size=4),

@@ -97,7 +97,7 @@ def put_back(net, kept):
         module.rng.bit_generator.state = state
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(problems(), st.sampled_from(OPTIMIZERS))
 def test_compiled_steps_are_the_recorded_ones(problem, make):
     net, loss, batch = problem
@@ -125,7 +125,7 @@ def run(source):
     return namespace["value_and_gradients"]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(problems(dtypes=(np.float64,)))
 def test_the_source_and_the_call_are_the_recorded_gradient(problem):
     net, loss, batch = problem

@@ -198,7 +198,7 @@ def test_values_are_numpy_s(name):
     @given(seeds)
     def property(seed):
         rng = np.random.default_rng([k, seed])
-        for _ in range(10):  # by itself: each of hypothesis's examples costs more than this
+        for _ in range(7):  # by itself: each of hypothesis's examples costs more than this
             compare(rng, DTYPES[rng.integers(len(DTYPES))], recorded=rng.random() < 0.5)
 
     def compare(rng, dtype, recorded):
