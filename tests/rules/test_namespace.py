@@ -387,6 +387,7 @@ def test_ufuncs_keywords_and_linear_algebra_take_lists_of_tensors():
         (value(lambda p: np.sum(a=p)), [1, 2]),
         (value(lambda p: np.sum(np.maximum(p, 0.7))), [0, 2]),
         (value(lambda p: np.sum(np.multiply((2.0, 3.0), p))), [2, 6]),
+        (value(lambda p: np.sum(np.multiply(tuple(p), 2.0))), [2, 4]),
         (value(lambda p: np.dot(p, p)), 2 * a * [1, 2]),
         (value(lambda p: np.dot(b=p, a=p)), 2 * a * [1, 2]),
         (value(lambda p: np.linalg.det([p, [1.0, 3.0]])), [3, -2]),
@@ -481,6 +482,17 @@ def test_assignment_in_a_derivation_is_refused():
     assert derived(numpy.array([1.0, 3.0]))[1][0].tolist() == [1, 6]
 
 
+def test_what_arguments_are_when_they_are_left_out():
+    t, a = tg.Tensor(2.0, requires_grad=True), numpy.ones(2)
+    assert np.array(t).shape == np.array(2.0).shape == () and np.array([t, t], ndmin=2).shape == (1, 2)
+    assert np.array(t, copy=False) is t and np.array(t) is not t
+    assert np.array(a, copy=False) is a and np.array(a) is not a
+    assert np.c_[t, 3.0].tolist() == [[2.0, 3.0]] and np.r_[t, 3.0].tolist() == [2.0, 3.0]
+    assert np.linspace(1.0, t).shape == np.linspace(1.0, 2.0).shape == (50,)
+    assert np.linspace(1.0, 2.0, 5, retstep=True)[1] == np.linspace(1.0, t, 5, retstep=True)[1] == 0.25
+    assert np.linspace(t, 3.0, 3).tolist() == [2.0, 2.5, 3.0]
+
+
 # Tensors without a gradient are arrays
 
 
@@ -527,6 +539,7 @@ def test_the_rest_is_numpy_s():
     assert (
         npr is numpy.random and la is np.linalg and inv is np.linalg.inv and la.LinAlgError is numpy.linalg.LinAlgError
     )
+    assert la.__name__ == "tinygrad_edu.numpy.linalg" and la.__doc__ == numpy.linalg.__doc__
     assert set(dir(la)) >= set(la.__all__) == set(numpy.linalg.__all__) and inv.__doc__ == numpy.linalg.inv.__doc__
     for name in ("pi", "ndarray", "float64", "newaxis", "spacing", "newaxis", "s_", "busday_count", "__version__"):
         assert getattr(np, name) is getattr(numpy, name)

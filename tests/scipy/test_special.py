@@ -271,6 +271,8 @@ def test_weighted_sums_of_exponentials():
         assert np.isnan(ours.logsumexp(tg.Tensor([0.0]), b=[-1.0]).item())
         assert ours.logsumexp(tg.Tensor([1000.0, 2000.0]), b=[1.0, 0.0]).item() == 1000
     assert np.isnan(special.logsumexp([0.0], b=[-1.0]))
+    rows = tg.Tensor([[-2000.0, -2000.0], [0.0, 0.0]])  # of which the first is nothing beside the second
+    assert ours.logsumexp(rows, 1, np.ones(2)).tolist() == [math.log(2) - 2000, math.log(2)]
     assert ours.logsumexp(tg.Tensor(np.zeros(2, np.float32)), b=2.0).dtype == np.float32
     assert ours.logsumexp([1000.0, 2000.0], b=tg.Tensor([1.0, 0.0])).item() == 1000
     assert ours.logsumexp(tg.Tensor(np.zeros((0, 2))), 0, np.ones((0, 2))).tolist() == [-np.inf, -np.inf]
