@@ -308,8 +308,8 @@ VALUES = {
     "normal": lambda rng, shape: rng.normal(size=shape),
     "tied": lambda rng, shape: rng.integers(-2, 3, shape) * 0.5,
     "nearly tied": lambda rng, shape: 1 + rng.integers(0, 40, shape) * 2.0**-50,
-    "partly": lambda rng, shape: np.where(rng.random(shape) < 0.02, 1 + rng.integers(0, 9, shape) * 2.0**-51,
-                                          rng.normal(size=shape)),
+    "partly": lambda rng, shape: np.where(rng.random(shape) < 0.02, rng.choice([2.0, -1.0], shape)
+                                          + rng.integers(0, 9, shape) * 2.0**-50, rng.normal(size=shape)),
     "nearly tied, and far apart": lambda rng, shape: np.where(rng.random(shape) < 0.9, 1 + rng.integers(
         0, 10**6, shape) * 2.0**-52, rng.choice([-1e300, 1e300], shape)),
     "zeros": lambda rng, shape: rng.choice([0.0, -0.0, -1e-310, 5e-324, np.inf, -np.inf], shape),
@@ -330,11 +330,29 @@ def test_long_rows_are_sorted_with_their_places(values, dtype, monkeypatch):
             np.testing.assert_array_equal(found, np.argsort(x, axis, kind="stable"), strict=True)
 
 
+def test_the_quick_order_is_given_up_only_where_it_does_not_pay(monkeypatch):
+    quick, found = sorting._order_with_places, []
+    monkeypatch.setattr(sorting, "_order_with_places", lambda x, y: found.append(quick(x, y)))  # gives None
+    for values in VALUES:
+        for dtype in (np.float32, np.float64):
+            with np.errstate(all="ignore"):
+                x = VALUES[values](np.random.default_rng(1), (3, 300)).astype(dtype)
+            if values == "NaN":
+                x[:] = 1.0
+                x[1, 7] = -np.nan  # one in one row, which has a sign
+            order = sorting._order(x.T, np.sort(x).T, 0).T
+            if values == "NaN" or (values in ("nearly tied, and far apart", "zeros") and dtype == np.float64):
+                assert found.pop() is None
+            else:
+                np.testing.assert_array_equal(found.pop(), order)
+
+
 @pytest.mark.parametrize("n", [60, 100])
 def test_one_row_with_equal_numbers_is_enough(n):
     rng = np.random.default_rng(n)
-    rows = [rng.normal(size=n), np.where(np.arange(n) < n - 2, rng.normal(size=n), np.nan), np.arange(n) % 3.0]
-    for k in (1, 2):
+    rows = [rng.normal(size=n), np.arange(n) % 3.0]
+    rows += [np.where(np.arange(n) < m, rng.normal(size=n), np.nan) for m in (n - 2, n // 2)]
+    for k in (1, 2, 3):
         x = np.stack([rows[0], rows[k]])[:, rng.permutation(n)]
         found = sorting._order(x, np.sort(x), -1)
         np.testing.assert_array_equal(found, np.argsort(x, kind="stable"))
