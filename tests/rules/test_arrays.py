@@ -164,8 +164,13 @@ def test_covariances_of_few():
         assert np.isnan(np.cov(leaf([[3.0]])).item()) and np.isnan(np.cov(t, ddof=2, aweights=[0.0, 1.0]).item())
         assert np.cov(leaf([1.0]), leaf(2.0), rowvar=False).shape == (2, 2)
         assert np.isinf(np.cov(t, ddof=3).item()) and np.isinf(np.cov(t, ddof=4, fweights=[2, 1]).item())
+        assert np.isnan(np.cov(leaf([1.0]), ddof=1).item()) and len(caught) >= 6
     assert caught[0].filename == __file__
-    assert np.cov(t, dtype=np.float32).dtype == np.float32
+    assert np.cov(t, dtype=np.float32).dtype == np.corrcoef(leaf([[1.0, 3], [2, 1]]), dtype=np.float32).dtype == "f4"
+    m, y = np.array([[1.0, 2], [3, 1], [4, 7]]), np.array([2.0, 0, 1])
+    for others in ((y,), (y[None],), (y[:, None],), (m,)):
+        np.testing.assert_allclose(np.cov(leaf(m), *others, rowvar=False).numpy(), np.cov(m, *others, rowvar=False))
+    np.testing.assert_allclose(np.cov(leaf(y), y, rowvar=False).numpy(), np.cov(y, y, rowvar=False))
     assert np.cov(tg.Tensor(np.ones((2, 3), np.float32))).dtype == np.float64
     assert np.cov(np.zeros((0, 3)), leaf(np.zeros((0, 3)))).shape == (0, 0)
     assert np.corrcoef(leaf([1.0, 3, 2])).item() == 1
@@ -248,6 +253,7 @@ def test_fits_as_numpy_s():
                 a = a.numpy() if isinstance(a, tg.Tensor) else a
                 np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
                 assert np.shape(a) == np.shape(b)
+    assert np.polyfit(x, leaf(y), 1, full=True)[4] == np.polyfit(x, y, 1, full=True)[4]  # rcond
     with pytest.warns(np.exceptions.RankWarning, match="poorly conditioned") as caught:
         np.polyfit(leaf([0.0, 1.0]), y[:2, 0], 2)
     assert caught[0].filename == __file__
@@ -258,7 +264,7 @@ def test_roots():
     np.testing.assert_allclose(slopes(lambda p: np.roots(p)[0], [0.0, 1, -3, 2, 0])[0], [-8, -4, -2, -1, -0.5])
     assert np.roots(leaf([5.0])).shape == (0,) and np.roots(leaf([0.0, 0])).shape == (0,)
     np.testing.assert_array_equal(np.roots(tg.Tensor([1.0, 0, 1])), np.roots([1.0, 0, 1]))  # complex, of a constant
-    for p in ([1.0, -2, 1], [1.0, 0, 0], [-3.0, -6, -3]):
+    for p in ([1.0, -2, 1], [1.0, 0, 0], [-3.0, -6, -3], np.poly([0.3, 0.3]), 1e6 * np.poly([0.3, 0.3])):
         with pytest.raises(ValueError, match=r"roots: -?[01]\.\d* is a multiple root"):
             slopes(lambda p: np.sum(np.roots(p)), p)
     near = tg.grad(lambda p: np.roots(p)[0])(np.poly([1.0, 1.001]))  # and yet apart
@@ -451,6 +457,9 @@ def test_writing_without_a_gradient():
     np.put(constant, [0, 1], [])
     np.putmask(constant, np.ones((2, 2)), [])
     np.fill_diagonal(constant, [])
+    array = np.zeros((2, 2))
+    np.fill_diagonal(array, tg.Tensor(3.0))
+    assert array.tolist() == [[3, 0], [0, 3]]
     number = tg.Tensor(3.0)
     np.put(number, [0, 0], [4.0, 5.0])
     assert number.item() == 5

@@ -296,7 +296,8 @@ class TestConditionNumbers:
     @pytest.mark.parametrize("p", [None, 2, "fro", 1, -1, np.inf, -np.inf])
     def test_of_singular_matrices(self, p):
         singular = np.array([[1.0, 2], [2, 4]])
-        for a in (singular, np.zeros((2, 2)), np.stack([singular, np.eye(2) * [1, 3]])):
+        pair = np.stack([singular, np.eye(2) * [1, 3]])
+        for a in (singular, np.zeros((2, 2)), pair, np.stack([pair] * 3)):
             t = leaf(a)
             y = L.cond(t, p)
             same(y.numpy(), L.cond(a, p))
@@ -304,6 +305,12 @@ class TestConditionNumbers:
                 y.sum().backward()
             singulars = np.isinf(L.cond(a, p))
             assert np.array_equal(np.isfinite(t.grad).all(axis=(-2, -1)), ~singulars)
+
+    def test_undefined_ones_are_infinite_but_not_those_of_nan(self):
+        a = np.stack([np.zeros((2, 2)), np.eye(2) * [1, 3], [[1.0, np.nan], [0.0, 1.0]]])
+        with np.errstate(all="ignore"):
+            assert np.array_equal(L.cond(leaf(a), 1).numpy(), L.cond(a, 1), equal_nan=True)
+            assert np.array_equal(np.isnan(L.cond(a, 1)), [False, False, True])
 
     def test_more_rows_than_columns(self):
         assert L.cond(leaf(TALL)).item() == L.cond(TALL)
@@ -361,5 +368,6 @@ class TestTensors:
             for keepdims in (False, True):
                 options = {"ord": o, "keepdims": keepdims}
                 assert np.array_equal(L.matrix_norm(leaf(a), **options).numpy(), L.matrix_norm(a, **options))
+        assert L.matrix_norm(leaf(a)).shape == (2,)
         with pytest.raises(ValueError):
             L.matrix_norm(leaf(a), ord=3)

@@ -163,6 +163,13 @@ class TestReductions:
             assert slope(lambda t, f=f: f(t, axis=1), x) == wanted
         with pytest.warns(RuntimeWarning, match="All-NaN slice"):
             assert slope(lambda t: np.nanmedian(t, axis=0), [[NAN, 1.0]]) == [[0, 1]]
+        cube, table = (
+            np.stack([x, 2 * x]),
+            [[0.3], [0.6]],
+        )  # only of several axes, but not of all, is no table of shares
+        for q, axis in (([0.3, 0.6], (0, 1)), (table, 1), (table, None), (0.3, (0, 1))):
+            y = np.nanquantile(tg.Tensor(cube, requires_grad=True), q, axis=axis)
+            np.testing.assert_array_equal(y.numpy(), np.nanquantile(cube, q, axis=axis))
         found = tg.derive(lambda a: np.nanquantile(a, [0.3, 0.6], axis=1).sum(), x)
         np.testing.assert_array_equal(found(x)[1][0], slope(lambda t: np.nanquantile(t, [0.3, 0.6], axis=1), x))
 
