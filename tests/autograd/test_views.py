@@ -257,6 +257,16 @@ def test_what_looks_is_not_kept():
         gc.enable()
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_running_product_is_no_view_along_any_axis(axis):
+    y = np.cumprod(leaf(np.full((2, 2), 3.0)), axis=axis)
+    assert views.view_of(y) is None
+    with tg.no_grad():
+        z = y
+        z *= 2.0  # a new tensor, where a view would refuse
+    assert y.tolist() == np.cumprod(np.full((2, 2), 3.0), axis=axis).tolist() and z.tolist() == (2 * y).tolist()
+
+
 def test_a_long_chain_of_views():
     x = leaf(np.arange(1500.0))
     a = v = x * 1.0

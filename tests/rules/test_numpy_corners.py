@@ -13,7 +13,7 @@ import pytest
 
 from tests.rules.test_numpy import CUBE, MATRIX, SQUARES, VECTOR, both, value_and_derivatives
 from tests.strategies import PRIMITIVES
-from tinygrad_edu import Tensor, compile_step, derive, grad, gradcheck, linear
+from tinygrad_edu import Tensor, compile_step, derive, grad, gradcheck, jacobian, linear
 from tinygrad_edu import functional as F
 from tinygrad_edu.optim import SGD
 from tinygrad_edu.rules import chains
@@ -56,6 +56,8 @@ KINKS = [
     (lambda a: L.norm(a, 3), [[0.0, 0]], [[0, 0]]),
     (lambda a: L.norm(a, 3, axis=1), [[[0.0, 0], [3, 0]]], [[[0, 0], [1, 0]]]),
     (lambda a: np.cumprod(a, axis=0), [np.zeros((0, 3))], [np.zeros((0, 3))]),
+    (lambda a: np.cumprod(a.astype("f2"), axis=1), [np.zeros((0, 3))], [np.zeros((0, 3))]),
+    (lambda a: np.take_along_axis(a, np.array([0, 5, 5]), None), [np.ones((2, 3))], [[[1, 0, 0], [0, 0, 2]]]),
     (L.det, [[[-1.0, 0], [0, 2]]], [[[2, 0], [0, -1]]]),
     (L.det, [[[0.0, 1, 0], [1, 0, 0], [0, 0, 3]]], [[[0, -3, 0], [-3, 0, 0], [0, 0, -1]]]),
     (lambda a: L.matrix_power(a, 0) + 0 * a, [np.zeros((2, 2))], [np.zeros((2, 2))]),
@@ -162,6 +164,8 @@ REFUSED = [
     (lambda t: np.nanmean(t, dtype=int), TypeError, "dtype must be inexact"),
     (lambda t: np.dot(t, np.ones(3), out=np.zeros(2)), TypeError, "out="),
     (lambda t: np.outer(t, t, out=np.zeros((6, 6))), TypeError, "out="),
+    (lambda t: np.compress([True, False], t, axis=0, out=np.zeros((1, 3))), TypeError, "out="),
+    (lambda t: np.choose(np.zeros(3, int), t, out=np.zeros(3)), TypeError, "out="),
     (lambda t: np.sort(t, order="x"), ValueError, "order"),
     (lambda t: np.partition(t, 1, order="x"), ValueError, "order"),
     (lambda t: np.concatenate([t, t], axis=2), ValueError, "axis 2 is out of bounds"),
@@ -521,3 +525,15 @@ def test_powers_of_python_integers_that_no_dtype_holds(power):
     t = Tensor([1.0, 2.0], requires_grad=True)
     power(10**25, t).sum().backward()
     np.testing.assert_allclose(t.grad, [1e25 * np.log(1e25), 1e50 * np.log(1e25)], rtol=1e-14)
+
+
+def test_gradients_of_running_products_by_weights_that_are_zero():
+    x = np.array([2.0, 3.0, 0.0, 5.0])
+    by_weights = jacobian(lambda w: grad(lambda x: np.sum(w * np.cumprod(x)))(x))(np.zeros(4))
+    np.testing.assert_array_equal(by_weights, jacobian(np.cumprod)(x).T)
+
+
+def test_slopes_by_single_precision_coordinates_are_as_numpy_computes_them():
+    x, f = np.random.default_rng(0).random((2, 50), np.float32)
+    x.sort()
+    np.testing.assert_array_equal(np.gradient(Tensor(f), x).numpy(), np.gradient(f, x), strict=True)

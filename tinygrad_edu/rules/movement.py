@@ -29,7 +29,7 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
 
     def move(*args: Any, **options: Any) -> Any:
         bound = signature.bind(*args, **options)
-        refuse(function, bound.arguments, "out", "order")
+        refuse(function, bound.arguments, "out")
         sources: list[Any] = []
         total = 1  # 0 is the number of the zeros that the function fills in
 
