@@ -84,6 +84,17 @@ class Browser:
         element = self.driver.switch_to.active_element if on == "focus" else self.find(on)
         element.send_keys(*(getattr(Keys, key, key) for key in keys))
 
+    def press_until_read_again(self, *keys: str, on: str = "body") -> None:
+        """Keys, or "CLICK", upon which the page reads itself again."""
+        from selenium.webdriver.support.expected_conditions import staleness_of
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        page = self.find("html")
+        self.find(on).click() if keys == ("CLICK",) else self.press(*keys, on=on)
+        wait = WebDriverWait(self.driver, 10, poll_frequency=0.02)
+        wait.until(staleness_of(page))
+        wait.until(lambda driver: driver.execute_script("return document.readyState") == "complete")
+
     def hover(self, selector: str) -> None:
         from selenium.webdriver import ActionChains
 

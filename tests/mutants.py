@@ -367,6 +367,9 @@ def survivors(candidates: Iterable[Mutant], tests: Tests, workers: int) -> Itera
         if not chosen:  # code that runs at import only
             mutant = replace(mutant, function=None)
             chosen = tests.of(mutant)
+        if not chosen:
+            yield mutant
+            continue
         if len(running) == workers:
             yield finished()
         ran = mmap.mmap(-1, 8)  # how many tests have begun, which the child tells by memory that both have

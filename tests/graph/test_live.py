@@ -338,7 +338,7 @@ def test_it_says_why_numbers_cannot_be_edited(browser):
     browser.open(page.render(chain(40), max_nodes=10))
     browser.run("select(values[0])")
     assert "some operations are folded: open them to edit (o)." in browser.text("#card")
-    browser.press("o")
+    browser.press_until_read_again("o")
     browser.run("select(values[0])")
     assert len(browser.find_all("#card .fields input")) == 50
     assert browser.console() == []
@@ -402,7 +402,7 @@ def test_edits_are_not_lost_by_folding(browser):
     browser.press("o")
     assert "Original" in browser.text("#found") and browser.driver.current_url.endswith("#open=all")
     browser.run("edits.length = 0")
-    browser.press("o")
+    browser.press_until_read_again("o")
     assert not browser.driver.current_url.endswith("#open=all") and browser.console() == []
 
 

@@ -211,14 +211,14 @@ def test_folds_open_by_a_click_and_all_by_a_key(browser):
     labels = lambda: [n.text.split("\n")[0] for n in browser.find_all(".node.operation")]
     assert labels()[0] == "1. 0: Dense(30 → 5)" and len(browser.find_all(".node.operation")) == whole
     before = len(browser.find_all(".node"))
-    browser.find(node("o2")).click()
+    browser.press_until_read_again("CLICK", on=node("o2"))
     assert browser.driver.current_url.endswith("#open=3")
     assert labels()[2] == "3. linear" and labels()[0] == "1. 0: Dense(30 → 5)"
     assert len(browser.find_all(".node")) == before + 1  # its bias
     assert browser.text("#folds") == "Fold"
-    browser.press("o")
+    browser.press_until_read_again("o")
     assert labels()[2] == "3. 2: Dense(5 → 3)"
-    browser.press("o")
+    browser.press_until_read_again("o")
     assert (
         labels()[:4] == ["1. linear", "2. relu", "3. linear", "4. σ"] and len(browser.find_all(".node")) == before + 2
     )
@@ -234,16 +234,16 @@ def test_the_walk_stays_where_it_is_when_folds_are_opened(browser):
     seen = lambda: browser.run(shown)
     browser.run("walkTo(3)")
     assert seen() == [3, 1, False]
-    browser.press("o")
+    browser.press_until_read_again("o")
     assert seen() == [3, 0, False] and "step=3" in browser.driver.current_url
     browser.run("walkTo(LAST)")
     assert seen() == [1, 0, True]
-    browser.press("o")
+    browser.press_until_read_again("o")
     assert seen() == [1, 1, True] and "open" not in browser.driver.current_url.partition("#")[2]
     browser.open(page.render(J, model=net, depth=0))
     browser.run("walkTo(LAST)")
     assert seen() == [1, 4, True]
-    browser.press("o")
+    browser.press_until_read_again("o")
     assert seen() == [3, 0, True]  # where the way back through it begins: the sigmoid, 4, is by-passed
     assert browser.console() == []
 
