@@ -23,9 +23,12 @@ from tinygrad_edu.compiler import emission
 class Programs(RuleBasedStateMachine):
     """A program grows statement by statement, and is judged as it stands from time to time and at the end."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.program, self.checked = Program(), 0  # there at the end also where Hypothesis breaks off before `begin`
+
     @initialize(seed=st.integers(0, 2**32))
     def begin(self, seed: int) -> None:
-        self.program, self.checked = Program(), 0
         start(self.program, random.Random(seed))
 
     @rule(operation=st.sampled_from(NAMES), seed=st.integers(0, 2**32))
