@@ -18,9 +18,11 @@ from tinygrad_edu.autograd.recording import is_recording
 
 @pytest.fixture(autouse=True, scope="module")
 def what_others_left():
-    """The collector need not walk through it in each test; it stays so, as what was there at the beginning."""
+    """The collector need not walk through it in each test."""
     gc.collect()
     gc.freeze()
+    yield
+    gc.unfreeze()  # Hypothesis asks the collector who refers to its generators
 
 
 @pytest.fixture(autouse=True)
