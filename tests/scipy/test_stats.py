@@ -53,7 +53,8 @@ def test_values_are_scipys(name):
     np.testing.assert_allclose(mine(0.5, tg.Tensor(0.25), 2).numpy(), its(0.5, 0.25, 2), rtol=1e-15)
     np.testing.assert_allclose(mine(0.5, scale=tg.Tensor([2.0])).numpy(), its([0.5], scale=2), rtol=1e-15)
     np.testing.assert_allclose(mine([0.5, tg.Tensor(0.25)]).numpy(), its([0.5, 0.25]), rtol=1e-15)
-    np.testing.assert_allclose(mine([0.5, 0.25], loc=tg.Tensor(1.0)).numpy(), its([0.5, 0.25], loc=1.0), rtol=1e-15)
+    for row in ([0.5, 0.25], (0.5, 0.25)):
+        np.testing.assert_allclose(mine(row, loc=tg.Tensor(1.0)).numpy(), its(row, loc=1.0), rtol=1e-15)
     np.testing.assert_allclose(mine(tg.Tensor([0, 1])).numpy(), its([0, 1]), rtol=1e-15)
     assert mine(tg.Tensor(x[:2].astype(np.float32)), 0.5, 3).dtype == np.float32
 

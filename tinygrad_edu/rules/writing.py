@@ -52,8 +52,6 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
 
 @implements(np.fill_diagonal)
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
-    if _is_plain(a):
-        return _into_array(np.fill_diagonal, a, val, wrap)
     val, places = joined(val), np.zeros(a.shape, bool)
     np.fill_diagonal(places, True, wrap)  # says what is wrong
     numbers = np.flatnonzero(places)
