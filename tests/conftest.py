@@ -20,6 +20,9 @@ from tests.browser import Browser
 # a sum's order would depend on the machine. NumPy reads this when it is loaded, which is after this file.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Else each program that a test starts compiles the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # What a shell starts in the background ignores Ctrl-C, and so do its children, some of which are tested with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

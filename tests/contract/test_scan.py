@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,22 @@ def completed(url):
     return Counter(tuple(sorted(t.params.items())) for t in trials(url) if t.state.name == "COMPLETE")
 
 
-def test_one_machine_with_a_time_budget_and_resumed(tmp_path):
-    out = finished(start(tmp_path, "--workers", 1, "--seconds", 0.01))
+@pytest.fixture
+def scan(monkeypatch, tmp_path, capsys):
+    """What the script says that is run here, which has imported it all before; its workers are processes."""
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    script = import_module("parameter_scan")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [SCRIPT.name, "--out", str(tmp_path), *GRID, *map(str, arguments)])
+        script.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_one_machine_with_a_time_budget_and_resumed(scan, tmp_path):
+    out = scan("--workers", 1, "--seconds", 0.01)
     assert "0 networks were done before" in out and "no network is done yet" in out
     out = finished(start(tmp_path, "--workers", 2))
     assert "12 networks" in out and (tmp_path / "scan.png").stat().st_size > 5000
@@ -61,15 +76,14 @@ def test_one_machine_with_a_time_budget_and_resumed(tmp_path):
     costs = [float(line.split(",")[0]) for line in table[1:]]
     assert len(costs) == 12 and costs == sorted(costs) and costs[0] < costs[-1]
     assert set(completed(f"sqlite:///{tmp_path}/scan.db").values()) == {1}
-    out = finished(start(tmp_path, "--workers", 1, "--layers", "2"))
+    out = scan("--workers", 1, "--layers", "2")
     assert "12 networks were done before" in out and "6 networks" in out  # of those asked for
-    other = start(tmp_path, "--seed", 7)
-    assert "of another picture, size or seed" in other.communicate()[1] and other.returncode == 1
+    with pytest.raises(SystemExit, match="of another picture, size or seed"):
+        scan("--seed", 7)
 
 
-def test_pruning_and_another_sampler(tmp_path):
-    out = finished(start(tmp_path, "--sampler", "tpe", "--trials", 9, "--prune", "--workers", 1))
-    assert "networks" in out
+def test_pruning_and_another_sampler(scan, tmp_path):
+    assert "networks" in scan("--sampler", "tpe", "--trials", 9, "--prune", "--workers", 1)
     assert len(trials(f"sqlite:///{tmp_path}/scan.db")) == 9
 
 

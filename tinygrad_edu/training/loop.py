@@ -252,9 +252,9 @@ class _Bookkeeping:
 
     def check_parameters(self) -> None:
         """Raises if a finite loss had a gradient that was not: √0 has an infinite slope."""
-        names = {p: name for name, p in self.training.model.named_parameters()}
-        for p in dict.fromkeys((*names, *self.training.optimizer.parameters())):
+        for p in self.training.optimizer.parameters():
             if not np.isfinite(p.data).all():
+                names = {q: name for name, q in self.training.model.named_parameters()}
                 which = names.get(p, f"a parameter of shape {p.shape}")
                 raise FloatingPointError(
                     f"fit: in epoch {self.training.epoch + 1}, {which} became "
