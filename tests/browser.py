@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -121,4 +122,8 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def close(self) -> None:
+        from selenium.common.exceptions import WebDriverException
+
+        with suppress(WebDriverException):  # it answers no more; and the driver stops a script only, if one started it
+            self.command("Browser.close")
         self.driver.quit()
