@@ -40,6 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+@pytest.fixture
+def frozen() -> Iterator[None]:
+    """For tests that call the collector: it need not walk through what others left. Not where Hypothesis draws, which
+    asks it who refers to its generators."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def python() -> str:
     """The program that starts another Python; there are environments whose own cannot be started again."""

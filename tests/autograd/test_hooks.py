@@ -286,7 +286,7 @@ def test_compiled_steps_and_derivations_refuse_hooks():
 # Memory
 
 
-def test_hooks_make_no_circles():
+def test_hooks_make_no_circles(frozen):
     def step():
         x = leaf(1.0, 2.0)
         y = x * 2

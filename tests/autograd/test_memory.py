@@ -16,17 +16,8 @@ from tinygrad_edu import functional as F
 from tinygrad_edu.autograd.recording import is_recording
 
 
-@pytest.fixture(autouse=True, scope="module")
-def what_others_left():
-    """The collector need not walk through it in each test."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()  # Hypothesis asks the collector who refers to its generators
-
-
 @pytest.fixture(autouse=True)
-def no_collector(what_others_left):
+def no_collector(frozen):
     gc.collect()
     gc.disable()
     yield

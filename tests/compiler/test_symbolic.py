@@ -283,7 +283,7 @@ def test_a_parameter_that_others_hold_is_not_written_over():
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS)
-def test_nothing_is_allocated_after_the_first_steps(make):
+def test_nothing_is_allocated_after_the_first_steps(make, frozen):
     net, X, y, J = ex4(m=3000)
     classes = np.argmax(y, axis=1)
     other = tg.Sequential(tg.Dense(400, 64, rng=0), tg.ReLU(), tg.Dense(64, 10, rng=1))

@@ -154,7 +154,7 @@ def alive():
     return {t for t in threading.enumerate() if t.name.startswith("tinygrad-edu")}
 
 
-def test_memory_does_not_grow_and_nothing_large_is_allocated():
+def test_memory_does_not_grow_and_nothing_large_is_allocated(frozen):
     net, X, target, _ = dense(40_000, sizes=(4, 6, 4))
     step = tg.compile_step(
         lambda X, t: F.mse_loss(net(X), t) + F.l2_penalty(net, 1.0, 10),

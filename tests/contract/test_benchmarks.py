@@ -61,7 +61,7 @@ def test_moving_is_timed(name):
 
 
 @pytest.mark.slow
-def test_growth_is_drawn(tmp_path, monkeypatch, capsys):
+def test_growth_is_drawn(tmp_path, monkeypatch, capsys, frozen):
     monkeypatch.setattr(growth, "SERIES", {name: (sizes[:2], make) for name, (sizes, make) in growth.SERIES.items()})
     results = growth.measure(1)
     assert all(point["memory"]["compiled"] > 1000 for points in results.values() for point in points)

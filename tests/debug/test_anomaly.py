@@ -545,7 +545,7 @@ def test_any_order_of_events_restores_the_flags(events):
     assert not locking._locked
 
 
-def test_no_memory_and_no_cycles_are_left():
+def test_no_memory_and_no_cycles_are_left(frozen):
     net = Sequential(Dense(3, 4, rng=0), tg.Tanh(), Dense(4, 2, rng=1))
     gc.collect()
     gc.disable()

@@ -329,7 +329,7 @@ def test_a_folded_module_hides_its_parameters_but_not_what_others_read():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("build", ["chain", "cells"])
-def test_100_000_operations_in_5_seconds_and_500_megabytes(build):
+def test_100_000_operations_in_5_seconds_and_500_megabytes(build, frozen):
     class Cell(Module):
         def __init__(self):
             self.weight = Tensor(0.5, requires_grad=True)
