@@ -41,6 +41,7 @@ def test_windows_are_added_back_a_few_at_a_time(shape, monkeypatch):
     for i in range(shape[0]):
         total[i : i + shape[-1]] += np.moveaxis(g[i], -1, 0)
     np.testing.assert_allclose(whole, total, rtol=1e-13)
+    assert windows._sum_of_windows(g.reshape(*shape[:-1], 1, -1)[..., :0, :], axes=(0,)).size == 0
 
 
 def test_windows_are_views():
@@ -130,6 +131,7 @@ def test_interpolation_across_jumps():
     ]
     assert slopes(lambda x, f: np.interp(x, [0, 1, 1], f), [0.0, 1], [0.0, 1, 5]) == [[1, 0], [1, 0, 1]]
     assert slopes(np.interp, [0.5, 2, 3], [2.0], [4.0]) == [[0, 0, 0], [0], [3]]
+    assert slopes(lambda x: np.interp(x, [0, 1], [0, 4]), [0.0, 1, 1.5]) == [[4, 4, 0]]
     assert slopes(lambda x: np.interp(x, XP, FP), np.zeros((0, 2))) == [np.zeros((0, 2)).tolist()]
     with np.errstate(all="raise"):
         t = leaf([nan, 0.5])
@@ -208,6 +210,8 @@ def test_correlations_are_no_more_than_1():
         (lambda t: np.vander(t), ValueError, r"takes a vector, got shape \(2, 3\)"),
         (lambda t: np.geomspace(t[0], 1.0), ValueError, "has no zeros"),
         (lambda t: np.geomspace(t[1], 0.0), ValueError, "has no zeros"),
+        (lambda t: np.geomspace(t[1] * np.arange(3), 3.0), ValueError, "has no zeros"),
+        (lambda t: np.geomspace(t[1], [1.0, 0.0, 2.0]), ValueError, "has no zeros"),
         *((lambda t, f=f: f(t[1], 1.0, -1), ValueError, "must not be negative, got -1")
           for f in (np.linspace, np.logspace, np.geomspace)),
         (lambda t: np.logspace(0.0, 1.0, base=t[0]), TypeError, r"base must be a single number, got shape \(3,\)"),

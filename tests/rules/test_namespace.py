@@ -216,6 +216,12 @@ def test_of_numbers_between_tensors(numbers):
         found = np.linspace(tg.Tensor(start), stop, n, **options)
         wanted = numpy.linspace(start, stop, n, **options)
         assert found.dtype == wanted.dtype and numpy.array_equal(found.numpy(), wanted)
+    if start != stop and n > 1:
+        assert np.linspace(tg.Tensor(start), stop, 2, retstep=True)[1].item() == stop - start
+    for options in ({}, {"dtype": numpy.float32}, {"dtype": int}):
+        found, wanted = np.geomspace(tg.Tensor(1), 8, n, **options), numpy.geomspace(1, 8, n, **options)
+        assert found.dtype == wanted.dtype and numpy.allclose(found.numpy(), wanted, rtol=1e-6)
+        assert np.linspace(tg.Tensor(1), 4, n, **options).dtype == numpy.linspace(1, 4, n, **options).dtype
     assert tg.gradcheck(lambda a, b: np.linspace(a, b, 4, axis=1), numpy.ones(2), numpy.array([2.0, 3.0]), order=2)
     assert tg.gradcheck(lambda a: np.linspace(a, 3.0, 4, endpoint=False, retstep=True)[1], 1.0)
     wanted = numpy.arange(start, stop + 3, 0.3)
