@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import weakref
 
 import numpy as np
@@ -449,3 +450,39 @@ def _with_a_view(w, buffer, b):
     row = buffer[0]
     buffer += b
     return (w * w * row).sum()
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4)])
+def test_ravel_is_a_view_or_a_copy_as_numpys(shape):
+    """Of what lies at equal distances, but not in one piece, NumPy's is a copy."""
+    parts = slice(None), slice(None, None, 2), slice(None, None, -1), slice(1, 2), slice(0, 0), 0, -1, None
+    for index in itertools.product(parts, repeat=len(shape)):
+        for order, turned in itertools.product("CFAK", (False, True)):
+            array = np.arange(1.0, np.prod(shape) + 1).reshape(shape)
+            t = tg.Tensor(array.copy(), requires_grad=True) * 1.0
+            array, t = (array.T, t.T) if turned else (array, t)
+            if not isinstance(array[index], np.ndarray):
+                continue
+            np.ravel(array[index], order)[...] *= 3
+            flat = t[index].ravel(order)
+            flat *= 3
+            np.testing.assert_array_equal(t.numpy(), array)
+
+
+def test_of_what_ravel_copied_a_later_change_changes_nothing():
+    def kept(x):
+        a = x * 1
+        old = a[:, 0].ravel()
+        a[:, 0] = 0.0
+        return np.sum(old**2)
+
+    value, slope = tg.value_and_grad(kept)(np.array([[1.0, 2], [3, 4]]))
+    assert value == 10 and slope.tolist() == [[2, 0], [6, 0]]
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_not_turned_at_all_is_a_view(k):
+    t = tg.Tensor(np.ones((2, 2)), requires_grad=True) * 1.0
+    turned = np.rot90(t, k)
+    t[0, 0] = 5.0
+    assert turned.tolist() == [[5, 1], [1, 1]]

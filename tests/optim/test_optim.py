@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import signal
+import threading
+
 import numpy as np
 import pytest
 
@@ -471,3 +476,36 @@ def test_an_optimiser_of_ones_own_needs_no_weight_decay():
     (w**2).sum().backward()
     optimizer.step()
     assert w.data.tolist() == [2.5, -3.5]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer's signal")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_ctrl_c_at_any_moment_leaves_nothing_locked(compiled):
+    """Afterwards this thread and others go on; on Python 3.14 `with lock:` was interrupted between lock and block."""
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("signals come to the main thread")
+    p = Tensor(np.ones(2), requires_grad=True)
+    optimizer = SGD([p], lr=1e-9)
+    p.grad = np.ones(2)
+    step = tg.compile_step(lambda x: np.sum(x * p), SGD([p], lr=1e-9)) if compiled else lambda x: optimizer.step()
+
+    def press(number, frame):
+        raise KeyboardInterrupt
+
+    before, rng, x = signal.signal(signal.SIGALRM, press), random.Random(0), np.ones(2)
+    try:
+        for _ in range(1000):
+            with contextlib.suppress(KeyboardInterrupt):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 2e-4), 5e-3)
+                    while True:
+                        step(x)
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    other = threading.Thread(target=step, args=(x,), daemon=True)
+    other.start()
+    other.join(10)
+    assert not other.is_alive()
+    step(x)

@@ -13,7 +13,7 @@ READ THIS FIRST, in this order:
    `t[i] = v` and `t += u` do. `views.py`: which tensors change with each other. `inplace.py`: how changes in place
    are noticed. `hooks.py`: gradients seen and changed on their way. `origin.py`: what a tensor was made of, for
    losses that compute from it instead. `pausing.py`: `no_grad`. `call_site.py`, `positions.py`: the user's file and
-   line. `printing.py`: text for outputs that have no arrows.
+   line. `printing.py`: text for outputs that have no arrows. `locks.py`: locks that Ctrl-C does not leave locked.
 8. `differentiation.py`: one call of a function with variables in it; `trees.py`: nested lists, tuples and dicts.
    `transforms.py`: `grad`, `elementwise_grad`, `jacobian`, `hessian`, `vjp`, `jvp`, `hvp`, all made of such calls.
    `gradcheck.py`: autograd against numerical gradients.

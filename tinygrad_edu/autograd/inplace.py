@@ -17,13 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from .locks import holding
+
 # Moments are counted downwards, so that the newest record is the smallest: what a heap hands out first.
 next_order = itertools.count(0, -1).__next__
 
 newest_change: float = math.inf  # the moment of the newest of all changes: what was recorded later need not look
 _moments: dict[int, list[int]] = {}  # when memory was changed last, by the identity of its owner, while that lives
 _owners: dict[int, weakref.ref[Any]] = {}
-_noting = threading.Lock()
+_noting = threading.RLock()
 
 
 def _owner(array: Any) -> Any:
@@ -40,24 +42,26 @@ def _owner(array: Any) -> Any:
 
 def next_change() -> int:
     """The moment of a change that is about to be made."""
+    return holding(_noting, _next_change)
+
+
+def _next_change() -> int:
     global newest_change
-    with _noting:
-        newest_change = moment = next_order()
+    newest_change = moment = next_order()
     return moment
 
 
 def last_change(array: Any) -> list[int]:
     """Where the moment of the last change of an array's memory stands: who changes it often keeps this, and writes
     `next_change()` into it each time."""
-    return _moment_of(_owner(array))
+    return holding(_noting, _moment_of, _owner(array))
 
 
 def _moment_of(owner: Any) -> list[int]:
-    with _noting:
-        moment = _moments.get(id(owner))
-        if moment is None:
-            moment = _moments[id(owner)] = [0]
-            _owners[id(owner)] = weakref.ref(owner, functools.partial(_forget, id(owner)))
+    moment = _moments.get(id(owner))
+    if moment is None:
+        moment = _moments[id(owner)] = [0]
+        _owners[id(owner)] = weakref.ref(owner, functools.partial(_forget, id(owner)))
     return moment
 
 

@@ -15,12 +15,13 @@ from typing import Any, overload
 
 import numpy as np
 
+from .locks import holding
 from .reads import Options, Rule, Vjp, options_among, parameters_of
 from .record import Operand
 from .recording import interpreter
 
 _PLAIN = {bool, float, int, slice, str, tuple, type(None)}  # options that need no second look
-_growing = threading.Lock()
+_growing = threading.RLock()
 
 
 class Primitive:
@@ -113,11 +114,14 @@ class Primitive:
         if self.each is None:
             return self.rules
         if count > len(self.rules):
-            with _growing:  # or another thread might number the same arguments, or take back what this one added
-                for i in range(len(self.rules), count):
-                    vjp = self.each(i)
-                    self.rules += (self._rule(vjp, parameters_of(vjp), i, count),)
+            # or another thread might number the same arguments, or take back what this one added
+            holding(_growing, self._grow, self.each, count)
         return self.rules[:count]
+
+    def _grow(self, each: Callable[[int], Vjp], count: int) -> None:
+        for i in range(len(self.rules), count):
+            vjp = each(i)
+            self.rules += (self._rule(vjp, parameters_of(vjp), i, count),)
 
     def kept(self, needed: tuple[bool, ...]) -> set[int]:
         """The positions of what to keep when these arguments want a gradient: what their rules read.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from .inplace import _owner
+from .locks import holding
 from .record import Operand
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .reads import Options
 
 _new = object.__new__
-_sweeping = threading.Lock()
+_sweeping = threading.RLock()
 
 
 class Ties:
@@ -57,15 +58,14 @@ def note_view(t: Any, of: Any, primitive: Primitive, options: Options) -> None:
             ties.views, ties.many = [], 16
         ties.views.append(ref(t))
         if len(ties.views) > ties.many:
-            _sweep(ties)
+            holding(_sweeping, _sweep, ties)
 
 
 def _sweep(ties: Any) -> None:
     """Drops the references to views that are gone."""
-    with _sweeping:
-        count = len(ties.views)
-        ties.views[:count] = live = [view for view in ties.views[:count] if view() is not None]
-        ties.many = max(16, 2 * len(live))  # another thread may have added one behind meanwhile
+    count = len(ties.views)
+    ties.views[:count] = live = [view for view in ties.views[:count] if view() is not None]
+    ties.many = max(16, 2 * len(live))  # another thread may have added one behind meanwhile
 
 
 def view_of(t: Any) -> Ties | None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..autograd.locks import holding
 from ..autograd.recording import array_of
 from ..autograd.tensor import Tensor
 from ..nn.layers import Dense, Module
@@ -37,7 +38,7 @@ class Derived:
 
     def __init__(self, fun: Callable[..., Scalar], examples: Sequence[Any], parameters: Parameters) -> None:
         self._fun = fun
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         named = _named(parameters)
         self._parameters = list(named.values())
         if len(set(map(id, self._parameters))) < len(self._parameters):
@@ -103,10 +104,12 @@ class Derived:
                 f"this derivation takes {len(self._names)} inputs ({', '.join(self._names)}), got {len(arrays)}"
             )
         program = self._programs.find(arrays, self._derive)
-        with self._lock:  # the program has one memory
-            value, *gradients = program.run(*arrays, *(p.data for p in self._parameters))
-            number: Any = np.array(value)[()]
-            return number, [None if g is None else np.array(g) for g in gradients]
+        return holding(self._lock, self._run, program, arrays)  # the program has one memory
+
+    def _run(self, program: Any, arrays: list[NDArray[Any]]) -> tuple[np.floating[Any], list[NDArray[Any] | None]]:
+        value, *gradients = program.run(*arrays, *(p.data for p in self._parameters))
+        number: Any = np.array(value)[()]
+        return number, [None if g is None else np.array(g) for g in gradients]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from ..autograd.locks import holding
+
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -24,7 +26,7 @@ class Blas:
     the first of them has noted it, and the last one puts it back."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._holding: set[object] = set()  # a token of each step
         self._libraries: list[Any] | None = None
         self._before: list[int] = []
@@ -32,24 +34,27 @@ class Blas:
     @property
     def threads(self) -> int:
         """How many threads BLAS uses when no step holds it; 0 if it cannot be held."""
-        with self._lock:
-            return max(self._before if self._holding else self._now(), default=0)
+        return holding(self._lock, lambda: max(self._before if self._holding else self._now(), default=0))
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         token = object()
         try:
-            with self._lock:
-                if not self._holding:
-                    self._before = self._now()
-                self._holding.add(token)
-                self._set([1] * len(self._before))
+            holding(self._lock, self._hold, token)
             yield
         finally:
-            with self._lock:
-                self._holding.discard(token)
-                if not self._holding:
-                    self._set(self._before)
+            holding(self._lock, self._let_go, token)
+
+    def _hold(self, token: object) -> None:
+        if not self._holding:
+            self._before = self._now()
+        self._holding.add(token)
+        self._set([1] * len(self._before))
+
+    def _let_go(self, token: object) -> None:
+        self._holding.discard(token)
+        if not self._holding:
+            self._set(self._before)
 
     def _now(self) -> list[int]:
         if self._libraries is None:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..autograd.locks import holding
+
 
 class _Memory:
     """One piece of memory: how many locks hold it, and the arrays over it that would be writeable without them."""
@@ -47,17 +49,16 @@ def _can_be_restored(owner: NDArray[Any]) -> bool:
 def _lock(array: NDArray[Any]) -> None:
     chain = _chain(array)
     owner = chain[0]
-    with _changing:
-        memory = _locked.setdefault(id(owner), _Memory())
-        memory.count += 1
-        if not memory.arrays and not (owner.flags.writeable and _can_be_restored(owner)):
-            return
-        for a in chain:
-            if a.flags.writeable:
-                a.flags.writeable = False
-                memory.arrays[id(a)] = weakref.ref(a)
-            else:
-                _restore_later(a, memory)
+    memory = _locked.setdefault(id(owner), _Memory())
+    memory.count += 1
+    if not memory.arrays and not (owner.flags.writeable and _can_be_restored(owner)):
+        return
+    for a in chain:
+        if a.flags.writeable:
+            a.flags.writeable = False
+            memory.arrays[id(a)] = weakref.ref(a)
+        else:
+            _restore_later(a, memory)
 
 
 def _restore_later(array: NDArray[Any], memory: _Memory) -> None:
@@ -68,25 +69,27 @@ def _restore_later(array: NDArray[Any], memory: _Memory) -> None:
 
 def _unlock(array: NDArray[Any]) -> None:
     key = id(_chain(array)[0])
-    with _changing:
-        memory = _locked[key]
-        memory.count -= 1
-        if memory.count:
-            return
-        del _locked[key]
-        for reference in memory.arrays.values():
-            locked = reference()
-            if locked is not None:
-                locked.flags.writeable = True
+    memory = _locked[key]
+    memory.count -= 1
+    if memory.count:
+        return
+    del _locked[key]
+    for reference in memory.arrays.values():
+        locked = reference()
+        if locked is not None:
+            locked.flags.writeable = True
 
 
 def note_view(array: Any) -> None:
     """Is told of each new array: a view of locked memory becomes writeable with the rest."""
     if isinstance(array, np.ndarray) and array.base is not None and not array.flags.writeable:
-        with _changing:
-            memory = _locked.get(id(_chain(array)[0]))
-            if memory is not None:
-                _restore_later(array, memory)
+        holding(_changing, _note_view, array)
+
+
+def _note_view(array: NDArray[Any]) -> None:
+    memory = _locked.get(id(_chain(array)[0]))
+    if memory is not None:
+        _restore_later(array, memory)
 
 
 class Lock:
@@ -95,7 +98,7 @@ class Lock:
     def __init__(self, arrays: Iterable[NDArray[Any]]) -> None:
         self._arrays: list[NDArray[Any]] = []
         for array in arrays:
-            _lock(array)
+            holding(_changing, _lock, array)
             self._arrays.append(array)
         self._seen = [_fingerprint(a) for a in self._arrays]
 
@@ -105,7 +108,7 @@ class Lock:
 
     def release(self) -> None:
         while self._arrays:
-            _unlock(self._arrays.pop())
+            holding(_changing, _unlock, self._arrays.pop())
 
     __del__ = release
 

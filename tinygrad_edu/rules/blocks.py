@@ -61,7 +61,7 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     if k == 2:
         return flip(m, (first, second))
     m = flip(m, second) if k == 1 else m
-    m = np.swapaxes(m, first, second) if k else np.copy(m)
+    m = np.swapaxes(m, first, second) if k else m[...]
     return flip(m, second) if k == 3 else m
 
 

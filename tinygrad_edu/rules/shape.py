@@ -50,7 +50,9 @@ def ravel(a: Any, order: Any = "C") -> Any:
     if order == "K":  # in the order of memory
         strides = np.asarray(plain(a)).strides
         a, order = np.transpose(a, np.argsort([-abs(stride) for stride in strides], kind="stable")), "C"
-    return reshape(a, -1, order)
+    flat = reshape(a, -1, order)
+    # NumPy gives a view only of what lies in one piece, and `reshape` also of what lies at equal distances.
+    return flat if flat._value.flags.c_contiguous else np.copy(flat)
 
 
 @implements(np.expand_dims)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..autograd.locks import holding
 from ..autograd.recording import array_of, gradient_check
 from ..autograd.tensor import Tensor
 from ..autograd.trees import _map
@@ -56,12 +57,14 @@ class CompiledStep:
         self._programs: dict[int | str, Programs] = {}  # by the structure of the batch
         self._gradients: Sequence[Any] | None = None
         self._own: list[bool] = []  # which of them are memory that may be written over
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __call__(self, *batch: Arrays) -> float:
-        with self._lock:  # its programs have one memory
-            value = self.evaluate(*batch)
-            self.update()
+        return holding(self._lock, self._step, *batch)  # its programs have one memory
+
+    def _step(self, *batch: Arrays) -> float:
+        value = self.evaluate(*batch)
+        self.update()
         return value
 
     def __reduce_ex__(self, protocol: Any) -> Any:
