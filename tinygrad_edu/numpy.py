@@ -5,13 +5,14 @@ NumPy's functions take tensors by themselves. Here is what they cannot do, becau
 tensor, or because a list hides it:
 
 - `array`, `asarray`, `r_` and `c_` join tensors, and `sum`, `exp`, `concatenate`, `linalg.norm` and all the others take
-  lists of them.
+  lists of them. `random.shuffle` takes a tensor.
 - `zeros`, `ones`, `full`, `empty`, `eye`, `linspace` and their like give tensors, which a loop may fill: `t[i] = v` is
   recorded. (Integers and truth values have no gradient, and are plain arrays.)
 
 Everything else is NumPy's own. `t += u` changes an array of floats in place, as it does for every tensor, so that
-`for p in parameters: p -= rate * g` learns. Views change with what they are views of: after
-`row = A[i]`, `row += u` changes `A`, too. This module is not imported with the package.
+`for p in parameters: p -= rate * g` learns; but an argument that is being differentiated is left as it is, and `x += u`
+makes a new tensor of this name. Views change with what they are views of: after `row = A[i]`, `row += u` changes `A`,
+too. This module is not imported with the package.
 """
 
 from __future__ import annotations
@@ -103,11 +104,27 @@ def __dir__() -> list[str]:
     return dir(_np)
 
 
-linalg = ModuleType(f"{__name__}.linalg", _np.linalg.__doc__)
-vars(linalg).update(__getattr__=_names_of(_np.linalg), __all__=_np.linalg.__all__, __dir__=lambda: dir(_np.linalg))
+def _shuffle(x: Any) -> Any:
+    """`numpy.random.shuffle`. Of what is no array, NumPy exchanges the rows one after the other, and the rows of a
+    tensor are views, so that some would be lost."""
+    if not isinstance(x, Operand):
+        return _np.random.shuffle(x)
+    tensor: Any = x
+    tensor[...] = tensor[_np.random.permutation(len(tensor))]
+
+
+def _module(of: ModuleType, get: Callable[[str], Any]) -> ModuleType:
+    """One that stands for a module of NumPy's."""
+    module = ModuleType(f"{__name__}.{of.__name__.rpartition('.')[2]}", of.__doc__)
+    vars(module).update(__getattr__=get, __all__=of.__all__, __dir__=lambda: dir(of))
+    return module
+
+
+linalg = _module(_np.linalg, _names_of(_np.linalg))
+random = _module(_np.random, lambda name: _shuffle if name == "shuffle" else getattr(_np.random, name))
 # For `import tinygrad_edu.numpy.random as npr`, as `os` has it for `os.path`.
 sys.modules |= {
-    f"{__name__}.{module}": found for module, found in (("linalg", linalg), ("fft", _np.fft), ("random", _np.random))
+    f"{__name__}.{module}": found for module, found in (("linalg", linalg), ("fft", _np.fft), ("random", random))
 }
 
 

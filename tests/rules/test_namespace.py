@@ -542,9 +542,8 @@ def test_the_rest_is_numpy_s():
     import tinygrad_edu.numpy.random as npr
     from tinygrad_edu.numpy.linalg import inv
 
-    assert (
-        npr is numpy.random and la is np.linalg and inv is np.linalg.inv and la.LinAlgError is numpy.linalg.LinAlgError
-    )
+    assert npr is np.random and npr.normal is numpy.random.normal and inv is np.linalg.inv
+    assert la is np.linalg and la.LinAlgError is numpy.linalg.LinAlgError
     assert la.__name__ == "tinygrad_edu.numpy.linalg" and la.__doc__ == numpy.linalg.__doc__
     assert set(dir(la)) >= set(la.__all__) == set(numpy.linalg.__all__) and inv.__doc__ == numpy.linalg.inv.__doc__
     for name in ("pi", "ndarray", "float64", "newaxis", "spacing", "newaxis", "s_", "busday_count", "__version__"):
@@ -784,3 +783,32 @@ def test_choices_in_lists_of_lists():
     choose = lambda x: np.choose([0, 1, 1], [[x[0] ** 2, 1.0, 2.0], [3.0, x[1], x[2] * 3]])
     close(tg.jacobian(select)(point), numpy.diag([1.0, 2.0, 0.0]))
     close(tg.jacobian(choose)(point), numpy.diag([2.0, 1.0, 3.0]))
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 2), (1, 3), (0,)])
+def test_rows_are_shuffled_as_numpys(shape):
+    wanted = numpy.arange(numpy.prod(shape, dtype=float)).reshape(shape)
+    found, plain = np.zeros(shape), wanted.copy()
+    found[...] = wanted
+    for x in (wanted, found, plain):
+        (np if x is not wanted else numpy).random.seed(3)
+        (np if x is not wanted else numpy).random.shuffle(x)
+    assert numpy.array_equal(found.numpy(), wanted) and numpy.array_equal(plain, wanted)
+    rows = [[1], [2], [3]]
+    np.random.shuffle(rows)
+    assert sorted(rows) == [[1], [2], [3]]
+
+
+def test_a_shuffled_tensor_has_its_gradient():
+    order = numpy.random.RandomState(0).permutation(4)
+
+    def shuffled(x):
+        a = x * 1
+        np.random.seed(0)
+        np.random.shuffle(a)
+        return np.sum(a * np.arange(4.0))
+
+    assert numpy.array_equal(tg.grad(shuffled)(numpy.ones(4)), numpy.argsort(order))
+    with pytest.raises(TypeError, match="requires grad"):
+        np.random.shuffle(tg.Tensor([1.0, 2.0], requires_grad=True))
+    assert np.random.default_rng is numpy.random.default_rng and "shuffle" in dir(np.random)
