@@ -489,3 +489,27 @@ def test_mistakes_are_refused_as_numpy_does(call):
     for x in (np.ones((3, 4)), tg.Tensor(np.ones((3, 4)), requires_grad=True)):
         with pytest.raises((ValueError, IndexError, TypeError)):
             call(x)
+
+
+@pytest.mark.parametrize("width", [2, 700])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("kind", ["each once", "one twice", "all, one twice", "some of few", "many of few"])
+def test_what_is_taken_once_or_often_gets_all_its_gradients(kind, axis, width):
+    rng = np.random.default_rng(0)
+    index = rng.permutation(300)[:250].reshape(50, 5)
+    index[1::2] -= 300  # counted from the end
+    if kind == "one twice":
+        index[3, 3] = index[0, 0] - 300
+    if kind == "all, one twice":
+        index = np.append(rng.permutation(300), 7)
+    if "few" in kind:
+        index = rng.integers(-20, 20, 250 if kind == "some of few" else 600)
+    x = rng.normal(size=(300, width) if axis == 0 else (width, 300, 2))
+    weights = rng.normal(size=np.take(x, index, axis).shape)
+    wanted = np.zeros_like(x)
+    np.add.at(wanted, (slice(None),) * axis + (index,), weights)
+    for take in (lambda x: np.take(x, index, axis), lambda x: x[(slice(None),) * axis + (index,)]):
+        found = tg.grad(lambda x, take=take: np.sum(take(x) * weights))(x)
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-13)
+    number = tg.grad(lambda x: np.sum(x[index % 300] * 2.0))(np.ones(300))
+    np.testing.assert_array_equal(number, 2.0 * np.bincount(index.ravel() % 300, minlength=300))
