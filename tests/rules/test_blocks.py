@@ -513,3 +513,14 @@ def test_what_is_taken_once_or_often_gets_all_its_gradients(kind, axis, width):
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-13)
     number = tg.grad(lambda x: np.sum(x[index % 300] * 2.0))(np.ones(300))
     np.testing.assert_array_equal(number, 2.0 * np.bincount(index.ravel() % 300, minlength=300))
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((2, 700, 300, 1), 2), ((1, 300, 700, 1), 1), ((1, 300, 1, 700, 1), 1)])
+def test_what_is_taken_twice_is_told_by_the_length_of_its_own_axis(shape, axis):
+    index = np.arange(250)
+    index[1] -= 1 + 300  # the first once more, counted from the end
+    x = np.ones(shape)
+    place = (slice(None),) * axis + (index,)
+    wanted = np.zeros(shape)
+    np.add.at(wanted, place, 1.0)
+    np.testing.assert_array_equal(tg.grad(lambda x: np.sum(x[place]))(x), wanted)
