@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# The first has no windows at all, and takes half the time; the pages are the same to it.
+# The first has no windows at all, and takes half of the processor's time; the pages are the same to it.
 PROGRAMS = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
 SWITCHES = (
     "--headless",

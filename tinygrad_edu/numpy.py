@@ -113,15 +113,15 @@ def _shuffle(x: Any) -> Any:
     tensor[...] = tensor[_np.random.permutation(len(tensor))]
 
 
-def _module(of: ModuleType, get: Callable[[str], Any]) -> ModuleType:
-    """One that stands for a module of NumPy's."""
+def _module(of: ModuleType, **own: Any) -> ModuleType:
+    """One that stands for a module of NumPy's, with some names of its own."""
     module = ModuleType(f"{__name__}.{of.__name__.rpartition('.')[2]}", of.__doc__)
-    vars(module).update(__getattr__=get, __all__=of.__all__, __dir__=lambda: dir(of))
+    vars(module).update(own, __getattr__=_names_of(of), __all__=of.__all__, __dir__=lambda: dir(of))
     return module
 
 
-linalg = _module(_np.linalg, _names_of(_np.linalg))
-random = _module(_np.random, lambda name: _shuffle if name == "shuffle" else getattr(_np.random, name))
+linalg = _module(_np.linalg)
+random = _module(_np.random, shuffle=_shuffle)
 # For `import tinygrad_edu.numpy.random as npr`, as `os` has it for `os.path`.
 sys.modules |= {
     f"{__name__}.{module}": found for module, found in (("linalg", linalg), ("fft", _np.fft), ("random", random))
