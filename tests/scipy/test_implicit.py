@@ -14,12 +14,17 @@ pytest.importorskip("scipy", reason="needs SciPy (extra examples)")
 from scipy import integrate, optimize, special
 
 from tinygrad_edu.scipy import integrate as our_integrate
+from tinygrad_edu.scipy import optimize as our_optimize
 from tinygrad_edu.scipy.integrate import quad
 from tinygrad_edu.scipy.optimize import brentq, fsolve, root_scalar
 
 cube = lambda x, c: x**3 - c
 SCALAR = {
     "brentq": lambda f, *args: brentq(f, 0.0, 5.0, args, xtol=1e-14),
+    "bisect": lambda f, *args: our_optimize.bisect(f, 0.0, 5.0, args, xtol=1e-14),
+    "brenth": lambda f, *args: our_optimize.brenth(f, 0.0, 5.0, args, xtol=1e-14),
+    "ridder": lambda f, *args: our_optimize.ridder(f, 0.0, 5.0, args, xtol=1e-14),
+    "toms748": lambda f, *args: our_optimize.toms748(f, 0.0, 5.0, args, xtol=1e-14),
     "root_scalar in a bracket": lambda f, *args: root_scalar(f, args, bracket=(0.0, 5.0), xtol=1e-14).root,
     "root_scalar by secants": lambda f, *args: root_scalar(f, args, x0=1.0, x1=2.0).root,
     "fsolve": lambda f, *args: fsolve(f, 1.0, args)[0],
@@ -73,7 +78,8 @@ def test_other_arguments_and_results():
     for options in ({"fprime": True}, {"fprime": True, "fprime2": True, "method": "halley"}):
         slope = tg.grad(lambda c, how=options: root_scalar(with_slopes, (c,), x0=1.0, **how).root)
         assert slope(8.0) == pytest.approx(1 / 12)
-    assert brentq(cube, 0, 5, 8.0) == optimize.brentq(cube, 0, 5, 8.0)
+    for name in ("brentq", "bisect", "brenth", "ridder", "toms748"):
+        assert getattr(our_optimize, name)(cube, 0, 5, 8.0) == getattr(optimize, name)(cube, 0, 5, 8.0)
     assert root_scalar(cube, (8.0,), bracket=(0, 5)) == optimize.root_scalar(cube, (8.0,), bracket=(0, 5))
     np.testing.assert_allclose(fsolve(cube, 1.0, 8.0), 2)
     named = lambda x, kind, c: x - c if kind == "linear" else x**2 - c
@@ -139,6 +145,8 @@ def test_integrals_that_are_known():
     lambda w: quad(lambda x, c: c + w * x, 0.0, 1.0, args=(w,))[0],
     lambda w: brentq(lambda x: x - w, 0.0, 5.0),
     lambda w: brentq(lambda x, c: x - w * c, 0.0, 5.0, args=(w,)),
+    lambda w: our_optimize.bisect(lambda x: x - w, 0.0, 5.0),
+    lambda w: our_optimize.toms748(lambda x: x - w, 0.0, 5.0),
     lambda w: root_scalar(lambda x: x - w, bracket=(0.0, 5.0)).root,
     lambda w: fsolve(lambda x: x - w, [1.0])[0],
     lambda w: fsolve(lambda x: [x[0] - w], [1.0])[0],
@@ -173,6 +181,13 @@ def test_what_is_refused():
     assert "quad" in our_integrate.__all__
     with pytest.raises(AttributeError, match=r"tinygrad_edu\.scipy\.integrate.*has no attribute '__path__'"):
         _ = our_integrate.__path__
+
+
+def test_trapezoids():
+    """Of t x at 0, 1 and 3: t (1/2 + 4)."""
+    x = np.array([0.0, 1.0, 3.0])
+    assert tg.grad(lambda t: our_integrate.trapezoid(t * x, x))(2.0) == 4.5
+    assert our_integrate.trapezoid(2 * x, x) == integrate.trapezoid(2 * x, x)
 
 
 def test_differential_equations_are_refused():

@@ -15,7 +15,7 @@ from ..autograd.record import Operand
 from ..autograd.recording import interpreter, plain, wants_gradient
 from ..autograd.transforms import jacobian, vjp
 
-DIFFERENTIABLE = {"brentq", "fsolve", "quad", "root_scalar"}
+DIFFERENTIABLE = {"bisect", "brenth", "brentq", "fsolve", "quad", "ridder", "root_scalar", "toms748"}
 
 
 def given(args: Any) -> tuple[Any, ...]:

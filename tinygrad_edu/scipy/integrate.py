@@ -1,4 +1,4 @@
-"""`scipy.integrate` for tensors: `quad`, differentiated by Leibniz's rule. Everything else is SciPy's own."""
+"""`scipy.integrate` for tensors: `quad`, by Leibniz's rule, and NumPy's `trapezoid`. Everything else is SciPy's own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import trapezoid as trapezoid
 from scipy import integrate as _integrate
 
 from ..autograd.operators import refuse

@@ -1,8 +1,8 @@
 """`scipy.optimize` for tensors: `import tinygrad_edu.scipy.optimize as optimize`.
 
 `minimize`, `root`, `least_squares` and `curve_fit` are given the derivatives that the caller does not give, those of
-the function as it is written in NumPy's functions; they return what SciPy's return, plain arrays. `brentq`,
-`root_scalar` and `fsolve` are differentiated themselves (`roots.py`). Everything else is SciPy's own.
+the function as it is written in NumPy's functions; they return what SciPy's return, plain arrays. `brentq`
+and its like, `root_scalar` and `fsolve` are differentiated themselves (`roots.py`). Everything else is SciPy's own.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from scipy import optimize as _optimize
 from ..autograd.transforms import hessian, hvp, value_and_grad
 from . import rest_of
 from .calls import explained, given, in_numbers, jacobian_of
+from .roots import bisect as bisect
+from .roots import brenth as brenth
 from .roots import brentq as brentq
 from .roots import fsolve as fsolve
+from .roots import ridder as ridder
 from .roots import root_scalar as root_scalar
+from .roots import toms748 as toms748
 
 __all__ = [*_optimize.__all__]
 

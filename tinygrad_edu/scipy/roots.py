@@ -8,6 +8,7 @@ derivative comes from the same lines.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,17 +58,26 @@ def _found(who: str, f: Callable[..., Any], args: Any, find: Callable[..., Any])
     return found
 
 
+def _between(find: Callable[..., Any], f: Any, a: Any, b: Any, args: Any = (), **options: Any) -> Any:
+    return _found(find.__name__, f, args, lambda f, args: find(f, plain(a), plain(b), args, **options))
+
+
+bisect, brenth, ridder, toms748 = (
+    partial(_between, find) for find in (_optimize.bisect, _optimize.brenth, _optimize.ridder, _optimize.toms748)
+)
+
+
 def brentq(f: Callable[..., Any], a: Any, b: Any, args: Any = (), **options: Any) -> Any:
     """`scipy.optimize.brentq`: x between `a` and `b` with f(x, *args) = 0; `options` are SciPy's. Tensors among `args`
     get their gradient, −(∂f/∂x)⁻¹ ∂f/∂θ; the ends have none, since x does not depend on them. Raises `TypeError` if f
     uses a tensor that requires grad in another way, `numpy.linalg.LinAlgError`, when it is differentiated, where ∂f/∂x
-    is 0.
+    is 0. `bisect`, `brenth`, `ridder` and `toms748` find x in other ways, with the same gradient.
 
     >>> from tinygrad_edu.scipy.optimize import brentq
     >>> tg.grad(lambda c: brentq(lambda x, c: x**2 - c, 0.0, 3.0, args=(c,)))(4.0).round(6)  # 1 / (2 √4)
     np.float64(0.25)
     """
-    return _found("brentq", f, args, lambda f, args: _optimize.brentq(f, plain(a), plain(b), args, **options))
+    return _between(_optimize.brentq, f, a, b, args, **options)
 
 
 def root_scalar(f: Callable[..., Any], args: Any = (), **options: Any) -> Any:
