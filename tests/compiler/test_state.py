@@ -197,10 +197,25 @@ def test_numbers_and_arrays_that_change_between_steps(make, change):
         lambda m, k: setattr(m.dropout, "p", 0.1 * k),
         lambda m, k: (setattr(m.dropout, "p", 0.5), m.eval() if k % 2 else m.train()),
         lambda m, k: setattr(m, "dropout", tg.Identity()),
+        put("forward", lambda k: lambda x: x * 0.5**k),
     ],
 )
 def test_modules_that_change_between_steps(change):
     agree(module, change)
+
+
+def test_a_forward_that_is_written_anew():
+    """As in a notebook, where the class stays and its method is put into it."""
+
+    def made_of_a_class(net):
+        class Scaled(tg.Module):
+            def forward(self, x):
+                return 2.0 * x
+
+        scaled = Scaled()
+        return lambda x: np.mean(scaled(net(x)) ** 2), Scaled
+
+    agree(made_of_a_class, put("forward", lambda k: lambda self, x: x * 0.5**k))
 
 
 def test_globals_variables_and_what_is_large():

@@ -328,7 +328,7 @@ def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
     inherited = names & {name for cls in classes for name in vars(cls)}
     own = _own(value)
     if isinstance(value, Module):
-        yield own, list(own.keys() | inherited | {"training"})
+        yield own, list(own.keys() | inherited | {"training", "forward"})  # which are read by `__call__`
     elif not names.isdisjoint(BY_NAME) and _is_somebodys(value):
         yield own, list(own)
     elif own and not (isinstance(value, type | types.ModuleType) and _is_foreign(value)):
@@ -339,7 +339,7 @@ def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
         found = _Attributes(value)
         yield found, [n for n in properties if isinstance(found.get(n), int | float | str)]
     for cls in classes:
-        of_class = names & vars(cls).keys()
+        of_class = (names | {"forward"}) & vars(cls).keys()
         yield _Attributes(cls, of_class), list(of_class)
         if slots := vars(cls).get("__slots__"):
             own = names & {slots} if isinstance(slots, str) else names & set(slots)
