@@ -204,16 +204,20 @@ def test_modules_that_change_between_steps(change):
     agree(module, change)
 
 
-def test_a_forward_that_is_written_anew():
+@pytest.mark.parametrize("has_its_own", [True, False])
+def test_a_forward_that_is_written_anew(has_its_own):
     """As in a notebook, where the class stays and its method is put into it."""
 
     def made_of_a_class(net):
-        class Scaled(tg.Module):
+        class Plain(tg.Module):
             def forward(self, x):
                 return 2.0 * x
 
+        class Scaled(Plain):
+            pass
+
         scaled = Scaled()
-        return lambda x: np.mean(scaled(net(x)) ** 2), Scaled
+        return lambda x: np.mean(scaled(net(x)) ** 2), Plain if has_its_own else Scaled
 
     agree(made_of_a_class, put("forward", lambda k: lambda self, x: x * 0.5**k))
 

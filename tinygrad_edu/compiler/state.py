@@ -339,7 +339,7 @@ def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
         found = _Attributes(value)
         yield found, [n for n in properties if isinstance(found.get(n), int | float | str)]
     for cls in classes:
-        of_class = (names | {"forward"}) & vars(cls).keys()
+        of_class = names & vars(cls).keys() | {"forward"}  # which a class may be given later
         yield _Attributes(cls, of_class), list(of_class)
         if slots := vars(cls).get("__slots__"):
             own = names & {slots} if isinstance(slots, str) else names & set(slots)
