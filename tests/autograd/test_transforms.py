@@ -79,6 +79,15 @@ class TestGrad:
             with pytest.raises(TypeError, match="must give real numbers"):
                 jacobian(lambda x: None)(np.ones(2))
 
+    def test_the_name_that_autograd_has_for_argnums(self):
+        f = lambda x, y: x * y**2
+        assert tg.grad(f, argnum=1)(2.0, 3.0) == 12 and tg.value_and_grad(f, argnum=1)(2.0, 3.0) == (18, 12)
+        assert tg.grad(f, argnum=(0, 1))(2.0, 3.0) == (9, 12) and tg.elementwise_grad(f, argnum="y")(2.0, 3.0) == 12
+        assert tg.jacobian(f, argnum=1)(2.0, 3.0) == 12 and tg.hessian(f, argnum=1)(2.0, 3.0) == 4
+        for both in (lambda: tg.grad(f, 0, argnum=1), lambda: tg.grad(f, argnums=0, argnum=1)):
+            with pytest.raises(TypeError, match=r"multiple values for .*argument 'argnums'"):
+                both()
+
     def test_argnums(self):
         for twice in ((0, 0), (0, -2)):
             with pytest.raises(ValueError, match="names an argument twice"):

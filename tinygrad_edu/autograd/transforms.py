@@ -5,7 +5,8 @@ said, or several in a tuple; or by `parameters`, tensors that the function uses:
 and dicts. The chosen arguments may be arrays, numbers, tensors, or lists, tuples and dicts of those, nested as one
 likes. Arrays in give arrays out. Inside another transform, and where tensors that require grad are among the arguments
 or used by the function, as a model's parameters are, the result is a recorded tensor, which can be differentiated again
-(under `no_grad` those are constants, and it is an array).
+(under `no_grad` those are constants, and it is an array). Code for the package autograd says `argnum=` instead of
+`argnums=`, which is understood.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -21,12 +22,27 @@ from .differentiation import ArgNums, Call, Chosen, Parameters, _name
 from .recording import plain
 from .trees import _alike, _kind, _leaves, _map
 
+Transform = TypeVar("Transform", bound=Callable[..., Any])
+
+
+def _by_argnum(transform: Transform) -> Transform:
+    """The transform, which takes `argnums` under autograd's name as well."""
+
+    @functools.wraps(transform)
+    def made(*args: Any, **options: Any) -> Any:
+        if "argnum" in options:
+            return transform(*args, argnums=options.pop("argnum"), **options)
+        return transform(*args, **options)
+
+    return cast(Transform, made)
+
 
 def _named(made: Callable[..., Any], fun: Callable[..., Any]) -> Callable[..., Any]:
     """What was made of `fun`, with its arguments' names, by which a transform around may choose."""
     return functools.update_wrapper(made, fun, assigned=(), updated=())
 
 
+@_by_argnum
 def grad(
     fun: Callable[..., Any],
     argnums: ArgNums | None = None,
@@ -59,6 +75,7 @@ def grad(
     return _named(gradient, fun)
 
 
+@_by_argnum
 def value_and_grad(
     fun: Callable[..., Any],
     argnums: ArgNums | None = None,
@@ -94,6 +111,7 @@ def value_and_grad(
     return _named(value_and_gradient, fun)
 
 
+@_by_argnum
 def elementwise_grad(fun: Callable[..., Any], argnums: ArgNums | None = None) -> Callable[..., Any]:
     """The function that gives the derivative of each element of the output of `fun` by the same element of its
     argument, where each depends on that one only: the slope of a curve at many points at once.
@@ -125,6 +143,7 @@ def elementwise_grad(fun: Callable[..., Any], argnums: ArgNums | None = None) ->
     return _named(derivative, fun)
 
 
+@_by_argnum
 def jacobian(
     fun: Callable[..., Any], argnums: ArgNums | None = None, *, parameters: Parameters = None
 ) -> Callable[..., Any]:
@@ -171,6 +190,7 @@ def _unit(k: int, shape: tuple[int, ...]) -> Any:
     return unit
 
 
+@_by_argnum
 def hessian(
     fun: Callable[..., Any], argnums: ArgNums | None = None, *, parameters: Parameters = None
 ) -> Callable[..., Any]:

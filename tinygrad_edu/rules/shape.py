@@ -338,7 +338,7 @@ def block(arrays: Any) -> Any:
         if not first:
             raise ValueError("block: a list is empty")
         depth, first = depth + 1, first[0]
-    ndim = max(depth, *(np.ndim(part) for part in _flat(arrays)), 0)
+    ndim = max(depth, *(np.ndim(part) for part in _flat(arrays)))
 
     def joined(part: Any, depth: int) -> Any:
         if isinstance(part, list) != (depth > 0):
