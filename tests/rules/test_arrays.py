@@ -399,6 +399,8 @@ def test_pieces_get_only_their_elements():
         found = slopes(lambda x: np.piecewise(x, [x > 0], [np.log, 0.0]), [-1.0, 2.0, 0.0])
     assert found == [[0, 0.5, 0]]
     assert slopes(lambda x: np.piecewise(x, [x > 0, x <= 0], [1.0, 2.0]), [-1.0, 2.0]) == [[0, 0]]
+    listed = lambda x: np.piecewise(x, [[True, False], [False, True]], [np.square, np.negative])
+    assert slopes(listed, [-1.0, 2.0]) == [[-2, -1]]
     assert slopes(lambda x: np.piecewise(x, [x > 9], [lambda x: 1 / 0, lambda x: x]), [inf, nan][:0]) == [[]]
     empty = lambda x: np.apply_along_axis(lambda row: row, 1, x)
     assert slopes(empty, np.zeros((2, 0))) == [[[], []]]

@@ -193,6 +193,37 @@ class TestReductions:
         for f, wanted in ((np.maximum, [0, 1, 0]), (np.minimum, [0, 0, 1])):
             assert slope(lambda t, f=f: f.reduce(t, dtype=np.float32), x) == wanted
 
+    def test_reductions_by_ufuncs_are_those_of_numpy_s_functions(self):
+        """Also of ties, which one by one would be shared in another way; and along the first axis if none is named."""
+        x = np.array([[2.0, 1.0, 3.0], [2.0, 0.0, 1.0], [2.0, 1.0, 0.0]])
+        for method, function in ((np.maximum.reduce, np.max), (np.minimum.reduce, np.min)):
+            np.testing.assert_array_equal(jacobian(method)(x), jacobian(lambda t, f=function: f(t, axis=0))(x))
+        t = Tensor(x, requires_grad=True)
+        for f in (np.logical_and, np.logical_or):
+            np.testing.assert_array_equal(f.reduce(t), f.reduce(x))
+        for f in (np.logaddexp, np.hypot):
+            np.testing.assert_array_equal(f.reduce(t).numpy(), f.reduce(x))
+            np.testing.assert_array_equal(f.accumulate(t).numpy(), f.accumulate(x))
+            y = f.reduce(t, 1, keepdims=True, initial=0.5)
+            assert y.shape == (3, 1)
+            np.testing.assert_allclose(y.numpy(), f.reduce(x, 1, keepdims=True, initial=0.5), rtol=1e-15)
+
+    def test_keywords_of_calls(self):
+        x = np.array([1.5, -0.25, 0.0])
+        for f in (np.add, np.divide, np.arctan2):  # of two numbers, in a dtype
+            y = f(Tensor(x, requires_grad=True), 3, dtype=np.float32)
+            np.testing.assert_array_equal(y.numpy(), f(x, 3, dtype=np.float32), strict=True)
+        for found, plain in zip(
+            np.divmod(Tensor(x), 0.5, dtype=np.float32), np.divmod(x, 0.5, dtype=np.float32), strict=True
+        ):
+            np.testing.assert_array_equal(np.asarray(found), plain, strict=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert slope(lambda t: np.log(t, out=np.ones(3), where=False), x) == [0, 0, 0]
+            counts, wanted = np.array([0, 2, 5]), [7, 4, 1]
+            found = np.floor_divide(Tensor([9, 9, 9]), counts, out=Tensor([7, 7, 7]), where=counts > 0)
+            assert found.numpy().tolist() == wanted
+
     def test_ties_with_what_is_left_out(self):
         mask = np.array([True, False, True])
         for f in (np.max, np.nanmax):
