@@ -10,10 +10,11 @@ READ THIS FIRST, in this order:
 5. `tensor.py`: `Tensor`, an array with its record and its gradient.
 6. `operators.py`: Python's operators, and NumPy's protocols. `methods.py`: the methods of `ndarray`.
 7. `conversion.py`: which data tensors take. `broadcasting.py`: how broadcasting is undone. `assignment.py`: what
-   `t[i] = v` and `t += u` do. `views.py`: which tensors change with each other. `inplace.py`: how changes in place
-   are noticed. `hooks.py`: gradients seen and changed on their way. `origin.py`: what a tensor was made of, for
-   losses that compute from it instead. `pausing.py`: `no_grad`. `call_site.py`, `positions.py`: the user's file and
-   line. `printing.py`: text for outputs that have no arrows. `locks.py`: locks that Ctrl-C does not leave locked.
+   `t[i] = v` and `t += u` do. `views.py`: which tensors change with each other. `keeping.py`: what a record keeps of
+   its arguments. `inplace.py`: how changes in place are noticed. `hooks.py`: gradients seen and changed on their way.
+   `origin.py`: what a tensor was made of, for losses that compute from it instead. `pausing.py`: `no_grad`.
+   `call_site.py`, `positions.py`: the user's file and line. `printing.py`: text for outputs that have no arrows.
+   `locks.py`: locks that Ctrl-C does not leave locked.
 8. `differentiation.py`: one call of a function with variables in it; `trees.py`: nested lists, tuples and dicts.
    `transforms.py`: `grad`, `elementwise_grad`, `jacobian`, `hessian`, `vjp`, `jvp`, `hvp`, all made of such calls.
    `gradcheck.py`: autograd against numerical gradients.

@@ -17,7 +17,7 @@ from .inplace import mark_changed
 from .operators import look_up
 from .record import Operand
 from .recording import holds_operand, interpreter, is_recording, plain
-from .views import Ties, sharing, view_of, views_of
+from .views import Ties, leave_to_records, sharing, view_of, views_of
 
 _INTO_LEAF = (
     "assigning into a tensor that requires grad, or into a view of one: the gradient could not follow. Assign into a "
@@ -28,12 +28,13 @@ _INTO_LEAF = (
 
 def assign(t: Any, index: Any, value: Any) -> None:
     """What `Tensor.__setitem__` does."""
-    values = interpreter().values(t, "a tensor is assigned into")
+    interpreter().values(t, "a tensor is assigned into")
     if t._requires_grad and not (t.record is not None and is_recording()):
         raise TypeError(_INTO_LEAF)
     value = joined(value)
     if not t._requires_grad and not (getattr(value, "requires_grad", False) and is_recording()):
-        t._value = values = np.asarray(values)
+        leave_to_records(t)
+        t._value = values = np.asarray(t._value)
         values[plain(index)] = plain(value)
         mark_changed(values)
     elif not _shows(value, t, index):

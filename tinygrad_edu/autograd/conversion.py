@@ -71,6 +71,20 @@ def constant_value(value: Any) -> Any:
     return numeric(value, None)
 
 
+def differentiable(who: str, y: Any) -> Any:
+    """The output of a function that is recorded; refuses anything but one array (or number) of floats."""
+    if isinstance(y, float):
+        y = np.float64(y)
+    if not isinstance(y, np.ndarray | np.generic):
+        raise TypeError(f"{who} must give one array, got {type(y).__name__}")
+    if y.dtype.kind != "f":
+        raise TypeError(
+            f"{who} of a tensor that requires grad gave {y.dtype}, which has no gradient; use .detach() "
+            "if none is wanted"
+        )
+    return y
+
+
 def widened(value: Any) -> Any:
     """Small integers as int64, so that arithmetic on a uint8 image does not wrap around."""
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu" and value.dtype.itemsize < 8:

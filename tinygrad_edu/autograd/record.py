@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,30 +142,6 @@ def record_of(
     return record
 
 
-def note_constants(record: Record, args: Sequence[Any]) -> None:
-    """Notes the constants among the arguments of a new record, for drawings: shapes and names of arrays, which are not
-    kept, and the number that one of two is."""
-    constants = [None if node is not None else _noted(arg) for arg, node in zip(args, record.nodes, strict=True)]
-    if any(constants):
-        record.notes = notes = Notes()
-        notes.constants = tuple(constants)
-    number = getattr(record, "number", record)
-    if number is record:  # nobody has looked
-        number = args[record.nodes[0] is not None] if len(args) == 2 else None
-        number = number._value if isinstance(number, Operand) else number
-        number = number[()] if isinstance(number, np.ndarray) and not number.ndim else number
-        record.number = number if isinstance(number, _NUMBERS) else None
-    elif number.__class__ is np.ndarray:
-        record.number = None if number.ndim else number[()]
-
-
-def _noted(arg: Any) -> tuple[tuple[int, ...], str | None] | None:
-    if arg.__class__ is np.ndarray:
-        return (arg.shape, None) if arg.ndim else None
-    return (arg.shape, arg.name) if isinstance(arg, Operand) and (arg.shape or arg.name) else None
-
-
-_NUMBERS = int, float, np.generic
 _new = object.__new__
 _order = operator.attrgetter("order")
 

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .call_site import where
-from .conversion import as_array, constant_value, numbers, widened
+from .conversion import as_array, constant_value, differentiable, numbers, widened
+from .keeping import keep
 from .origin import argument_of, remember
-from .record import Node, Operand, Record, note_constants, record_of
+from .record import Node, Operand, Record, record_of
 
 if TYPE_CHECKING:
     from .primitives import Primitive
@@ -105,10 +106,11 @@ class Interpreter:
         transform, its derivative would be lost without a word, too."""
         if differentiated and not differentiated.isdisjoint(_behind(t)):
             raise DerivativeLost(
-                f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: np.stack, or "
-                "np.array and np.zeros of `import tinygrad_edu.numpy as np`, in place of filling an array, a @ t in "
-                "place of an array's own a.dot(t), NumPy's functions in place of math's, those of tinygrad_edu.scipy "
-                "in place of SciPy's, np.where in place of a branch; or take .detach() if no derivative is wanted"
+                f"{what} {where()}: inside a transform its derivative would be lost. Keep it a tensor: with `import "
+                "tinygrad_edu.numpy as np`, make an array that is filled by np.zeros, one of tensors by np.array or "
+                "np.stack; take a @ t in place of an array's own a.dot(t), NumPy's functions in place of math's, what "
+                "tinygrad_edu.scipy has in place of SciPy's, np.where in place of a branch; or take .detach() if no "
+                "derivative is wanted"
             )
         return self.values(t, what)
 
@@ -135,14 +137,14 @@ class _Recorder(Interpreter):
     """Computes, and records what a gradient can flow through."""
 
     def apply(self, primitive: Primitive, args: tuple[Any, ...], options: Options) -> Any:
-        operand = None
+        operand, tied = None, False
         values: list[Any] = []
         nodes: list[Node | None] = []
         needed: list[bool] = []
         bound, settings = primitive.bind(args, options)
         for a in bound:
             if isinstance(a, Operand):
-                operand = a
+                operand, tied = a, tied or a._ties is not None
                 values.append(a._value)
                 node = a.record if a.record is not None else a if a._requires_grad else None
             else:
@@ -154,11 +156,11 @@ class _Recorder(Interpreter):
             return COMPUTE.apply(primitive, args, options)
         y = primitive.forward(*values, **settings)
         if y.__class__ is not np.ndarray or y.dtype.kind != "f":
-            y = _differentiable(primitive, y)
+            y = differentiable(primitive.name, y)
         saved = primitive.picks[tuple(needed)]((None, y, *values))  # those that the rules will read, else None
         record = record_of(primitive, y, tuple(nodes), saved, settings)
-        if False in needed:
-            note_constants(record, bound)
+        if tied or False in needed:
+            keep(record, bound)
         t = operand._made(y, record)
         if primitive.marks_origin or primitive.moves:
             remember(t, primitive, settings, bound[0], values[0], nodes[0])
@@ -172,9 +174,12 @@ class _Recorder(Interpreter):
             return self.apply(primitive, (a,), {})
         y = primitive.forward(a._value)
         if not primitive.is_ufunc:
-            y = _differentiable(primitive, y)
+            y = differentiable(primitive.name, y)
         saved = primitive.picks[True,]((None, y, a._value))
-        return a._made(y, record_of(primitive, y, (node,), saved, primitive.defaults))
+        record = record_of(primitive, y, (node,), saved, primitive.defaults)
+        if a._ties is not None:
+            keep(record, (a,))
+        return a._made(y, record)
 
     def binary(self, primitive: Primitive, a: Any, b: Any) -> Any:
         node_a = node_b = None
@@ -188,17 +193,21 @@ class _Recorder(Interpreter):
             z = constant_value(b)
         if node_a is None and node_b is None:
             return self.apply(primitive, (a, b), {})
-        y = primitive.forward(x, z) if primitive.is_ufunc else _differentiable(primitive, primitive.forward(x, z))
+        y = primitive.forward(x, z)
+        if not primitive.is_ufunc:
+            y = differentiable(primitive.name, y)
         saved = primitive.picks[node_a is not None, node_b is not None]((None, y, x, z))
         record = record_of(primitive, y, (node_a, node_b), saved, primitive.defaults)
         if node_a is None:
             record.number = x
-            if x.__class__ is np.ndarray or (x is not a and a._name):
-                note_constants(record, (a, b))
+            if x.__class__ is np.ndarray or b._ties is not None or (x is not a and a._name):
+                keep(record, (a, b))
         elif node_b is None:
             record.number = z
-            if z.__class__ is np.ndarray or (z is not b and b._name):
-                note_constants(record, (a, b))
+            if z.__class__ is np.ndarray or a._ties is not None or (z is not b and b._name):
+                keep(record, (a, b))
+        elif a._ties is not None or b._ties is not None:
+            keep(record, (a, b))
         return (a if node_a is not None else b)._made(y, record)
 
 
@@ -352,25 +361,9 @@ def array_of(value: Any, who: str | None = None, dtype: Any = None) -> NDArray[A
     return as_array(value, dtype) if who is None else numbers(who, value, dtype)
 
 
-def _differentiable(primitive: Primitive, y: Any) -> Any:
-    """The output of a primitive; refuses anything but one array (or number) of floats."""
-    if isinstance(y, float):
-        y = np.float64(y)
-    if not isinstance(y, np.ndarray | np.generic):
-        raise TypeError(f"{primitive.name} must give one array, got {type(y).__name__}")
-    if y.dtype.kind != "f":
-        raise TypeError(
-            f"{primitive.name} of a tensor that requires grad gave {y.dtype}, which has no gradient; use .detach() "
-            "if none is wanted"
-        )
-    return y
-
-
 def interpreted(by: Interpreter, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Calls `function` while operations on tensors go to `by`.
-
-    It runs in a context of its own, so that however it ends, by Ctrl-C at any moment, the caller's is as it was.
-    """
+    """Calls `function` while operations on tensors go to `by`, in a context of its own: however it ends, by Ctrl-C at
+    any moment, the caller's is as it was."""
     context = copy_context()
     context.run(current.set, by)
     return context.run(function, *args, **options)

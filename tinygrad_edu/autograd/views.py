@@ -25,7 +25,7 @@ _sweeping = threading.RLock()
 class Ties:
     """Of one tensor; most have none."""
 
-    __slots__ = ("many", "of", "options", "origin", "primitive", "views")
+    __slots__ = ("kept", "many", "of", "options", "origin", "primitive", "views")
 
     origin: Any  # what it was made of, if that is remembered
     of: Any  # the tensor that it is a view of, by this primitive with these options; None if it is no view
@@ -33,6 +33,7 @@ class Ties:
     options: Options
     views: list[Any] | None  # weak references to its own views, of which most are gone …
     many: int  # … when there are so many
+    kept: bool  # whether a record keeps the array, which is a constant there
 
 
 def ties_of(t: Any) -> Ties:
@@ -41,6 +42,7 @@ def ties_of(t: Any) -> Ties:
     if ties is None:
         ties = t._ties = _new(Ties)
         ties.origin = ties.of = ties.views = None
+        ties.kept = False
     return ties
 
 
@@ -82,13 +84,34 @@ def views_of(t: Any) -> list[Any]:
 
 def sharing(t: Any) -> list[Any]:
     """All tensors that are views of what `t` is a view of in the end, and this, with which the list begins."""
-    while (view := view_of(t)) is not None:
-        t = view.of
-    found, waiting = [], [t]
+    found, waiting = [], [_base(t)]
     while waiting:
         found += waiting
         waiting = [view for t in waiting for view in views_of(t)]
     return found
+
+
+def _base(t: Any) -> Any:
+    """The tensor that `t` is a view of in the end."""
+    while (view := view_of(t)) is not None:
+        t = view.of
+    return t
+
+
+def note_use(t: Any) -> None:
+    """Notes that a record keeps the array of a constant tensor."""
+    ties_of(_base(t)).kept = True
+
+
+def leave_to_records(t: Any) -> None:
+    """What to do before a constant tensor is changed in place: if a record keeps its array, the tensor and its views
+    go on with a copy."""
+    base = _base(t)
+    if base._ties is not None and base._ties.kept and not base._requires_grad:
+        base._ties.kept = False
+        base._value = base._value.copy("K")
+        for view in sharing(base)[1:]:  # each behind what it is a view of
+            view._value = view._ties.primitive(view._ties.of, **view._ties.options)._value
 
 
 def set_apart(t: Any) -> None:
