@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, ValuesView
 from types import ModuleType
 from typing import Any
 
@@ -57,6 +57,8 @@ def _names_of(module: ModuleType) -> Callable[[str], Any]:
 
 def _with_lists(function: Callable[..., Any], value: Any) -> Any:
     """An argument of a function, with the tensors in it joined."""
+    if function in _OF_LISTS and isinstance(value, Iterator | ValuesView):
+        value = list(value)
     if isinstance(value, list | tuple) and holds_operand(value):
         return [*map(joined, value)] if function in _OF_LISTS else joined(value)
     return value
@@ -126,6 +128,16 @@ random = _module(_np.random, shuffle=_shuffle)
 sys.modules |= {
     f"{__name__}.{module}": found for module, found in (("linalg", linalg), ("fft", _np.fft), ("random", random))
 }
+
+
+def isscalar(element: Any) -> bool:
+    """`numpy.isscalar`; a tensor without axes is a number, as an element of an array is.
+
+    >>> import tinygrad_edu.numpy as np
+    >>> np.isscalar(np.ones(2)[0])
+    True
+    """
+    return not element.shape if isinstance(element, Operand) else _np.isscalar(element)
 
 
 def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0, **options: Any) -> Any:

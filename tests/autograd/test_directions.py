@@ -155,14 +155,15 @@ class TestElementwise:
         f, x = lambda x, a: a * x**2, np.array([1.0, 2.0])
         assert elementwise_grad(f, 1)(x, x).tolist() == elementwise_grad(f, "a")(x, x).tolist() == [1, 4]
         assert [g.tolist() for g in elementwise_grad(f, (0, 1))(x, x)] == [[2, 8], [1, 4]]
+        assert [g.tolist() for g in elementwise_grad(f, [0, 1])(x, x)] == [[2, 8], [1, 4]]
+
+    def test_of_other_shapes_it_is_the_gradient_of_the_sum(self):
+        x = np.array([[1.0, 2.0], [3.0, 4.0]])
+        assert elementwise_grad(lambda x: np.sum(x**2))(x).tolist() == (2 * x).tolist()
+        assert elementwise_grad(lambda x: x[:, 0] ** 2)(x).tolist() == [[2, 0], [6, 0]]
+        assert elementwise_grad(lambda k: k * x)(2.0) == 10
 
     def test_misuse(self):
-        with pytest.raises(
-            ValueError, match=r"elementwise_grad: <lambda> gave shape \(\) for an argument of shape \(2"
-        ):
-            elementwise_grad(lambda x: x.sum())(np.ones(2))
-        with pytest.raises(ValueError, match=r"gave shape \(2,\) for an argument of shape \(\)"):
-            elementwise_grad(lambda x: x * np.ones(2))(1.0)
         with pytest.raises(TypeError, match="must give real numbers"):
             elementwise_grad(lambda x: [x])(1.0)
 
@@ -341,7 +342,7 @@ class TestParameters:
 
     def test_numbers_that_leave_the_record(self):
         w = Tensor(np.ones(2), requires_grad=True)
-        for leave in (lambda w: float(w[0]), Tensor.tolist, np.array, lambda w: 1 if w[0] else 2, Tensor.__getstate__):
+        for leave in (lambda w: float(w[0]), Tensor.tolist, np.array, Tensor.__getstate__):
             with pytest.raises(TypeError, match="inside a transform its derivative would be lost"):
                 grad(lambda leave=leave: np.sum(w) * np.sum(leave(w)), parameters=w)()
         w = Tensor(2.0, requires_grad=True)

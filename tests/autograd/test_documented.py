@@ -165,6 +165,11 @@ def test_what_a_rule_may_name():
     ]:
         with pytest.raises(TypeError, match=said):
             rule(scaled, wrong, None)
+    power = np.frompyfunc(lambda a, b, c: (a + b) ** c, 3, 1)  # a ufunc of more than two
+    of_three = primitive(power)
+    rule(of_three, lambda g, a, b, c: g * c * (a + b) ** (c - 1), lambda g, a, b, c: g * c * (a + b) ** (c - 1), None)
+    with pytest.raises(TypeError, match=r"nothing is called 'x'.*may name a, b, c, y"):
+        rule(of_three, lambda g, x: g, None, None)
     rule(scaled, lambda g, y, x, factor, *, shift: g * factor, lambda g, y, x, factor, *, shift: g * x)  # keeps all
     assert all(v is not None for v in scaled(x, f, shift=1.0).record.saved)
     for k in (2.0, 3.0):

@@ -363,3 +363,31 @@ def test_transforms_by_parameters_refuse_hooks():
             transform(lambda: np.sum(t**2), parameters=t)
     handle.remove()
     assert tg.grad(lambda: np.sum(t**2), parameters=t)().tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("move", [lambda p: p, lambda p: p.reshape(2, 1), lambda p: p.reshape(2, 1).T], ids="012")
+def test_a_loss_that_knows_the_logits_does_not_pass_by(move):
+    """Whoever waits for the gradient of probabilities gets it, though it is computed from what a sigmoid was given."""
+    z, target = leaf(1.0, 2.0), np.array([0.0, 1.0])
+    loss = lambda p: tg.binary_cross_entropy(move(p), move(target), "sum")
+
+    def wanted(z):
+        p = 1 / (1 + np.exp(-z))
+        return (p - target) / (p * (1 - p)) + 1
+
+    p = tg.sigmoid(z)
+    p.retain_grad()
+    (loss(p) + p.sum()).backward()
+    np.testing.assert_allclose(p.grad, wanted(z.data), rtol=1e-12)
+
+    z.grad, seen = None, []
+    p = tg.sigmoid(z)
+    handle = p.register_hook(lambda g: seen.append(np.array(g)) or 0 * g)
+    moved = move(p)
+    tg.binary_cross_entropy(moved, move(target), "sum").backward()
+    np.testing.assert_allclose(seen[0], wanted(z.data) - 1, rtol=1e-12)
+    assert z.grad.tolist() == [0, 0]
+    handle.remove()
+    z.grad = None
+    loss(tg.sigmoid(z)).backward()
+    np.testing.assert_allclose(z.grad, 1 / (1 + np.exp(-z.data)) - target, rtol=1e-12)

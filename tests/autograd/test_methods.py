@@ -9,7 +9,7 @@ import tinygrad_edu as tg
 from tinygrad_edu import Tensor
 
 OF_THE_MEMORY = {
-    "base", "byteswap", "ctypes", "device", "dump", "dumps", "flags", "getfield", "setfield", "setflags", "strides",
+    "base", "byteswap", "ctypes", "device", "dump", "dumps", "flags", "getfield", "setfield", "setflags",
     "to_device", "tobytes", "tofile", "tostring",  # the last in older NumPy only
 }  # fmt: skip
 

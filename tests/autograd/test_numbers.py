@@ -40,7 +40,6 @@ LEAKS = {
     "math": lambda x: math.sin(x[0]),
     "float": lambda x: x[0] * float(x[1]),
     "int": lambda x: x[int(x[1])],
-    "bool": lambda x: x[0] if x[1] else x[2],
     "item": lambda x: x[0] * x[1].item(),
     "tolist": lambda x: np.sum(np.square(x.tolist())),
     "fromiter": lambda x: np.sum(np.fromiter(x, float)),

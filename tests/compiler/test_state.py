@@ -174,6 +174,17 @@ def test_objects_of_every_kind(make):
     agree(make, put("beta", lambda k: 0.5**k))
 
 
+def test_a_module_of_one_s_own_that_has_the_name_of_one_of_python_s():
+    """The file `profile.py` beside a script, say: its functions read what it has now."""
+
+    def made(net):
+        module = types.SimpleNamespace(K=1.0, __name__="profile", __file__="/home/somebody/profile.py")
+        exec("def weigh(x):\n    return x * K", vars(module))
+        return lambda x: np.mean(module.weigh(net(x)) ** 2), module
+
+    agree(made, put("K", lambda k: 0.5**k))
+
+
 SETTINGS = {
     "an attribute": put("scale", lambda k: 0.5**k),
     "an attribute of the class": put("beta", lambda k: 1.0 + k),

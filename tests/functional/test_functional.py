@@ -280,6 +280,9 @@ class TestShapesAndLabels:
                 loss(np.zeros((0, 2)), np.zeros((0, 2)))
         with pytest.raises(ValueError, match="batch is empty"):
             F.cross_entropy(np.zeros((0, 2)), np.zeros(0, int))
+        for loss in (F.mse_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.l1_loss, F.huber_loss):
+            assert loss(np.zeros((0, 2)), np.zeros((0, 2)), "none").shape == (0, 2)  # no mean is asked for
+        assert F.cross_entropy(np.zeros((0, 2)), np.zeros(0, int), "none").shape == (0,)
 
     def test_targets_out_of_range(self):
         with pytest.raises(ValueError, match=r"targets must lie in \[0, 1\], got 0 to 2"):

@@ -65,6 +65,10 @@ def test_divergences_written_out(data):
 
 def test_what_cannot_happen_does_not_count():
     q = tg.Tensor([[math.log(0.5), math.log(0.5), -np.inf]], requires_grad=True)
+    for impossible, logarithms in ((0.0, False), (-np.inf, True)):  # for the target: no summand, and no gradient
+        target = np.array([[0.0 if logarithms else 1.0, impossible, impossible]])
+        found, slope = tg.value_and_grad(lambda q, t=target, by=logarithms: F.kl_div(q, t, "sum", log_target=by))(q)
+        assert found == -q[0, 0] and slope.tolist() == [[-1, 0, 0]]
     loss = F.kl_div(q, np.array([[1.0, 0.0, 0.0]]), "sum")
     loss.backward()
     assert loss.item() == pytest.approx(math.log(2))

@@ -578,6 +578,49 @@ def test_examples():
             assert not doctest.DocTestRunner(verbose=False).run(test, out=said.append).failed, "".join(said)
 
 
+def test_what_else_holds_tensors():
+    """What has no length joins as a list does; and a number out of an array is a scalar."""
+    p = {"a": numpy.array([1.0, 2.0]), "b": numpy.array([3.0, 4.0])}
+    for join in (np.stack, np.concatenate, np.vstack, np.hstack):
+        lists = lambda p, join=join: np.sum(join([*p.values()]) ** 3)
+        for held in (lambda p: p.values(), lambda p: (v for v in p.values()), lambda p: map(np.positive, p.values())):
+            found = tg.grad(lambda p, join=join, held=held: np.sum(join(held(p)) ** 3))(p)
+            for name, g in tg.grad(lists)(p).items():
+                close(found[name], g)
+    assert tg.grad(lambda x: x[0] * np.isscalar(x[0]) + x[1] * np.isscalar(x))(p["a"]).tolist() == [1, 0]
+    assert np.isscalar(3.0) and not np.isscalar(numpy.ones(1)) and np.isscalar(np.zeros(2)[1])
+
+
+def test_a_rule_of_one_s_own_that_gives_tensors():
+    @tg.primitive
+    def square(x):
+        return x * x
+
+    tg.rule(square, lambda g, x: np.full(x.shape, g) * 2 * x)
+    close(tg.grad(square)(numpy.array(3.0)), 6)
+    close(tg.jacobian(square)(numpy.array([1.0, 2.0])), [[2, 0], [0, 4]])
+    close(tg.hessian(lambda x: np.sum(square(x) * x))(numpy.array([1.0, 2.0])), [[6, 0], [0, 12]])
+
+
+def test_truth_is_no_value():
+    """Which way is taken has no derivative, whether that is asked by a comparison or by the number itself."""
+    f = lambda x: (x[0] or 1.0) * x[1] if x[1] else x[0]
+    assert tg.grad(f)(numpy.array([2.0, 3.0])).tolist() == [3, 2]
+    assert tg.grad(f)(numpy.array([0.0, 3.0])).tolist() == [0, 1]
+    assert tg.grad(f)(numpy.array([2.0, 0.0])).tolist() == [1, 0]
+
+
+def test_a_surface_is_drawn():
+    plt = pytest.importorskip("matplotlib.pyplot", reason="needs the extra examples")
+    X, Y = np.meshgrid(np.linspace(0, 1, 5), np.linspace(0, 1, 4))
+    figure = plt.figure()
+    try:
+        figure.add_subplot(projection="3d").plot_surface(X, Y, X * Y)
+    finally:
+        plt.close(figure)
+    assert X.T.strides == X.numpy().T.strides
+
+
 def test_mistakes():
     t = tg.Tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(ValueError, match=r"all tensors must have the same shape, got \[\(\), \(2,\)\]"):

@@ -8,7 +8,7 @@ import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, copy_context
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from .trees import _leaves, _map
 # The transforms around this moment, outermost first: each has the variables of those inside it.
 _around: ContextVar[tuple[set[Tensor], ...]] = ContextVar("tinygrad_edu.transforms", default=())
 
-ArgNums = int | str | tuple[int, ...] | tuple[str, ...]
+ArgNums = int | str | tuple[int, ...] | tuple[str, ...] | list[int] | list[str]
 Parameters = Any  # a model, a tensor, or tensors in lists, tuples and dicts
 
 
@@ -47,6 +47,7 @@ class Chosen:
                 f"{_name(fun)} is differentiated by arguments or by parameters: give argnums or parameters, not both"
             )
         self.fun = fun
+        argnums = cast(ArgNums, tuple(argnums)) if isinstance(argnums, list) else argnums
         self.argnums: ArgNums = 0 if argnums is None else argnums
         self.parameters = None if parameters is None else _tensors(parameters)
         numbers = self.argnums if isinstance(self.argnums, tuple) else (self.argnums,)
@@ -182,7 +183,10 @@ class Call:
         else:
             for k, n in enumerate(numbers):
                 if not -len(args) <= n < len(args):
-                    raise ValueError(f"{_name(fun)}: argnums names argument {n}, but it was called with {len(args)}")
+                    named = f"; say argnums={next(iter(options))!r}, by name" if options else ""
+                    raise ValueError(
+                        f"{_name(fun)}: argnums names argument {n}, but it was called with {len(args)}{named}"
+                    )
                 numbers[k] = operator.index(n) % len(args)
         if len(set(numbers)) < len(numbers):
             raise ValueError(f"{_name(fun)}: argnums {argnums} names an argument twice")
@@ -207,6 +211,10 @@ class Call:
                 variable: Tensor = _variable(x)
         else:
             is_tensor = isinstance(x, Tensor)
+            if (x if is_tensor else np.asarray(x)).dtype.kind in "iub":
+                raise TypeError(
+                    f"only real floats have a gradient, so pass 2.0 for 2, x.astype(float) for x: got {x!r}"
+                )
             variable = interpreter().variable(x if is_tensor else Tensor(x), constant=not is_tensor)
         self.variables.append(variable)
         for inner in _around.get():
@@ -233,6 +241,8 @@ class Call:
                         tensor=rebuilt if recorded else None,
                         targets=set(nodes),
                     )
+                if not recorded:
+                    found = {node: plain(g) for node, g in found.items()}  # a rule may give a tensor of numbers
         gradients = iter([self._finished(found.get(n), v) for n, v in zip(nodes, self.variables, strict=True)])
         return _map(lambda x: None if x is None else next(gradients), self.chosen)
 

@@ -19,7 +19,7 @@ from .record import Notes, Operand, Record
 from .views import note_use
 
 SMALL = 4096  # elements
-MUCH = 8  # times as large as a part of it
+MUCH = 8  # times the memory of a part of it
 
 
 def keep(record: Record, args: Sequence[Any]) -> None:
@@ -29,7 +29,7 @@ def keep(record: Record, args: Sequence[Any]) -> None:
         if value.__class__ is not np.ndarray:
             continue
         is_constant = record.nodes[k] is None
-        if value.size <= SMALL if is_constant else MUCH * value.size <= _owner(value).size:
+        if value.size <= SMALL if is_constant else MUCH * value.nbytes <= _owner(value).nbytes:
             record.saved = saved = (*saved[: k + 1], value.copy(), *saved[k + 2 :])
         elif is_constant and isinstance(args[k], Operand):
             note_use(args[k])

@@ -100,6 +100,11 @@ class ArrayMethods(Operand):
         return self.size * self.itemsize
 
     @property
+    def strides(self) -> tuple[int, ...]:
+        strides: tuple[int, ...] = self.data.strides
+        return strides
+
+    @property
     def T(self) -> Self:
         return self._call(np.transpose, self)
 
@@ -281,4 +286,4 @@ class ArrayMethods(Operand):
 
     view = _Refused(".reshape(...) gives another shape, .astype(...) another dtype")
     base, byteswap, ctypes, device, dump, dumps, flags, getfield = (_Refused(_OF_ARRAYS) for _ in range(8))
-    setfield, setflags, strides, to_device, tobytes, tofile, tostring = (_Refused(_OF_ARRAYS) for _ in range(7))
+    setfield, setflags, to_device, tobytes, tofile, tostring = (_Refused(_OF_ARRAYS) for _ in range(6))

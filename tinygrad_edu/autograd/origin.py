@@ -3,6 +3,7 @@ cross-entropy of a sigmoid's output from the sigmoid's input, the logits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,9 +39,21 @@ def remember(t: Any, primitive: Primitive, options: Options, argument: Any, valu
         ties_of(t).origin = Origin(primitive, options, earlier=argument._ties.origin)
 
 
+def _is_awaited(t: Any, moves: Sequence[Origin]) -> bool:
+    """Whether somebody wants to see the gradient of the tensor, or of what its elements were moved from."""
+    record = t.record
+    for _ in (*moves, None):
+        if record is None:
+            return False
+        if record.noted.hooks or record.noted.retained is not None:
+            return True
+        record = record.nodes[0]
+    return False
+
+
 def argument_of(t: Any, primitive: Primitive) -> Any:
     """The tensor that `primitive` was applied to, if that made the tensor `t` (its elements may have been moved
-    since), and if it was not changed in place since; else None."""
+    since), if it was not changed in place since, and if nobody waits for a gradient of its own; else None."""
     if t._ties is None:  # mostly
         return None
     origin: Origin | None = t._ties.origin
@@ -48,7 +61,12 @@ def argument_of(t: Any, primitive: Primitive) -> Any:
     while origin is not None and origin.primitive is not primitive:
         moves.append(origin)
         origin = origin.earlier
-    if origin is None or changed_since(origin.value, origin.order) or changed_since(t._value, origin.order):
+    if (
+        origin is None
+        or _is_awaited(t, moves)
+        or changed_since(origin.value, origin.order)
+        or changed_since(t._value, origin.order)
+    ):
         return None
     node = origin.node
     argument = node if getattr(node, "_value", None) is origin.value else t._made(origin.value, node)

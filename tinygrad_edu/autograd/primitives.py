@@ -188,7 +188,7 @@ class _Picks(dict[tuple[bool, ...], Callable[[Any], tuple[Any, ...]]]):
 def _parameters(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...], Options]:
     """The names of the arguments given by position, those of them that may be given by name, and all defaults."""
     if isinstance(function, np.ufunc):
-        return {1: ("x",), 2: ("a", "b")}.get(function.nin, ()), (), {}
+        return ("x",) if function.nin == 1 else tuple("abcdefg"[: function.nin]), (), {}
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

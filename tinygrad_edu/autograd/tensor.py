@@ -287,7 +287,7 @@ class Tensor(ArrayOperand, Hookable):
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous; use np.any(t) or np.all(t)")
-        return bool(self._item("a Python branch depends on the data"))
+        return bool(interpreter().values(self, "a Python branch depends on the data"))
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":

@@ -20,7 +20,7 @@ from ..autograd.record import Operand
 from ..nn.module import Module
 
 # Code that reads nothing of the user's
-FOREIGN = {"numpy", "scipy", "tinygrad_edu", "matplotlib", "pandas", *sys.stdlib_module_names} - {"__main__"}
+FOREIGN = {"numpy", "scipy", "tinygrad_edu", "matplotlib", "pandas", *sys.builtin_module_names}
 ENDS = str | bytes | int | float | np.ndarray | np.generic | np.random.Generator | Operand | None
 _WRITTEN = str | bytes | int | float | np.generic  # by which numbers are told apart
 _GENERATORS = np.random.Generator | np.random.RandomState | random.Random

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.conversion import floating
+from ..autograd.operators import option
 from ..autograd.primitives import Primitive, primitive, rule
 from ..autograd.tensor import Tensor
 from .normal import normal_cdf
@@ -252,7 +253,8 @@ def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """
     if not min_val < max_val:
         raise ValueError(f"hardtanh: min_val must be below max_val, got {min_val} and {max_val}")
-    return _hardtanh(as_floats(x), low=float(min_val), high=float(max_val))
+    low, high = (float(option(bound, "hardtanh: a bound")) for bound in (min_val, max_val))
+    return _hardtanh(as_floats(x), low=low, high=high)
 
 
 @overload

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..autograd.conversion import shape_of
-from ..autograd.operators import on_values
+from ..autograd.operators import on_values, option
 from ..autograd.tensor import Tensor
 from .activations import as_floats
 from .losses import Given, _single
@@ -102,7 +102,8 @@ def kl_div(log_probability: Any, target: Any, reduction: str = "mean", *, log_ta
     _check_logarithms(q, loss="kl_div")
     t = _target("kl_div", q, target)
     if log_target:
-        return reduced("kl_div", np.exp(t) * (t - q), reduction)
+        possible = t > -np.inf
+        return reduced("kl_div", np.exp(t) * (np.where(possible, t, 0) - np.where(possible, q, 0)), reduction)
     _check_not_negative(t, loss="kl_div", name="targets", advice="for logarithms of probabilities pass log_target=True")
     possible = t > 0
     return reduced("kl_div", t * (np.log(np.where(possible, t, 1)) - np.where(possible, q, 0)), reduction)
@@ -138,7 +139,7 @@ def gaussian_nll_loss(
     v = _single(as_floats(variance))
     check_broadcast("gaussian_nll_loss: variances", shape_of(v), shape_of(mean))
     _check_not_negative(v, loss="gaussian_nll_loss", name="variances", advice="let a softplus or exp make them")
-    v = v + _missing(v, eps=eps)
+    v = v + _missing(v, eps=option(eps, "gaussian_nll_loss: eps"))
     each = 0.5 * (np.log(v) + np.square(d) / v) + (0.5 * math.log(2 * math.pi) if full else 0.0)
     return reduced("gaussian_nll_loss", each, reduction)
 

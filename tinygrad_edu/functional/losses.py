@@ -310,7 +310,7 @@ def cross_entropy(
     rows = _rows_of(labels, shape=shape, dtype=logits.dtype)
     given = shape[1] > 1 and shape_of(labels) == shape
     totals = np.sum(rows, axis=1, keepdims=True) if given else None
-    count = 1 if reduction == "sum" else _count("cross_entropy", reduction, batch)
+    count = _count("cross_entropy", reduction, batch)
     return _cross_entropy(logits, log_softmax(logits), rows, count=count, totals=totals)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..autograd.conversion import shape_of
+from ..autograd.operators import option
 from ..autograd.primitives import primitive, rule
 from ..autograd.tensor import Tensor
 from .activations import Scratch, as_floats, new_array
@@ -103,6 +104,7 @@ rule(
 
 def _normalized(x: Any, axes: Axes, eps: float) -> tuple[Any, Any, Any]:
     """x with mean 0 and variance 1 over the axes, and the mean and the variance that it had."""
+    eps = option(eps, "layer_norm, batch_norm: eps")
     wide = np.astype(x, np.float32) if x.dtype == np.float16 else x  # whose squares are soon too large for float16
     mean = _mean(wide, axes)
     variance = _variance(wide, mean, axes=axes)

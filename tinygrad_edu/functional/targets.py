@@ -80,9 +80,9 @@ def _advice_on_targets(low: Any, high: Any) -> str:
 
 def _count(loss: str, reduction: str, shape: tuple[int, ...]) -> int:
     """What a loss over an array of `shape` is divided by."""
-    if reduction not in ("mean", "sum", "batchmean", "none"):
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "batchmean", "none"):
         raise ValueError(f"{loss}: reduction must be 'mean', 'sum', 'batchmean' or 'none', not {reduction!r}")
-    if reduction == "sum":
+    if reduction in ("sum", "none"):
         return 1
     count = math.prod(shape if reduction == "mean" else shape[:1])
     if not count:

@@ -272,7 +272,8 @@ class Optimizer:
         }
         placed = [(p, i) for i, group in enumerate(self.param_groups) for p in group["params"]]
         for k, (p, i) in enumerate(placed):
-            if accumulated := self._state.get(p):
+            used = self._entries(self.param_groups[i])  # no velocity, if there is no momentum any more
+            if accumulated := {name: a for name, a in self._state.get(p, {}).items() if name in used}:
                 state |= {f"state.{k}.{name}": np.array(value) for name, value in accumulated.items()}
                 if p in self._names:
                     state[f"names.{k}"] = np.frombuffer(self._place(i, p), np.uint8)
