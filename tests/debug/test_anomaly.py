@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import tinygrad_edu as tg
 from tinygrad_edu import SGD, Adam, AnomalyError, Dense, Sequential, Tensor, detect_anomaly, no_grad
 from tinygrad_edu import functional as F
+from tinygrad_edu.autograd import keeping
 from tinygrad_edu.debug import anomaly
 from tinygrad_edu.debug import read_only as locking
 
@@ -379,6 +380,13 @@ def test_a_change_through_an_older_view_is_found_in_backward():
     assert where in str(e.value)
 
 
+@pytest.fixture
+def kept_as_they_are(monkeypatch):
+    """Arrays of constants as records keep large ones: not as copies."""
+    monkeypatch.setattr(keeping, "SMALL", -1)
+
+
+@pytest.mark.usefixtures("kept_as_they_are")
 def test_flags_come_back_exactly():
     read_only = np.ones(3)
     read_only.flags.writeable = False
@@ -401,6 +409,7 @@ def test_flags_come_back_exactly():
         y.sum().backward()
 
 
+@pytest.mark.usefixtures("kept_as_they_are")
 def test_views_taken_of_locked_memory_are_writeable_afterwards():
     x = np.ones((2, 3))
     t = Tensor(x, requires_grad=True)

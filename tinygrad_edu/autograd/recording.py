@@ -171,7 +171,7 @@ class _Recorder(Interpreter):
     def unary(self, primitive: Primitive, a: Any) -> Any:
         node = a.record if a.record is not None else a if a._requires_grad else None
         if node is None:
-            return self.apply(primitive, (a,), {})
+            return COMPUTE.apply(primitive, (a,), {})
         y = primitive.forward(a._value)
         if not primitive.is_ufunc:
             y = differentiable(primitive.name, y)
@@ -192,7 +192,7 @@ class _Recorder(Interpreter):
         else:
             z = constant_value(b)
         if node_a is None and node_b is None:
-            return self.apply(primitive, (a, b), {})
+            return COMPUTE.apply(primitive, (a, b), {})
         y = primitive.forward(x, z)
         if not primitive.is_ufunc:
             y = differentiable(primitive.name, y)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..autograd.keeping import SMALL
 from ..autograd.record import Node, Record, reached
 from ..autograd.tensor import Tensor
 
@@ -102,8 +103,8 @@ def walk(output: Tensor, model: Module | None) -> Walk:
                 made = Source(None, *described) if described else NUMBER
                 if made is NUMBER or value is None:
                     v = new(made)
-                else:  # an array that is used twice is one value
-                    key = "constant", id(value)
+                else:  # an array that is used twice is one value, also where the records have copies of it
+                    key = "constant", described, value.tobytes() if value.size <= SMALL else id(value)
                     v = number[key] = number[key] if key in number else new(made)
             row.append(v)
         inputs.append(tuple(row))
