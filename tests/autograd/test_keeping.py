@@ -97,6 +97,33 @@ def test_a_buffer_that_is_filled_while_it_is_read(steps):
         numpy.testing.assert_allclose(w.grad, expected / 1.5, rtol=1e-12)
 
 
+def test_a_large_tensor_that_others_may_see_is_changed_itself():
+    """As in PyTorch: an array that it was made of changes with it, and `backward()` tells."""
+    w = tg.Tensor(2.0, requires_grad=True)
+    for make in (tg.Tensor, lambda a: tg.Tensor(a).detach(), lambda a: tg.Tensor(a).reshape(100, 100)[::2].T):
+        array = numpy.zeros(10000)
+        t = make(array)
+        y = (w * t).sum()
+        t[...] = 1
+        assert array.sum() == t.size
+        with pytest.raises(RuntimeError, match="changed in place"):
+            y.backward()
+    t = np.zeros(5000)
+    _ = w * t
+    t.data.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        t[0] = 1
+
+
+def test_an_option_that_changes_after_it_was_used():
+    for make in (numpy.array, tg.Tensor):
+        w, mask = tg.Tensor(W, requires_grad=True), make([1.0, 0.0, 1.0]) > 0
+        y = np.sum(w * w, where=mask) + np.max(w, where=mask, initial=-1.0)
+        mask[...] = False
+        y.backward()
+        assert w.grad.tolist() == [2, 0, 7]
+
+
 def test_a_large_array_of_the_user_s_is_not_copied():
     x, w = numpy.ones((100, 100)), tg.Tensor(2.0, requires_grad=True)
     assert (w * x).record.saved[2] is x

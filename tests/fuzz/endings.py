@@ -254,7 +254,8 @@ def changed_in_place(run: Run) -> None:
     """Whatever happens to the data between recording and backward(): the gradients are right, or it raises."""
     program = run.program
     inner = run.rng.choice(["None", *(s.target for s in program.statements)])
-    constants = [tg.Tensor(k.copy()) for k in program.constants.values()]
+    make: Any = run.rng.choice([tg.Tensor, np.asarray])
+    constants = [make(k.copy()) for k in program.constants.values()]
     leaves, (loss, inner) = run.recorded(program.function(loss=f"({program.loss}, {inner})"), constants)
     leaf = run.rng.choice(leaves)
     for change in run.rng.sample(CHANGES, 2):

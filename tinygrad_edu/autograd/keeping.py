@@ -1,8 +1,8 @@
 """What a record keeps of the arguments, so that its rules find them as they were.
 
 Rules read them long after the record was made. An array of constants that a loop fills holds something else by then:
-so of small ones copies are kept, and a tensor whose large array is kept is given another one before it is changed in
-place. Large arrays of the user's are kept as they are: to copy the data in every step would cost more than the step.
+so of small ones copies are kept, and what `tinygrad_edu.numpy` made to be filled is given another array before it is
+changed in place. Other large ones are kept as they are: to copy the data in every step would cost more than the step.
 And of a small part of a large array a copy is kept as well, for otherwise each step of a loop that fills an array row
 by row would keep an array of its own alive for the sake of one row.
 """

@@ -154,12 +154,12 @@ class Primitive:
         options = {name: value for name, value in options.items() if value is not np._NoValue}
         options = self.defaults | options
         for name, value in options.items():
-            if isinstance(value, np.ndarray):
-                options[name] = value.copy(order="K")  # the rule must find it as it was
             if isinstance(value, Operand):
                 if value.requires_grad:
                     raise TypeError(f"{self.name}: {name}= is a tensor that requires grad, but has no derivative rule")
                 options[name] = interpreter().detached(value)
+            if isinstance(options[name], np.ndarray):
+                options[name] = options[name].copy(order="K")  # the rule must find it as it was
             if name not in self.options and value is not None:
                 raise TypeError(
                     f"{self.name}: the option {name}= has no rule on tensors "

@@ -33,7 +33,7 @@ class Ties:
     options: Options
     views: list[Any] | None  # weak references to its own views, of which most are gone …
     many: int  # … when there are so many
-    kept: bool  # whether a record keeps the array, which is a constant there
+    kept: bool | None  # whether a record keeps the array as a constant; None if the array may be another's, too
 
 
 def ties_of(t: Any) -> Ties:
@@ -42,7 +42,7 @@ def ties_of(t: Any) -> Ties:
     if ties is None:
         ties = t._ties = _new(Ties)
         ties.origin = ties.of = ties.views = None
-        ties.kept = False
+        ties.kept = None
     return ties
 
 
@@ -98,16 +98,24 @@ def _base(t: Any) -> Any:
     return t
 
 
+def note_own(t: Any) -> Any:
+    """Notes that a tensor was given an array of its own, and gives the tensor."""
+    ties_of(t).kept = False
+    return t
+
+
 def note_use(t: Any) -> None:
-    """Notes that a record keeps the array of a constant tensor."""
-    ties_of(_base(t)).kept = True
+    """Notes that a record keeps the array of a constant tensor, if that is its own."""
+    ties = _base(t)._ties
+    if ties is not None and ties.kept is not None:
+        ties.kept = True
 
 
 def leave_to_records(t: Any) -> None:
-    """What to do before a constant tensor is changed in place: if a record keeps its array, the tensor and its views
-    go on with a copy."""
+    """What to do before a constant tensor is changed in place: if a record keeps its own array, the tensor and its
+    views go on with a copy."""
     base = _base(t)
-    if base._ties is not None and base._ties.kept and not base._requires_grad:
+    if base._ties is not None and base._ties.kept and not base._requires_grad and base._value.flags.writeable:
         base._ties.kept = False
         base._value = base._value.copy("K")
         for view in sharing(base)[1:]:  # each behind what it is a view of
