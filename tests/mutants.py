@@ -43,14 +43,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinygrad_edu"
 ROOMS = ("rules", "functional", "scipy")
 FILES = [p for room in ROOMS for p in sorted((PACKAGE / room).rglob("*.py")) if p.stem != "__init__"]
-FILES += [PACKAGE / "numpy.py", *(PACKAGE / "autograd" / f"{name}.py" for name in ("methods", "assignment", "views"))]
+FILES += [
+    PACKAGE / "numpy.py",
+    *(PACKAGE / "autograd" / f"{name}.py" for name in ("methods", "assignment", "views", "keeping")),
+]
 AREAS = "functional/functional functional/functional_edges contract/misuse rules/rules autograd/tensor"
 AREAS += " functional/activations functional/losses functional/distances functional/likelihoods functional/images"
 AREAS += " functional/attention functional/sequences"
 AREAS += " contract/faults contract/faults_messages contract/faults_training"
 AREAS += " autograd/transforms compiler/symbolic rules/numpy rules/numpy_corners rules/edges"
 AREAS += " rules/blocks rules/linalg rules/namespace rules/options rules/arrays rules/values"
-AREAS += " autograd/methods autograd/views scipy/special scipy/stats scipy/optimize scipy/implicit"
+AREAS += " autograd/methods autograd/views autograd/keeping scipy/special scipy/stats scipy/optimize scipy/implicit"
 TESTS = [f"tests/{folder}/test_{name}.py" for folder, _, name in (area.partition("/") for area in AREAS.split())]
 EQUIVALENT = ROOT / "tests" / "mutants_equivalent.txt"
 MOST_SECONDS = 60  # of tests for one mutant

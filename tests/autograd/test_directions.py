@@ -157,6 +157,13 @@ class TestElementwise:
         assert [g.tolist() for g in elementwise_grad(f, (0, 1))(x, x)] == [[2, 8], [1, 4]]
         assert [g.tolist() for g in elementwise_grad(f, [0, 1])(x, x)] == [[2, 8], [1, 4]]
 
+    def test_a_message_names_the_function_of_the_caller(self):
+        def cost(a, b):
+            return a * b
+
+        with pytest.raises(ValueError, match="cost: argnums names argument 2, but it was called with 2"):
+            hessian(cost, argnums=2)(1.0, 2.0)
+
     def test_of_other_shapes_it_is_the_gradient_of_the_sum(self):
         x = np.array([[1.0, 2.0], [3.0, 4.0]])
         assert elementwise_grad(lambda x: np.sum(x**2))(x).tolist() == (2 * x).tolist()

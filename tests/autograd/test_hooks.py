@@ -391,3 +391,38 @@ def test_a_loss_that_knows_the_logits_does_not_pass_by(move):
     z.grad = None
     loss(tg.sigmoid(z)).backward()
     np.testing.assert_allclose(z.grad, 1 / (1 + np.exp(-z.data)) - target, rtol=1e-12)
+
+
+def test_who_comes_after_such_a_loss_is_told():
+    z = leaf(1.0, 2.0)
+    for ask in (Tensor.retain_grad, lambda p: p.register_hook(lambda g: 10 * g)):
+        p = tg.sigmoid(z)
+        tg.binary_cross_entropy(p, [0.0, 1.0])
+        with pytest.warns(
+            UserWarning, match=r"on what 'sigmoid' gave.*its gradient does not come here\. Call .* before"
+        ):
+            ask(p)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            ask(tg.sigmoid(z))
+
+
+def test_probabilities_that_are_differentiated_by_themselves():
+    """`parameters=` may name what a sigmoid gave: (p − y) / (p (1 − p))."""
+    p, y = tg.sigmoid(leaf(1.0, 2.0)), np.array([0.0, 1.0])
+    loss = lambda: tg.binary_cross_entropy(p, y, "sum")
+    wanted = (p.data - y) / (p.data * (1 - p.data))
+    for found in (tg.grad(loss, parameters=p)(), tg.value_and_grad(loss, parameters=p)()[1]):
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-12)
+    second = np.diag(y / p.data**2 + (1 - y) / (1 - p.data) ** 2)
+    np.testing.assert_allclose(tg.hessian(loss, parameters=p)().numpy(), second, rtol=1e-12)
+
+
+def test_a_hook_gets_an_array_also_of_a_rule_that_gives_a_tensor():
+    weight, seen = leaf(3.0), []
+    square = tg.primitive(lambda x: x * x)
+    tg.rule(square, lambda g, x: g * 2 * x * weight / 3.0)
+    z = leaf(2.0) * 1
+    z.register_hook(seen.append)
+    square(z).sum().backward()
+    assert type(seen[0]) is np.ndarray and seen[0].tolist() == [4]

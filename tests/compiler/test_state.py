@@ -215,6 +215,38 @@ def test_modules_that_change_between_steps(change):
     agree(module, change)
 
 
+def test_what_a_class_is_given_later():
+    """In place of what it has from another one, in place of the code of a function, and of a default."""
+
+    def made(net):
+        class Plain(tg.Module):
+            k = 1.0
+
+            def act(self, x, power=1):
+                return x**power
+
+            def forward(self, x):
+                return self.act(x) * self.k
+
+        class Scaled(Plain):
+            pass
+
+        scaled = Scaled()
+        return lambda x: np.mean(scaled(net(x)) ** 2), Scaled
+
+    def recoded(cls, k):  # as IPython's autoreload does it
+        cls.act.__code__ = (
+            (lambda self, x, power=1: x * 0.5).__code__ if k % 2 else (lambda self, x, power=1: x).__code__
+        )
+
+    def with_default(cls, k):
+        cls.act.__defaults__ = (1 + k % 2,)
+
+    changes = [put("k", lambda k: 0.5**k), put("act", lambda k: lambda self, x: x * 0.5**k), recoded, with_default]
+    for change in changes:
+        agree(made, change)
+
+
 @pytest.mark.parametrize("has_its_own", [True, False])
 def test_a_forward_that_is_written_anew(has_its_own):
     """As in a notebook, where the class stays and its method is put into it."""

@@ -90,6 +90,9 @@ def test_an_operand_used_twice_and_an_array_used_twice():
     found = computation(x * x * ones * ones)
     assert found.operations["o0"].inputs == ("t0", "t0")
     assert found.operations["o1"].inputs[1] == found.operations["o2"].inputs[1]
+    for others in ([np.ones(2), np.ones(2)], [np.ones(2000), np.ones(2000)]):  # which only look the same
+        found = computation(x[0] * others[0] * others[1])
+        assert len({v for operation in found.operations.values() for v in operation.inputs}) == 5
 
 
 def test_a_leaf_and_what_was_not_recorded():

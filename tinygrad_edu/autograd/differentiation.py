@@ -124,6 +124,9 @@ class _Replacing(Around):
     def number(self, t: Operand, what: str) -> Any:
         return self.inner.number(self.now(t), what)
 
+    def argument_of(self, t: Operand, primitive: Primitive) -> Any:
+        return None if t in self.variables else self.inner.argument_of(t, primitive)  # it is differentiated by itself
+
     def recording(self, wanted: bool) -> Interpreter:
         return _Replacing(self.inner.recording(wanted), self.variables)
 
@@ -241,8 +244,6 @@ class Call:
                         tensor=rebuilt if recorded else None,
                         targets=set(nodes),
                     )
-                if not recorded:
-                    found = {node: plain(g) for node, g in found.items()}  # a rule may give a tensor of numbers
         gradients = iter([self._finished(found.get(n), v) for n, v in zip(nodes, self.variables, strict=True)])
         return _map(lambda x: None if x is None else next(gradients), self.chosen)
 
@@ -265,4 +266,4 @@ class Call:
 
 
 def _name(fun: Callable[..., Any]) -> str:
-    return getattr(fun, "__name__", type(fun).__name__)
+    return getattr(inspect.unwrap(fun), "__name__", type(fun).__name__)

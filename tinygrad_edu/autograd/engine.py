@@ -20,6 +20,7 @@ from .hooks import watcher
 from .inplace import changed_since
 from .reads import Rule
 from .record import Node, Operand, Record, leading_to
+from .recording import plain
 
 Reader = Callable[[Any, Node], Any] | None  # makes a tensor of a value and its node
 Seen = Callable[[Node, Any], None] | None  # is told each node's gradient
@@ -56,7 +57,7 @@ def pullback(
                 gx, new, is_record = rule.call(g, saved, options), rule.new, node.__class__ is Record
                 kind, form = (node.kind, node.shape_and_dtype) if is_record else _kind_and_form(node._value)
                 if gx.__class__ is not kind or (kind is ndarray and (gx.shape, gx.dtype) != form):
-                    gx, new = _fitted(gx, node, new)
+                    gx, new = _fitted(plain(gx) if tensor is None else gx, node, new)
             except Exception as error:
                 _add_place(error, record, rule, node)
                 raise

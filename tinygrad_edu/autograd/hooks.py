@@ -116,6 +116,11 @@ def _start(t: Operand, what: str) -> None:
             f"{what} on a tensor of shape {t.shape} that does not require grad: it never gets a gradient. Make what it "
             "is computed from with requires_grad=True, outside of no_grad()"
         )
+    if t.record is not None and t.record.noted.passed_by:
+        warn_user(
+            f"{what} on what '{t.record.primitive.name}' gave, after a loss of it was computed: that loss goes back to "
+            f"the logits directly, and its gradient does not come here. Call {what} before the loss"
+        )
     used = True
 
 

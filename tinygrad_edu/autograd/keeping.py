@@ -13,51 +13,65 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .inplace import _owner
 from .record import Notes, Operand, Record
 from .views import note_use
 
-SMALL = 4096  # elements
+SMALL = 1024  # elements
 MUCH = 8  # times the memory of a part of it
 
 
 def keep(record: Record, args: Sequence[Any]) -> None:
-    """Keeps the arguments of a new record, as far as its rules read them, and notes the constants among them."""
-    saved = record.saved or ()
-    for k, value in enumerate(saved[1:]):
-        if value.__class__ is not np.ndarray:
+    """Keeps the arguments of a new record, as far as its rules read them. Of the constants among them it notes, for
+    drawings, shapes and names of arrays, and the number that one of two is."""
+    nodes = record.nodes
+    saved: Any = record.saved
+    kept: list[Any] | None = None
+    constants: list[Any] | None = None
+    is_constant = False
+    for k, node in enumerate(nodes):
+        value = saved[k + 1]
+        if node is None:
+            arg, is_constant = args[k], True
+            if (noted := _noted(arg)) is not None:
+                constants = constants or [None] * len(nodes)
+                constants[k] = noted
+            if value.__class__ is not ndarray:
+                continue
+            if value.size > SMALL:
+                if isinstance(arg, Operand):
+                    note_use(arg)
+                continue
+        elif value.__class__ is not ndarray or value.base is None or MUCH * value.nbytes > _owner(value).nbytes:
             continue
-        is_constant = record.nodes[k] is None
-        if value.size <= SMALL if is_constant else MUCH * value.nbytes <= _owner(value).nbytes:
-            record.saved = saved = (*saved[: k + 1], value.copy(), *saved[k + 2 :])
-        elif is_constant and isinstance(args[k], Operand):
-            note_use(args[k])
-    if any([node is None for node in record.nodes]):
-        _note(record, args)
-
-
-def _note(record: Record, args: Sequence[Any]) -> None:
-    """Notes the constants among the arguments of a new record, for drawings: shapes and names of arrays, which are not
-    kept, and the number that one of two is."""
-    constants = [None if node is not None else _noted(arg) for arg, node in zip(args, record.nodes, strict=True)]
-    if any(constants):
+        kept = kept or [*saved]
+        kept[k + 1] = value.copy()
+    if kept is not None:
+        record.saved = tuple(kept)
+    if constants is not None:
         record.notes = notes = Notes()
         notes.constants = tuple(constants)
+    if is_constant:
+        _note_number(record, args)
+
+
+def _note_number(record: Record, args: Sequence[Any]) -> None:
     number = getattr(record, "number", record)
     if number is record:  # nobody has looked
         number = args[record.nodes[0] is not None] if len(args) == 2 else None
         number = number._value if isinstance(number, Operand) else number
-        number = number[()] if isinstance(number, np.ndarray) and not number.ndim else number
+        number = number[()] if isinstance(number, ndarray) and not number.ndim else number
         record.number = number if isinstance(number, _NUMBERS) else None
-    elif number.__class__ is np.ndarray:
+    elif number.__class__ is ndarray:
         record.number = None if number.ndim else number[()]
 
 
-def _noted(arg: Any) -> tuple[tuple[int, ...], str | None] | None:
-    if arg.__class__ is np.ndarray:
-        return (arg.shape, None) if arg.ndim else None
-    return (arg.shape, arg.name) if isinstance(arg, Operand) and (arg.shape or arg.name) else None
+def _noted(arg: Any) -> tuple[tuple[int, ...], str | None, int] | None:
+    if arg.__class__ is ndarray:
+        return (arg.shape, None, id(arg)) if arg.ndim else None
+    return (arg.shape, arg.name, id(arg._value)) if isinstance(arg, Operand) and (arg.shape or arg.name) else None
 
 
 _NUMBERS = int, float, np.generic

@@ -39,16 +39,15 @@ def remember(t: Any, primitive: Primitive, options: Options, argument: Any, valu
         ties_of(t).origin = Origin(primitive, options, earlier=argument._ties.origin)
 
 
-def _is_awaited(t: Any, moves: Sequence[Origin]) -> bool:
-    """Whether somebody wants to see the gradient of the tensor, or of what its elements were moved from."""
-    record = t.record
+def _records_of(t: Any, moves: Sequence[Origin]) -> list[Any]:
+    """Those of the tensor and of what its elements were moved from."""
+    found, record = [], t.record
     for _ in (*moves, None):
         if record is None:
-            return False
-        if record.noted.hooks or record.noted.retained is not None:
-            return True
+            break
+        found.append(record)
         record = record.nodes[0]
-    return False
+    return found
 
 
 def argument_of(t: Any, primitive: Primitive) -> Any:
@@ -61,13 +60,13 @@ def argument_of(t: Any, primitive: Primitive) -> Any:
     while origin is not None and origin.primitive is not primitive:
         moves.append(origin)
         origin = origin.earlier
-    if (
-        origin is None
-        or _is_awaited(t, moves)
-        or changed_since(origin.value, origin.order)
-        or changed_since(t._value, origin.order)
-    ):
+    if origin is None or changed_since(origin.value, origin.order) or changed_since(t._value, origin.order):
         return None
+    records = _records_of(t, moves)
+    if any(record.noted.hooks or record.noted.retained is not None for record in records):
+        return None
+    for record in records:
+        record.noting.passed_by = True
     node = origin.node
     argument = node if getattr(node, "_value", None) is origin.value else t._made(origin.value, node)
     for move in reversed(moves):

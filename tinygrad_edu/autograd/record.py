@@ -22,10 +22,11 @@ class Notes:
     """What only drawings, messages and hooks need to know about a record."""
 
     name: str | None = None
-    constants: tuple[Any, ...] | None = None  # (shape, name) of its constant arrays, by argument
+    constants: tuple[Any, ...] | None = None  # (shape, name, id) of its constant arrays, by argument
     module = ""  # the path of the module that asked for it
     position: tuple[str, int] | None = None  # the file and the line that asked for it
     hooks: Any = None  # what is called with its gradient
+    passed_by = False  # whether a loss was computed from what this was made of, so that its gradient does not come here
     retained: weakref.ref[Any] | None = None  # the tensor whose `.grad` gets it
 
 

@@ -69,6 +69,7 @@ class State:
             known = len(names)
             self._entries: list[tuple[Any, Any]] = []  # mappings, or what has their `get`, with keys
             self._cells: list[types.CellType] = []
+            self._functions: list[types.FunctionType] = []
             self._lists: list[list[Any]] = []
             self._found: dict[int, Any] = {}  # arrays
             self._sized: list[Mapping[Any, Any]] = []
@@ -92,6 +93,8 @@ class State:
     def now(self) -> list[Any]:
         values = [read(key, MISSING) for read, key in self._reads]
         values += [cell.cell_contents for cell in self._cells]
+        for function in self._functions:  # which get new code where a notebook reads a changed file again
+            values += function.__code__, function.__defaults__
         for items in self._lists:
             values += items
         for mapping in self._sized:
@@ -206,6 +209,7 @@ class State:
         """What a function's code may read; of a foreign one, what it was made with."""
         yield vars(function)  # its attributes
         codes = [] if _is_foreign(function) else [function.__code__]
+        self._functions += [function] if codes else []
         mentioned: set[str] = set()
         while codes:
             code = codes.pop()
@@ -339,7 +343,7 @@ def _attributes(value: Any, names: set[str]) -> Iterator[tuple[Any, list[Any]]]:
         found = _Attributes(value)
         yield found, [n for n in properties if isinstance(found.get(n), int | float | str)]
     for cls in classes:
-        of_class = names & vars(cls).keys() | {"forward"}  # which a class may be given later
+        of_class = inherited | {"forward"}  # each class may be given what it has from others so far
         yield _Attributes(cls, of_class), list(of_class)
         if slots := vars(cls).get("__slots__"):
             own = names & {slots} if isinstance(slots, str) else names & set(slots)

@@ -100,11 +100,11 @@ def walk(output: Tensor, model: Module | None) -> Walk:
             elif v is None:
                 value = None if saved is None else saved[k + 1]
                 described = record.noted.constants and record.noted.constants[k]
-                made = Source(None, *described) if described else NUMBER
+                made = Source(None, *described[:2]) if described else NUMBER
                 if made is NUMBER or value is None:
                     v = new(made)
-                else:  # an array that is used twice is one value, also where the records have copies of it
-                    key = "constant", described, value.tobytes() if value.size <= SMALL else id(value)
+                else:  # an array that is used twice is one value, unless it was changed in between
+                    key = "constant", described, value.tobytes() if value.size <= SMALL else None
                     v = number[key] = number[key] if key in number else new(made)
             row.append(v)
         inputs.append(tuple(row))

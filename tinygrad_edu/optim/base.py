@@ -272,8 +272,7 @@ class Optimizer:
         }
         placed = [(p, i) for i, group in enumerate(self.param_groups) for p in group["params"]]
         for k, (p, i) in enumerate(placed):
-            used = self._entries(self.param_groups[i])  # no velocity, if there is no momentum any more
-            if accumulated := {name: a for name, a in self._state.get(p, {}).items() if name in used}:
+            if accumulated := self._state.get(p):
                 state |= {f"state.{k}.{name}": np.array(value) for name, value in accumulated.items()}
                 if p in self._names:
                     state[f"names.{k}"] = np.frombuffer(self._place(i, p), np.uint8)
@@ -313,7 +312,7 @@ class Optimizer:
         for group in groups:
             self._check(group)
         for p, i in parameters:
-            if p in found and found[p].keys() != self._entries(groups[i]):
+            if p in found and not self._entries(groups[i]) <= found[p].keys() <= self._possible_entries(groups[i]):
                 raise ValueError(f"{who}: the state belongs to another optimiser, or to one with other settings")
         self.param_groups, self._state = groups, found
         self._work.clear()
@@ -342,6 +341,10 @@ class Optimizer:
     def _entries(self, group: Group) -> set[str]:
         """The names of what is accumulated for a parameter."""
         return set()
+
+    def _possible_entries(self, group: Group) -> set[str]:
+        """The same with what earlier settings of the group may have left."""
+        return self._entries(group)
 
 
 def listed(who: str, params: Any) -> list[Any]:

@@ -68,6 +68,9 @@ class SGD(Optimizer):
     def _entries(self, group: Group) -> set[str]:
         return {"velocity"} if group["momentum"] else set()
 
+    def _possible_entries(self, group: Group) -> set[str]:
+        return {"velocity"}
+
 
 class Adagrad(Optimizer):
     """p ← p − lr · g / (√v + eps), where v ← v + g²: the more a number has been changed, the smaller its steps (Duchi,

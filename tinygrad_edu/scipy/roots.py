@@ -7,8 +7,8 @@ derivative comes from the same lines.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,12 +58,18 @@ def _found(who: str, f: Callable[..., Any], args: Any, find: Callable[..., Any])
     return found
 
 
-def _between(find: Callable[..., Any], f: Any, a: Any, b: Any, args: Any = (), **options: Any) -> Any:
-    return _found(find.__name__, f, args, lambda f, args: find(f, plain(a), plain(b), args, **options))
+def _between(find: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of SciPy's that looks for a root between two ends."""
+
+    @functools.wraps(find)
+    def solve(f: Callable[..., Any], a: Any, b: Any, args: Any = (), **options: Any) -> Any:
+        return _found(find.__name__, f, args, lambda f, args: find(f, plain(a), plain(b), args, **options))
+
+    return solve
 
 
-bisect, brenth, ridder, toms748 = (
-    partial(_between, find) for find in (_optimize.bisect, _optimize.brenth, _optimize.ridder, _optimize.toms748)
+_brentq, bisect, brenth, ridder, toms748 = map(
+    _between, (_optimize.brentq, _optimize.bisect, _optimize.brenth, _optimize.ridder, _optimize.toms748)
 )
 
 
@@ -77,7 +83,7 @@ def brentq(f: Callable[..., Any], a: Any, b: Any, args: Any = (), **options: Any
     >>> tg.grad(lambda c: brentq(lambda x, c: x**2 - c, 0.0, 3.0, args=(c,)))(4.0).round(6)  # 1 / (2 √4)
     np.float64(0.25)
     """
-    return _between(_optimize.brentq, f, a, b, args, **options)
+    return _brentq(f, a, b, args, **options)
 
 
 def root_scalar(f: Callable[..., Any], args: Any = (), **options: Any) -> Any:
