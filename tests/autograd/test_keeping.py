@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import numpy
 import pytest
 from hypothesis import given
@@ -113,6 +116,54 @@ def test_a_large_tensor_that_others_may_see_is_changed_itself():
     t.data.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
         t[0] = 1
+
+
+def test_what_no_record_needs_any_more_is_changed_itself():
+    t, w = np.zeros((5, 1000)), tg.Tensor(2.0, requires_grad=True)
+    array = t.numpy()
+    (w * t).sum().backward()
+    t[0] = 1
+    assert array[0, 0] == 1
+    loss = (w * t).sum()
+    t[0] = 2
+    assert array[0, 0] == 1 and t.numpy()[0, 0] == 2
+    loss.backward()
+    assert w.grad == 1000
+
+
+def test_rows_of_a_large_table_are_kept_alone():
+    table, w = np.zeros((20, 2000)), tg.Tensor(np.ones(2000), requires_grad=True)
+    array = table.numpy()
+    total = 0.0
+    for k in range(19):
+        total = total + np.sum(w * table[k])
+        table[k + 1] = float(k + 1)
+    assert np.may_share_memory(table.numpy(), array)  # no copy of it was made
+    total.backward()
+    assert w.grad[0] == sum(range(19))
+
+
+def test_threads_that_write_lose_nothing():
+    base = np.zeros((4, 2000))
+
+    def work(k):
+        w, row = tg.Tensor(1.0, requires_grad=True), base[k]
+        for number in range(100):
+            y = np.sum(w * base) if number % 10 == 0 else None
+            row += 1.0
+            del y
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert (base.numpy() == 100).all()
 
 
 def test_an_option_that_changes_after_it_was_used():

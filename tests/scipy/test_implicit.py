@@ -183,6 +183,18 @@ def test_what_is_refused():
         _ = our_integrate.__path__
 
 
+def test_arrays_among_the_arguments_that_change_afterwards():
+    b = np.array([1.0, 2.0])
+    for solve, wanted in ((lambda w: brentq(lambda x, w, b: x - w * b[0] * b[1], 0, 5, (w, b)), 2),
+                          (lambda w: quad(lambda x, w, b: w * b[0] * b[1], 0, 1, (w, b))[0], 2)):  # fmt: skip
+        w = tg.Tensor(1.0, requires_grad=True)
+        b[:] = 1.0, 2.0
+        y = solve(w)
+        b[...] = 9.0
+        y.backward()
+        assert w.grad == pytest.approx(wanted)
+
+
 def test_trapezoids():
     """Of t x at 0, 1 and 3: t (1/2 + 4)."""
     x = np.array([0.0, 1.0, 3.0])

@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from .inplace import _owner
 from .record import Notes, Operand, Record
-from .views import note_use
+from .views import is_own, note_kept
 
 SMALL = 1024  # elements
 MUCH = 8  # times the memory of a part of it
@@ -40,14 +40,18 @@ def keep(record: Record, args: Sequence[Any]) -> None:
                 constants[k] = noted
             if value.__class__ is not ndarray:
                 continue
-            if value.size > SMALL:
-                if isinstance(arg, Operand):
-                    note_use(arg)
+            if value.size <= SMALL:
+                own = value.copy()
+            elif isinstance(arg, Operand) and is_own(arg):
+                own = value.copy() if _is_part(value) else note_kept(arg, value.view())
+            else:
                 continue
-        elif value.__class__ is not ndarray or value.base is None or MUCH * value.nbytes > _owner(value).nbytes:
+        elif value.__class__ is ndarray and value.base is not None and _is_part(value):
+            own = value.copy()
+        else:
             continue
         kept = kept or [*saved]
-        kept[k + 1] = value.copy()
+        kept[k + 1] = own
     if kept is not None:
         record.saved = tuple(kept)
     if constants is not None:
@@ -55,6 +59,10 @@ def keep(record: Record, args: Sequence[Any]) -> None:
         notes.constants = tuple(constants)
     if is_constant:
         _note_number(record, args)
+
+
+def _is_part(array: Any) -> bool:
+    return bool(MUCH * array.nbytes <= _owner(array).nbytes)
 
 
 def _note_number(record: Record, args: Sequence[Any]) -> None:

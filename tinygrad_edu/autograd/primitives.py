@@ -276,7 +276,7 @@ def rule(
 
     Each is a function `(g, …, *, options)`. `g` is the gradient arriving at the output; what else the rule reads, it
     names, and what a rule names is what a record keeps: `y`, the output; the function's own arguments by their names
-    (`x` for a single one; `x`, or `a` and `b`, for a ufunc), or only their shape (`x_shape`, also `_size`, `_ndim`,
+    (`x` for a single one; `x`, or `a`, `b`, … for a ufunc), or only their shape (`x_shape`, also `_size`, `_ndim`,
     `_dtype`); `*rest` are the arguments that it does not name, in their order. It returns the gradient of its argument,
     before broadcasting is undone (the engine does that). Options are keyword-only parameters; one that no rule names is
     refused. None stands for an argument in which the function is piecewise constant. `each` makes the rule for argument

@@ -33,7 +33,7 @@ class Ties:
     options: Options
     views: list[Any] | None  # weak references to its own views, of which most are gone …
     many: int  # … when there are so many
-    kept: bool | None  # whether a record keeps the array as a constant; None if the array may be another's, too
+    kept: list[Any] | None  # by what records keep the array as a constant; None if it may be somebody else's, too
 
 
 def ties_of(t: Any) -> Ties:
@@ -100,23 +100,35 @@ def _base(t: Any) -> Any:
 
 def note_own(t: Any) -> Any:
     """Notes that a tensor was given an array of its own, and gives the tensor."""
-    ties_of(t).kept = False
+    ties_of(t).kept = []
     return t
 
 
-def note_use(t: Any) -> None:
-    """Notes that a record keeps the array of a constant tensor, if that is its own."""
+def is_own(t: Any) -> bool:
+    """Whether a tensor has an array of its own, or a view of such a one."""
     ties = _base(t)._ties
-    if ties is not None and ties.kept is not None:
-        ties.kept = True
+    return ties is not None and ties.kept is not None
+
+
+def note_kept(t: Any, array: Any) -> Any:
+    """Notes that a record keeps a constant's own array, by a view of it that nobody else holds, and gives that."""
+    kept = _base(t)._ties.kept
+    kept.append(ref(array))
+    if len(kept) > 16:
+        kept[:] = [found for found in kept if found() is not None]
+    return array
 
 
 def leave_to_records(t: Any) -> None:
-    """What to do before a constant tensor is changed in place: if a record keeps its own array, the tensor and its
+    """What to do before a constant tensor is changed in place: while a record keeps its own array, the tensor and its
     views go on with a copy."""
     base = _base(t)
-    if base._ties is not None and base._ties.kept and not base._requires_grad and base._value.flags.writeable:
-        base._ties.kept = False
+    if (
+        any(found() is not None for found in base._ties.kept)
+        and not base._requires_grad
+        and base._value.flags.writeable
+    ):
+        base._ties.kept = []
         base._value = base._value.copy("K")
         for view in sharing(base)[1:]:  # each behind what it is a view of
             view._value = view._ties.primitive(view._ties.of, **view._ties.options)._value

@@ -25,6 +25,7 @@ def given(args: Any) -> tuple[Any, ...]:
 
 def of_tensors(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Any], Callable[..., Any]]:
     """The tensors among `args`, and f(x, *args) as a function of x and of them."""
+    args = tuple(value.copy() if isinstance(value, np.ndarray) else value for value in args)  # for the rule, later
     places = [k for k, value in enumerate(args) if isinstance(value, Operand)]
 
     def function(x: Any, *tensors: Any) -> Any:
