@@ -43,10 +43,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinygrad_edu"
 ROOMS = ("rules", "functional", "scipy")
 FILES = [p for room in ROOMS for p in sorted((PACKAGE / room).rglob("*.py")) if p.stem != "__init__"]
-FILES += [
-    PACKAGE / "numpy.py",
-    *(PACKAGE / "autograd" / f"{name}.py" for name in ("methods", "assignment", "views", "keeping")),
-]
+FILES += [PACKAGE / "numpy.py", *(PACKAGE / "autograd" / f"{name}.py" for name in ("methods", "assignment", "views"))]
 AREAS = "functional/functional functional/functional_edges contract/misuse rules/rules autograd/tensor"
 AREAS += " functional/activations functional/losses functional/distances functional/likelihoods functional/images"
 AREAS += " functional/attention functional/sequences"
