@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_edu as tg
 import tinygrad_edu.numpy as np
+from tinygrad_edu.graph.computation import computation
 
 W = numpy.array([1.0, 2.0, 3.0])
 READS = {  # of a variable and a constant
@@ -179,6 +180,29 @@ def test_a_large_array_of_the_user_s_is_not_copied():
     x, w = numpy.ones((100, 100)), tg.Tensor(2.0, requires_grad=True)
     assert (w * x).record.saved[2] is x
     assert (w * x[:50]).record.saved[2].base is x
+
+
+CHANGES = {
+    "added to": lambda x: x.__iadd__(1.0),
+    "filled": lambda x: x.fill(7.0),
+    "the other way round": lambda x: x.__setitem__(..., x[::-1].copy()),
+    "shuffled": lambda x: numpy.random.default_rng(0).shuffle(x),
+}
+
+
+@pytest.mark.parametrize("shape", [(2000,), (40, 60), (3, 50, 20), (7, 6, 5, 4, 3, 2), (5000, 1)])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_large_array_of_the_user_s_that_is_changed_is_noticed(shape, change):
+    """Before a wrong gradient is computed of what it holds now: also transposed, in parts, and for drawings."""
+    for part in (lambda x: x, lambda x: x.T, lambda x: x[::-1], lambda x: x.reshape(-1)[:-1]):
+        x, w = numpy.random.default_rng(1).normal(size=shape), tg.Tensor(2.0, requires_grad=True)
+        y = np.sum(w * part(x))
+        y.backward(retain_graph=True)
+        numpy.testing.assert_allclose(w.grad, part(x).sum(), rtol=1e-12)
+        CHANGES[change](x)
+        assert any("was changed in place" in note for note in computation(y, gradients=True).notes)
+        with pytest.raises(RuntimeError, match=r"changed in place after it was recorded.*of an array, use x\.copy\(\)"):
+            y.backward()
 
 
 @pytest.mark.parametrize("write", [lambda H, k, row: H.__setitem__(k, row), lambda H, k, row: H[k].__iadd__(row)])

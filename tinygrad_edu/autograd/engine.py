@@ -17,7 +17,7 @@ from numpy import ndarray
 from . import inplace
 from .broadcasting import unbroadcast
 from .hooks import watcher
-from .inplace import changed_since
+from .inplace import changed_since, sample_of
 from .reads import Rule
 from .record import Node, Operand, Record, leading_to
 from .recording import plain
@@ -43,7 +43,13 @@ def pullback(
         if watch is not None:
             g = watch(record, g)
         applied, saved, options = record.primitive, record.saved, record.options
-        if saved is None or tensor is not None or applied.reads_metadata or record.order > inplace.newest_change:
+        if (
+            saved is None
+            or tensor is not None
+            or applied.reads_metadata
+            or record.order > inplace.newest_change
+            or (record.notes is not None and record.notes.samples)
+        ):
             saved = rule_arguments(record, saved, tensor)
         if release:
             record.saved = None
@@ -114,16 +120,24 @@ def rule_arguments(record: Record, saved: tuple[Any, ...] | None, tensor: Reader
     return saved
 
 
+def has_changed(record: Record, k: int, value: Any) -> bool:
+    """Whether what a record has saved at the position k was changed in place since, as far as that is seen."""
+    samples = record.noted.samples
+    return changed_since(value, record.order) or (
+        samples is not None and k in samples and sample_of(value) != samples[k]
+    )
+
+
 def _refuse_changed(record: Record, saved: tuple[Any, ...]) -> None:
     for k, value in enumerate(saved):
-        if changed_since(value, record.order):
+        if has_changed(record, k, value):
             node = record if k == 0 else record.nodes[k - 1]
             who = f"{node.name!r} " if node is not None and node.name else ""
             raise RuntimeError(
                 f"the data {who}of shape {value.shape} that '{record.primitive.name}' used was changed in place "
                 "after it was recorded, so its gradient would be wrong. Change it after backward(), or make a new "
                 "array: t.data = t.data - step, not t.data -= step; t = t + u, not t += u; and t = t.copy() before "
-                "t[i] = v"
+                "t[i] = v; of an array, use x.copy()"
             )
 
 

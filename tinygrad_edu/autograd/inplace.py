@@ -1,9 +1,10 @@
 """Notices arrays that were changed in place after they were recorded, so that no gradient is computed from what they
 hold now.
 
-A change is noted for the owner of the memory, so that it is seen through every view; PyTorch's version counters do the
-same. Changes through an array that the user kept aside (`a = t.data; a[0] = 1`) are not seen here, only by
-`detect_anomaly`.
+A change through a tensor is noted for the owner of the memory, so that it is seen through every view; PyTorch's version
+counters do the same. Of a change through an array (`a = t.data; a[0] = 1`) nobody is told. Where it is one of large
+constants, a sample of them shows most such changes: all that concern the whole array, such as a batch that takes the
+place of another one. `detect_anomaly` sees every change.
 """
 
 from __future__ import annotations
@@ -88,6 +89,19 @@ def _forget(key: int, reference: object) -> None:
 def is_written_over(array: Any) -> bool:
     """Whether the memory of an array has been changed in place, and so may be changed again."""
     return id(_owner(array)) in _moments
+
+
+def sample_of(array: Any) -> bytes:
+    """About 64 elements of an array, spread over all of it, as bytes."""
+    sample: bytes
+    if array.flags.c_contiguous:
+        step = array.size // 64 | 1  # odd, so that it meets several columns
+        sample = array.reshape(-1)[step // 2 :: step].tobytes()
+        return sample
+    count = max(2, round(64 ** (1 / max(1, array.ndim))))
+    steps = [max(1, n // count) for n in array.shape]
+    sample = array[tuple([slice(step // 2, None, step) for step in steps])].tobytes()
+    return sample
 
 
 def changed_since(array: Any, order: int) -> bool:

@@ -2,7 +2,8 @@
 
 Rules read them long after the record was made. An array of constants that a loop fills holds something else by then:
 so of small ones copies are kept, and what `tinygrad_edu.numpy` made to be filled is given another array before it is
-changed in place. Other large ones are kept as they are: to copy the data in every step would cost more than the step.
+changed in place. Other large ones are kept as they are, with a sample by which most changes of them are noticed: to
+copy the data in every step would cost more than the step.
 And of a small part of a large array a copy is kept as well, for otherwise each step of a loop that fills an array row
 by row would keep an array of its own alive for the sake of one row.
 """
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from .inplace import _owner
+from .inplace import _owner, sample_of
 from .record import Notes, Operand, Record
 from .views import is_own, note_kept
 
@@ -30,6 +31,7 @@ def keep(record: Record, args: Sequence[Any]) -> None:
     saved: Any = record.saved
     kept: list[Any] | None = None
     constants: list[Any] | None = None
+    samples: dict[int, bytes] = {}
     is_constant = False
     for k, node in enumerate(nodes):
         value = saved[k + 1]
@@ -45,6 +47,7 @@ def keep(record: Record, args: Sequence[Any]) -> None:
             elif isinstance(arg, Operand) and is_own(arg):
                 own = value.copy() if _is_part(value) else note_kept(arg, value.view())
             else:
+                samples[k + 1] = sample_of(value)
                 continue
         elif value.__class__ is ndarray and value.base is not None and _is_part(value):
             own = value.copy()
@@ -57,6 +60,7 @@ def keep(record: Record, args: Sequence[Any]) -> None:
     if constants is not None:
         record.notes = notes = Notes()
         notes.constants = tuple(constants)
+        notes.samples = samples or None
     if is_constant:
         _note_number(record, args)
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..autograd.call_site import place
-from ..autograd.engine import pullback
-from ..autograd.inplace import changed_since
+from ..autograd.engine import has_changed, pullback
 from ..autograd.record import Record, leading_to
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
@@ -187,7 +186,7 @@ class _Assembly:
             return {self.output: seed} if root is None and self.targets else {}
         for record in self.walk.records:
             for k, value in enumerate(record.saved or () if record in self.path else ()):
-                if changed_since(value, record.order):
+                if has_changed(record, k, value):
                     self.notes.append(
                         f"no gradients: data that {record.primitive.name} used was changed in place after it was "
                         f"recorded (argument {k - 1})"
