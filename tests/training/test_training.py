@@ -408,9 +408,10 @@ net = tg.Sequential(*[tg.Dense(60, 60, rng=k) for k in range(20)])
 optimizer = tg.Adam(net.parameters(), lr=1e-4)
 x = np.ones((4, 60))
 tg.fit(net, x, x, loss=tg.mse_loss, optimizer=optimizer, epochs=1, progress=False)
-for wait in np.linspace(0.05, 0.1, 5):
-    threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT)).start()
-    history = tg.fit(net, x, x, loss=tg.mse_loss, optimizer=optimizer, epochs=10**6, progress=False)
+for wait in np.linspace(0.01, 0.06, 5):
+    timers = [threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT))]
+    begin = lambda training: timers and timers.pop().start()  # when the first step is done
+    history = tg.fit(net, x, x, loss=tg.mse_loss, optimizer=optimizer, epochs=10**6, progress=False, callbacks=[begin])
     steps = {int(v) for name, v in optimizer.state_dict().items() if name.endswith("steps")}
     assert history.stopped == "interrupted" and len(steps) == 1, (history.stopped, steps)
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

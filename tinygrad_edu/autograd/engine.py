@@ -17,7 +17,7 @@ from numpy import ndarray
 from . import inplace
 from .broadcasting import unbroadcast
 from .hooks import watcher
-from .inplace import changed_since, sample_of
+from .keeping import has_changed
 from .reads import Rule
 from .record import Node, Operand, Record, leading_to
 from .recording import plain
@@ -43,13 +43,7 @@ def pullback(
         if watch is not None:
             g = watch(record, g)
         applied, saved, options = record.primitive, record.saved, record.options
-        if (
-            saved is None
-            or tensor is not None
-            or applied.reads_metadata
-            or record.order > inplace.newest_change
-            or (record.notes is not None and record.notes.samples)
-        ):
+        if saved.__class__ is not tuple or tensor or applied.reads_metadata or record.order > inplace.newest_change:
             saved = rule_arguments(record, saved, tensor)
         if release:
             record.saved = None
@@ -118,14 +112,6 @@ def rule_arguments(record: Record, saved: tuple[Any, ...] | None, tensor: Reader
     if record.primitive.reads_metadata:
         saved = tuple(node if value is None else value for value, node in zip(saved, nodes, strict=True))
     return saved
-
-
-def has_changed(record: Record, k: int, value: Any) -> bool:
-    """Whether what a record has saved at the position k was changed in place since, as far as that is seen."""
-    samples = record.noted.samples
-    return changed_since(value, record.order) or (
-        samples is not None and k in samples and sample_of(value) != samples[k]
-    )
 
 
 def _refuse_changed(record: Record, saved: tuple[Any, ...]) -> None:

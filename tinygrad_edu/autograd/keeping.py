@@ -16,12 +16,29 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from .inplace import _owner, sample_of
+from .inplace import _owner, changed_since, sample_of
 from .record import Notes, Operand, Record
 from .views import is_own, note_kept
 
 SMALL = 1024  # elements
 MUCH = 8  # times the memory of a part of it
+
+
+class Sampled(tuple[Any, ...]):
+    """What a record keeps, with samples of those arrays that somebody may change unseen, by their positions."""
+
+    samples: dict[int, bytes]
+
+
+def has_changed(record: Record, k: int, value: Any) -> bool:
+    """Whether what a record keeps at the position k was changed in place since, as far as that is seen."""
+    if changed_since(value, record.order):
+        return True
+    return (
+        isinstance(record.saved, Sampled)
+        and k in record.saved.samples
+        and (sample_of(value) != record.saved.samples[k])
+    )
 
 
 def keep(record: Record, args: Sequence[Any]) -> None:
@@ -57,10 +74,12 @@ def keep(record: Record, args: Sequence[Any]) -> None:
         kept[k + 1] = own
     if kept is not None:
         record.saved = tuple(kept)
+    if samples:
+        record.saved = sampled = Sampled(record.saved or ())
+        sampled.samples = samples
     if constants is not None:
         record.notes = notes = Notes()
         notes.constants = tuple(constants)
-        notes.samples = samples or None
     if is_constant:
         _note_number(record, args)
 

@@ -26,7 +26,6 @@ class Notes:
     module = ""  # the path of the module that asked for it
     position: tuple[str, int] | None = None  # the file and the line that asked for it
     hooks: Any = None  # what is called with its gradient
-    samples: dict[int, bytes] | None = None  # of large arrays in `saved`, which somebody may change unseen, by position
     passed_by = False  # whether a loss was computed from what this was made of, so that its gradient does not come here
     retained: weakref.ref[Any] | None = None  # the tensor whose `.grad` gets it
 

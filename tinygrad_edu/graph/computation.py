@@ -13,7 +13,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..autograd.call_site import place
-from ..autograd.engine import has_changed, pullback
+from ..autograd.engine import pullback
+from ..autograd.keeping import has_changed
 from ..autograd.record import Record, leading_to
 from ..autograd.tensor import Tensor
 from ..nn.module import Module
