@@ -31,7 +31,6 @@ from .autograd.primitives import FUNCTIONS
 from .autograd.record import Operand
 from .autograd.recording import holds_operand, interpreter, plain
 from .autograd.tensor import Tensor
-from .autograd.views import note_own
 
 _np: Any = numpy
 
@@ -218,7 +217,7 @@ def _creating(function: Callable[..., Any]) -> Callable[..., Any]:
             return values
         if interpreter().lines is not None:
             return interpreter().constant(function, args, options)
-        return note_own(Tensor(values))
+        return Tensor(values)
 
     return create
 

@@ -9,19 +9,17 @@ array with the new part in it, and all its views are taken of it anew.
 from __future__ import annotations
 
 import operator
-import threading
 from typing import Any
 
 import numpy as np
 
 from .inplace import mark_changed
-from .locks import holding
+from .keeping import leave_to_records
 from .operators import look_up
 from .record import Operand
 from .recording import holds_operand, interpreter, is_recording, plain
-from .views import Ties, is_own, leave_to_records, sharing, view_of, views_of
+from .views import Ties, sharing, view_of, views_of
 
-_writing = threading.RLock()
 _INTO_LEAF = (
     "assigning into a tensor that requires grad, or into a view of one: the gradient could not follow. Assign into a "
     "copy, c = t.copy(), which is recorded; compute a new one, as row = row + u or np.where(mask, new, t); or assign "
@@ -36,26 +34,12 @@ def assign(t: Any, index: Any, value: Any) -> None:
         raise TypeError(_INTO_LEAF)
     value = joined(value)
     if not t._requires_grad and not (getattr(value, "requires_grad", False) and is_recording()):
-        write = _write_into_own if is_own(t) else _write
-        write(t, plain(index), plain(value))
+        leave_to_records(t)
+        t._value = values = np.asarray(t._value)
+        values[plain(index)] = plain(value)
+        mark_changed(values)
     elif not _shows(value, t, index):
         _change(t, look_up(operator.setitem)(t, index, value))
-
-
-def _write(t: Any, index: Any, value: Any) -> None:
-    t._value = values = np.asarray(t._value)
-    values[index] = value
-    mark_changed(values)
-
-
-def _write_into_own(t: Any, index: Any, value: Any) -> None:
-    """The same, of an array that records may keep; what another thread writes meanwhile must not be lost."""
-
-    def write() -> None:
-        leave_to_records(t)
-        _write(t, index, value)
-
-    holding(_writing, write)
 
 
 def _shows(value: Any, t: Any, index: Any) -> bool:

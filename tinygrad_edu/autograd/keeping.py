@@ -1,24 +1,24 @@
 """What a record keeps of the arguments, so that its rules find them as they were.
 
 Rules read them long after the record was made. An array of constants that a loop fills holds something else by then:
-so of small ones copies are kept, and what `tinygrad_edu.numpy` made to be filled is given another array before it is
-changed in place. Other large ones are kept as they are, with a sample by which most changes of them are noticed: to
-copy the data in every step would cost more than the step.
-And of a small part of a large array a copy is kept as well, for otherwise each step of a loop that fills an array row
-by row would keep an array of its own alive for the sake of one row.
+so of small ones copies are kept, and of a large tensor as soon as it is changed in place. Other large arrays are kept
+as they are, with a sample by which most changes of them are noticed: to copy the data in every step would cost more
+than the step. And of a small part of a large array a copy is kept as well, for otherwise each step of a loop that fills
+an array row by row would keep an array of its own alive for the sake of one row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy import ndarray
 
 from .inplace import _owner, changed_since, sample_of
 from .record import Notes, Operand, Record
-from .views import is_own, note_kept
+from .views import base_of, ties_of
 
 SMALL = 1024  # elements
 MUCH = 8  # times the memory of a part of it
@@ -61,10 +61,10 @@ def keep(record: Record, args: Sequence[Any]) -> None:
                 continue
             if value.size <= SMALL:
                 own = value.copy()
-            elif isinstance(arg, Operand) and is_own(arg):
-                own = value.copy() if _is_part(value) else note_kept(arg, value.view())
             else:
                 samples[k + 1] = sample_of(value)
+                if isinstance(arg, Operand):
+                    _note_kept(arg, record, k + 1)
                 continue
         elif value.__class__ is ndarray and value.base is not None and _is_part(value):
             own = value.copy()
@@ -72,16 +72,49 @@ def keep(record: Record, args: Sequence[Any]) -> None:
             continue
         kept = kept or [*saved]
         kept[k + 1] = own
-    if kept is not None:
-        record.saved = tuple(kept)
-    if samples:
-        record.saved = sampled = Sampled(record.saved or ())
-        sampled.samples = samples
+    if kept is not None or samples:
+        record.saved = _sampled(kept or saved, samples)
     if constants is not None:
         record.notes = notes = Notes()
         notes.constants = tuple(constants)
     if is_constant:
         _note_number(record, args)
+
+
+def _sampled(saved: Sequence[Any], samples: dict[int, bytes]) -> tuple[Any, ...]:
+    if not samples:
+        return tuple(saved)
+    sampled = Sampled(saved)
+    sampled.samples = samples
+    return sampled
+
+
+def _note_kept(t: Any, record: Record, k: int) -> None:
+    """Notes that a record keeps the array of a constant tensor at the position k."""
+    kept = ties_of(base_of(t)).kept
+    kept.append((ref(record), k))
+    if (count := len(kept)) > 16:
+        kept[:count] = [(r, k) for r, k in kept[:count] if _saved(r) is not None]  # threads may add some meanwhile
+
+
+def _saved(reference: Any) -> Any:
+    record = reference()
+    return None if record is None else record.saved
+
+
+def leave_to_records(t: Any) -> None:
+    """What to do before a constant tensor is changed in place: the records that keep its array get copies."""
+    ties = base_of(t)._ties
+    if ties is None or not ties.kept:
+        return
+    kept, ties.kept = ties.kept, []
+    for reference, k in kept:
+        saved = _saved(reference)
+        if saved is not None:
+            record, copied = reference(), [*saved]
+            copied[k] = saved[k].copy()
+            samples = {n: sample for n, sample in getattr(saved, "samples", {}).items() if n != k}
+            record.saved = _sampled(copied, samples)
 
 
 def _is_part(array: Any) -> bool:

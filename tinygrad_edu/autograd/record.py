@@ -41,6 +41,7 @@ class Record:
     """
 
     __slots__ = (
+        "__weakref__",
         "calls",
         "kind",
         "nodes",

@@ -33,7 +33,7 @@ class Ties:
     options: Options
     views: list[Any] | None  # weak references to its own views, of which most are gone …
     many: int  # … when there are so many
-    kept: list[Any] | None  # by what records keep the array as a constant; None if it may be somebody else's, too
+    kept: list[Any]  # the records that keep the array, or a view of it, as a constant, by weak references; where
 
 
 def ties_of(t: Any) -> Ties:
@@ -42,7 +42,7 @@ def ties_of(t: Any) -> Ties:
     if ties is None:
         ties = t._ties = _new(Ties)
         ties.origin = ties.of = ties.views = None
-        ties.kept = None
+        ties.kept = []
     return ties
 
 
@@ -84,54 +84,18 @@ def views_of(t: Any) -> list[Any]:
 
 def sharing(t: Any) -> list[Any]:
     """All tensors that are views of what `t` is a view of in the end, and this, with which the list begins."""
-    found, waiting = [], [_base(t)]
+    found, waiting = [], [base_of(t)]
     while waiting:
         found += waiting
         waiting = [view for t in waiting for view in views_of(t)]
     return found
 
 
-def _base(t: Any) -> Any:
+def base_of(t: Any) -> Any:
     """The tensor that `t` is a view of in the end."""
     while (view := view_of(t)) is not None:
         t = view.of
     return t
-
-
-def note_own(t: Any) -> Any:
-    """Notes that a tensor was given an array of its own, and gives the tensor."""
-    ties_of(t).kept = []
-    return t
-
-
-def is_own(t: Any) -> bool:
-    """Whether a tensor has an array of its own, or a view of such a one."""
-    ties = _base(t)._ties
-    return ties is not None and ties.kept is not None
-
-
-def note_kept(t: Any, array: Any) -> Any:
-    """Notes that a record keeps a constant's own array, by a view of it that nobody else holds, and gives that."""
-    kept = _base(t)._ties.kept
-    kept.append(ref(array))
-    if len(kept) > 16:
-        kept[:] = [found for found in kept if found() is not None]
-    return array
-
-
-def leave_to_records(t: Any) -> None:
-    """What to do before a constant tensor is changed in place: while a record keeps its own array, the tensor and its
-    views go on with a copy."""
-    base = _base(t)
-    if (
-        any(found() is not None for found in base._ties.kept)
-        and not base._requires_grad
-        and base._value.flags.writeable
-    ):
-        base._ties.kept = []
-        base._value = base._value.copy("K")
-        for view in sharing(base)[1:]:  # each behind what it is a view of
-            view._value = view._ties.primitive(view._ties.of, **view._ties.options)._value
 
 
 def set_apart(t: Any) -> None:
