@@ -33,7 +33,7 @@ class Ties:
     options: Options
     views: list[Any] | None  # weak references to its own views, of which most are gone …
     many: int  # … when there are so many
-    kept: list[Any]  # the records that keep the array, or a view of it, as a constant, by weak references; where
+    kept: list[Any]  # weak references to the records that keep its array as a constant, each with the position there
 
 
 def ties_of(t: Any) -> Ties:
