@@ -235,6 +235,34 @@ def test_many_rows(kind, axis, width):
     np.testing.assert_allclose(t.grad, 2 * wanted, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("width", [511, 512])
+def test_a_few_long_rows(axis, width):
+    rng = np.random.default_rng(axis)
+    x = np.moveaxis(np.zeros((5, 4, width // 4 if axis == 2 else width)), 0, axis)
+    taken = (slice(None),) * axis + (np.array([3, -1, 0, -1, 4, 3]),)
+    w = rng.normal(size=x[taken].shape)
+    wanted = np.zeros(x.shape)
+    np.add.at(wanted, taken, w)
+    np.testing.assert_array_equal(gradients(lambda a: a[taken], [x], w)[1][0], wanted)  # added in the same order
+    nothing = (*taken[:-1], np.zeros(0, int))
+    np.testing.assert_array_equal(gradients(lambda a: a[nothing], [x], x[nothing])[1][0], np.zeros(x.shape))
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 7])
+def test_slopes_of_a_few_points_at_equal_distances(n, order):
+    rows = np.eye(n)
+    for of in (0.5, np.arange(n) / 2):
+        wanted = np.gradient(rows, of, axis=1, edge_order=order)  # it is linear
+        for x, transposed in ((np.zeros(n), wanted), (np.zeros((n, 2)), np.repeat(wanted[..., None], 2, -1))):
+            for k in range(n):
+                weights = np.zeros(x.shape)
+                weights[k] = 1
+                call = lambda a, of=of: np.gradient(a, of, axis=0, edge_order=order)
+                np.testing.assert_allclose(gradients(call, [x], weights)[1][0], transposed[:, k], atol=1e-15)
+
+
 @settings(max_examples=40)
 @given(seeds)
 def test_elements_that_are_taken_along_an_axis(seed):

@@ -91,14 +91,15 @@ def _sums_of_runs(x: Any, *, shape: Any, repeats: Any, axis: Any) -> Any:
     repeats = np.asarray(repeats, np.intp)
     if repeats.size == 1:
         n = int(repeats.ravel()[0])
+        if math.prod(shape[axis + 1 :]) == 1:
+            return np.reshape(np.reshape(x, (math.prod(shape), n)) @ np.ones(n, x.dtype), shape)
         runs = np.reshape(x, (*shape[: axis + 1], n, *shape[axis + 1 :]))
-        if n > FEW and math.prod(shape[axis + 1 :]) == 1:
-            return np.reshape(np.reshape(x, (-1, n)) @ np.ones(n, x.dtype), shape)
-        if n > FEW:
+        if not 0 < n <= FEW:
             return np.sum(runs, axis + 1)
-        total = np.zeros(shape, x.dtype)
-        for k in range(n):
-            total += runs[(slice(None),) * (axis + 1) + (k,)]
+        each = np.moveaxis(runs, axis + 1, 0)
+        total = each[0].copy()
+        for part in each[1:]:
+            total += part
         return total
     if not x.size:
         return np.zeros(shape, x.dtype)
@@ -240,13 +241,14 @@ def _folded(x: Any, *, widths: Any, mode: Any) -> Any:
     """What was padded by repeating elements, with the padding added to the elements that it repeats."""
     x = x.copy()
     for axis, (before, after) in enumerate(widths):
-        rows = np.moveaxis(x, axis, 0)
-        n = len(rows) - before - after
-        numbers = np.pad(np.arange(n), (before, after), mode)
-        middle = rows[before : before + n]
-        _add_at(middle, rows[:before], index=numbers[:before])
-        _add_at(middle, rows[before + n :], index=numbers[before + n :])
-        x = np.moveaxis(middle, 0, axis)
+        if before or after:
+            rows = x.swapaxes(axis, 0)
+            n = len(rows) - before - after
+            numbers = np.pad(np.arange(n), (before, after), mode)
+            middle = rows[before : before + n]
+            _add_at(middle, rows[:before], index=numbers[:before])
+            _add_at(middle, rows[before + n :], index=numbers[before + n :])
+            x = middle.swapaxes(axis, 0)
     return x
 
 
@@ -269,7 +271,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
         raise TypeError(f"pad: on tensors the mode must be one of {', '.join(moving)}, without reflect_type='odd'")
     options = {name: option(value, f"pad: {name}") for name, value in options.items()}
     pad_width = option(pad_width, "pad: pad_width")
-    np.pad(np.zeros((1,) * array.ndim), pad_width, mode, **options)  # says what is wrong
+    if options:
+        np.pad(np.zeros((1,) * array.ndim), pad_width, mode, **options)  # says what is wrong
     marked = np.pad(np.ones((1,) * array.ndim, bool), pad_width)
     place = np.unravel_index(np.argmax(marked), marked.shape)
     widths = tuple((int(k), n - 1 - int(k)) for n, k in zip(marked.shape, place, strict=True))

@@ -118,13 +118,16 @@ def _slopes(f: Any, *, axis: int, spacing: Any, edge_order: Any) -> Any:
 def _slopes_back(x: Any, *, axis: int, spacing: Any, edge_order: int) -> Any:
     """The gradients of finite differences, handed to the numbers that they are made of."""
     rows = np.moveaxis(x, axis, 0)
-    total, inner = np.zeros_like(rows), rows[1:-1]
-    steps: Any = np.diff(spacing) if np.ndim(spacing) else np.full(max(1, len(rows) - 1), spacing, float)
-    if np.all(steps == steps[0]):
-        parts = inner * x.dtype.type(0.5 / steps[0])
-        total[:-2] -= parts
-        total[2:] += parts
+    inner = rows[1:-1]
+    steps: Any = np.diff(spacing) if np.ndim(spacing) else np.array([spacing], float)
+    if steps.size == 1 or np.all(steps == steps[0]):
+        parts, total = inner * x.dtype.type(0.5 / steps[0]), np.empty_like(rows)
+        np.subtract(parts[:-2], parts[2:], out=total[2:-2])
+        total[:2] = total[-2:] = 0
+        total[:-2][:2] -= parts[:2]
+        total[2:][-2:] += parts[-2:]
     else:
+        total = np.zeros_like(rows)
         h, k = steps[:-1], steps[1:]
         for place, weights in enumerate((-k / (h * (h + k)), (k - h) / (h * k), h / (k * (h + k)))):
             weights = np.reshape(weights, (-1, *(1,) * (x.ndim - 1))).astype(x.dtype)

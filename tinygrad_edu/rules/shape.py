@@ -142,6 +142,8 @@ for _function in (np.transpose, np.swapaxes, np.moveaxis, np.rollaxis):
 
 # Indexing
 
+LONG = 512  # a few rows of so many numbers are added one by one in less time than by `np.add.at`
+
 
 def _add_at(array: Any, g: Any, *, index: Any) -> None:
     """Adds to `array` in place what `_scatter` would give, so that a loop over samples takes linear time."""
@@ -152,6 +154,9 @@ def _add_at(array: Any, g: Any, *, index: Any) -> None:
         _add_at(np.moveaxis(array, k, 0), np.moveaxis(g, range(k, k + n), range(n)), index=index[-1])
     elif isinstance(index, np.ndarray) and index.size > 200 and array.ndim > 1:
         _add_rows(array, np.reshape(g, (index.size, *array.shape[1:])), index.ravel().astype(np.intp) % len(array))
+    elif isinstance(index, np.ndarray) and index.ndim == 1 and g.size >= LONG * index.size > 0:
+        for place, row in zip(index.tolist(), g, strict=True):
+            array[place] += row
     elif isinstance(index, np.ndarray) and array.ndim == 2 and g.size > 400 and array.flags.c_contiguous:
         # One by one in the same order, in a third of the time: `np.add.at` is quick for one axis only.
         places = index.reshape(-1, 1).astype(np.intp) * array.shape[1] + np.arange(array.shape[1])
