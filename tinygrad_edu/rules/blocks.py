@@ -86,19 +86,19 @@ WIDE = 64  # of so many numbers, `np.add.reduceat` takes longer than one sum for
 @primitive
 def _sums_of_runs(x: Any, *, shape: Any, repeats: Any, axis: Any) -> Any:
     """The sums of elements that `_repeat` makes of the same one."""
-    shape = tuple(shape) if axis is not None else (math.prod(shape),)
+    shape = tuple(shape) if axis is not None and len(shape) else (math.prod(shape),)
     axis = (axis or 0) % len(shape)
     repeats = np.asarray(repeats, np.intp)
     if repeats.size == 1:
         n = int(repeats.ravel()[0])
-        if math.prod(shape[axis + 1 :]) == 1:
-            return np.reshape(np.reshape(x, (math.prod(shape), n)) @ np.ones(n, x.dtype), shape)
         runs = np.reshape(x, (*shape[: axis + 1], n, *shape[axis + 1 :]))
+        if n > FEW and math.prod(shape[axis + 1 :]) == 1:
+            return np.reshape(np.reshape(x, (-1, n)) @ np.ones(n, x.dtype), shape)
         if not 0 < n <= FEW:
             return np.sum(runs, axis + 1)
         each = np.moveaxis(runs, axis + 1, 0)
-        total = each[0].copy()
-        for part in each[1:]:
+        total = each[0] + each[1] if n > 1 else each[0].copy()
+        for part in each[2:]:
             total += part
         return total
     if not x.size:

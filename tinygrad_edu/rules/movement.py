@@ -80,7 +80,7 @@ _take = _moving(np.take, "a")
 @implements(np.take)
 def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: Any = "raise") -> Any:
     refuse(np.take, {"out": out}, "out")
-    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
+    a, axis = (np.ravel(a), axis or 0) if axis is None or a.ndim == 0 else (a, axis)
     indices = option(indices, "take: indices")
     if isinstance(indices, Operand) or a.size == 0:
         return _take(a, indices, axis, mode=mode)
