@@ -175,6 +175,8 @@ def test_many_repeats_in_the_middle():
     weights = np.random.default_rng(0).normal(size=(2, 18, 2))
     found = gradients(lambda a: np.repeat(a, 6, 1), [np.ones((2, 3, 2))], weights)[1][0]
     np.testing.assert_allclose(found, weights.reshape(2, 3, 6, 2).sum(2))
+    found = gradients(lambda a: np.repeat(a, 3, 1), [np.ones((2, 6, 2))], weights)[1][0]
+    np.testing.assert_allclose(found, weights.reshape(2, 6, 3, 2).sum(2))
     assert np.pad(tg.Tensor(3.0), 1).item() == 3.0
     for axis in (0, -1, None):  # NumPy repeats and takes a single number as if it were a row
         for call in (lambda a, k=axis: np.repeat(a, 3, k), lambda a, k=axis: np.take(a, [0, -1, 0], k)):
@@ -252,8 +254,11 @@ def test_a_few_long_rows(axis, width):
     wanted = np.zeros(x.shape)
     np.add.at(wanted, taken, w)
     np.testing.assert_array_equal(gradients(lambda a: a[taken], [x], w)[1][0], wanted)  # added in the same order
-    nothing = (*taken[:-1], np.zeros(0, int))
-    np.testing.assert_array_equal(gradients(lambda a: a[nothing], [x], x[nothing])[1][0], np.zeros(x.shape))
+    for index in (np.zeros(0, int), np.array([[3, -1], [0, 3]]), np.array(-1)):
+        other = (*taken[:-1], index)
+        w, wanted = np.ones(x[other].shape), np.zeros(x.shape)
+        np.add.at(wanted, other, w)
+        np.testing.assert_array_equal(gradients(lambda a, k=other: a[k], [x], w)[1][0], wanted)
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -414,6 +419,12 @@ def test_a_difference_without_the_number_in_the_middle():
     np.testing.assert_array_equal(t.grad, [-np.inf, 0, np.inf, 0, 0])
 
 
+def test_a_distance_that_is_not_a_number():
+    value, [found] = gradients(lambda a: np.gradient(a, np.nan), [np.arange(5.0)], np.ones(5))
+    assert np.all(np.isnan(value))
+    assert np.all(np.isnan(found))
+
+
 @pytest.mark.parametrize(
     ("places", "dtype"),
     [([0, 20, 100, 120], np.uint8), ([120, 100, 20, 0], np.uint16), ([0, 100, 101, 120], np.int8),
@@ -438,7 +449,8 @@ DERIVED = [
     lambda a: np.triu(a), lambda a: np.repeat(a, 3, 1), lambda a: np.repeat(a, 7), lambda a: np.repeat(a, 7, 0),
     lambda a: np.repeat(a, np.array([0, 2, 1, 5]), 1), lambda a: np.repeat(a, np.array([0, 2, 1, 3]), 1),
     lambda a: np.pad(a, 1), lambda a: np.pad(a, (2, 1), "reflect"), lambda a: np.pad(a, 1, constant_values=3.0),
-    lambda a: np.pad(a, 5, "wrap"), lambda a: np.diagonal(a, 1), lambda a: np.diag(a[0]),
+    lambda a: np.pad(a, 5, "wrap"), lambda a: np.pad(a, 1, "reflect", reflect_type="even"),
+    lambda a: np.diagonal(a, 1), lambda a: np.diag(a[0]),
     lambda a: np.tile(a, (2, 1, 2)),
     lambda a: np.split(a, 2, axis=1)[1], lambda a: np.median(a, axis=1), lambda a: np.quantile(a, [0.2, 0.7]),
     lambda a: np.gradient(a, axis=1), lambda a: np.gradient(a, np.array([0, 1, 3.0, 4]), axis=1, edge_order=2),

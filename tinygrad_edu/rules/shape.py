@@ -154,7 +154,7 @@ def _add_at(array: Any, g: Any, *, index: Any) -> None:
         _add_at(np.moveaxis(array, k, 0), np.moveaxis(g, range(k, k + n), range(n)), index=index[-1])
     elif isinstance(index, np.ndarray) and index.size > 200 and array.ndim > 1:
         _add_rows(array, np.reshape(g, (index.size, *array.shape[1:])), index.ravel().astype(np.intp) % len(array))
-    elif isinstance(index, np.ndarray) and index.ndim == 1 and g.size >= LONG * index.size > 0:
+    elif isinstance(index, np.ndarray) and index.ndim == 1 and g.size >= LONG * index.size:
         for place, row in zip(index.tolist(), g, strict=True):
             array[place] += row
     elif isinstance(index, np.ndarray) and array.ndim == 2 and g.size > 400 and array.flags.c_contiguous:
