@@ -29,7 +29,7 @@ from .autograd.assignment import joined
 from .autograd.operators import look_up
 from .autograd.primitives import FUNCTIONS
 from .autograd.record import Operand
-from .autograd.recording import holds_operand, interpreter, plain
+from .autograd.recording import holds_operand, interpreter, is_constant, plain
 from .autograd.tensor import Tensor
 
 _np: Any = numpy
@@ -140,6 +140,13 @@ def isscalar(element: Any) -> bool:
     return not element.shape if isinstance(element, Operand) else _np.isscalar(element)
 
 
+def _of_objects(values: Any, dtype: Any) -> Any:
+    """Tensors as the arrays that they are, where Python objects are asked for and no gradient is lost by that."""
+    if dtype is None or _np.dtype(dtype).kind != "O" or not holds_operand(values) or not is_constant((values,)):
+        return values
+    return plain(values)
+
+
 def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0, **options: Any) -> Any:
     """`numpy.array`; of tensors in lists, nested as one likes, one tensor through which the gradient flows. Raises
     `ValueError` for rows of different lengths.
@@ -149,6 +156,7 @@ def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: in
     array([[4., 3.],
            [0., 0.]])
     """
+    object = _of_objects(object, dtype)
     t = joined(object)
     if not isinstance(t, Operand):
         return _np.array(object, dtype, copy=copy, ndmin=ndmin, **options)
@@ -164,6 +172,7 @@ def asarray(a: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
     >>> np.asarray([tg.Tensor(1.0), 2.0])
     Tensor([1., 2.])
     """
+    a = _of_objects(a, dtype)
     t = joined(a)
     if not isinstance(t, Tensor):
         return _np.asarray(a, dtype, *args, **options)

@@ -27,6 +27,9 @@ def test_every_public_name_is_there_or_refused():
         assert not hasattr(Tensor, name)
         with pytest.raises(AttributeError, match=rf"no '{name}': it belongs to an array, t\.data\.{name}"):
             getattr(t, name)
+    constant = t.detach()
+    assert {name for name in names if not hasattr(constant, name)} == {"view", "resize"}
+    assert constant.tobytes() == t.data.tobytes() and constant.flags["C_CONTIGUOUS"]
     with pytest.raises(AttributeError, match=r"no 'view': \.reshape\(\.\.\.\) gives another shape"):
         t.view(-1)
     with pytest.raises(AttributeError, match=r"no 'resize': np\.reshape and np\.resize give a new tensor"):

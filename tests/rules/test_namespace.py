@@ -529,6 +529,60 @@ def test_constants_go_where_arrays_go():
     assert numpy.array_equal(t.data, numpy.exp(a))
 
 
+NO_DERIVATIVE = [  # for these matrices, or with these options
+    (np.linalg.lstsq, (numpy.ones((6, 2)), numpy.arange(6.0)), {"rcond": None}),
+    (np.polyfit, (numpy.ones(4), numpy.ones(4), 2), {}),
+    (np.linalg.pinv, (numpy.diag([1.0, 0.1]), 0.5), {}),
+    (np.linalg.svd, (numpy.arange(6.0).reshape(3, 2),), {}),
+    (np.linalg.qr, (numpy.arange(6.0).reshape(3, 2), "complete"), {}),
+    (np.linalg.eig, (numpy.array([[0.0, 1.0], [-1.0, 0.0]]),), {}),
+    (np.linalg.eigvals, (numpy.array([[0.0, 1.0], [-1.0, 0.0]]),), {}),
+    (np.pad, (numpy.arange(3.0), 2, "linear_ramp"), {}),
+    (np.pad, (numpy.arange(3.0), 2, "reflect"), {"reflect_type": "odd"}),
+]
+
+
+@pytest.mark.parametrize(("function", "args", "options"), NO_DERIVATIVE, ids=range(len(NO_DERIVATIVE)))
+@pytest.mark.filterwarnings("ignore:Polyfit may be poorly conditioned")
+def test_what_has_no_derivative_is_numpys_if_none_is_wanted(function, args, options):
+    constants = [tg.Tensor(a) if isinstance(a, numpy.ndarray) else a for a in args]
+    wanted = function(*args, **options)
+    found = function(*constants, **options)
+    for x, y in zip(wanted, found, strict=True) if isinstance(wanted, tuple) else [(wanted, found)]:
+        numpy.testing.assert_allclose(y.numpy() if isinstance(y, tg.Tensor) else y, x, atol=1e-12)
+    leaves = [tg.Tensor(a, requires_grad=True) if isinstance(a, numpy.ndarray) else a for a in args]
+    with pytest.raises((TypeError, ValueError), match=r"derivative|rcond|complex|mode"):
+        function(*leaves, **options)
+
+
+def test_objects():
+    pairs = np.array([np.ones(2), np.zeros(3)], dtype=object)
+    assert pairs.shape == (2,) and pairs[1].tolist() == [0, 0, 0]
+    assert np.asarray([np.ones(2), None], dtype="O")[1] is None
+    assert np.array((np.ones(2), np.ones(2)), object).tolist() == [[1, 1], [1, 1]]
+    assert np.array([np.ones(2), np.ones(2)], "f4").dtype == "f4"
+    with pytest.raises(TypeError, match="tensors hold real numbers"):
+        np.array([tg.Tensor(1.0, requires_grad=True)], dtype=object)
+
+
+def test_comparisons_that_the_other_one_makes():
+    """By NumPy's protocol: an object whose `__array_ufunc__` is None wants to be asked itself."""
+
+    class Other:
+        __array_ufunc__ = None
+        __eq__ = lambda self, t: "=="
+        __ne__ = lambda self, t: "!="
+        __lt__ = lambda self, t: "<"
+        __le__ = lambda self, t: "<="
+        __gt__ = lambda self, t: ">"
+        __ge__ = lambda self, t: ">="
+
+    t, other = np.ones(2), Other()
+    assert [t == other, t != other, t > other, t >= other, t < other, t <= other] == ["==", "!=", "<", "<=", ">", ">="]
+    assert t == pytest.approx([1, 1 + 1e-9]) and t[0] == pytest.approx(1) and t[0] != pytest.approx(2)
+    assert (t == None).tolist() == [False, False]  # noqa: E711
+
+
 def test_constants_inside_a_derivation_are_refused():
     with pytest.raises(TypeError, match=r"numpy\.nextafter got a Tensor and has no derivative rule"):
         tg.derive(lambda x: np.sum(numpy.nextafter(np.zeros(3), 1.0) * x), numpy.ones(3))
@@ -597,6 +651,11 @@ def test_a_rule_of_one_s_own_that_gives_tensors():
         return x * x
 
     tg.rule(square, lambda g, x: np.full(x.shape, g) * 2 * x)
+    applied = tg.primitive(lambda x, function: function(x))
+    tg.rule(applied, lambda g: g, None)
+    with pytest.raises(TypeError, match="got function") as caught:
+        tg.grad(lambda x: applied(x, lambda v: v))(1.0)
+    assert "in '<lambda>': what is no array is an option, keyword-only in a primitive" in caught.value.__notes__
     close(tg.grad(square)(numpy.array(3.0)), 6)
     close(tg.jacobian(square)(numpy.array([1.0, 2.0])), [[2, 0], [0, 4]])
     close(tg.hessian(lambda x: np.sum(square(x) * x))(numpy.array([1.0, 2.0])), [[6, 0], [0, 12]])

@@ -228,6 +228,41 @@ def test_a_tensor_whose_gradient_would_be_lost():
     plain(ours.minimize(lambda x: np.sum(tnp.array([x[0], 2.0]) ** 2), x))
 
 
+def test_functions_that_give_tensors():
+    """What one writes with the namespace gives tensors where nothing is differentiated; SciPy gets arrays."""
+    f, near = lambda x: tnp.sum((x - tnp.ones(2)) ** 2), {"atol": 1e-4}
+    jac, hess, hessp = lambda x: 2 * (x - tnp.ones(2)), lambda x: 2 * tnp.eye(2), lambda x, p: 2 * tnp.eye(2) @ p
+    for method in ("SLSQP", "L-BFGS-B", "BFGS", "CG", "TNC"):
+        found = ours.minimize(f, tnp.zeros(2), jac=jac, method=method).x
+        assert type(found) is np.ndarray and np.allclose(found, 1, **near)
+    for method, second in (("dogleg", {"hess": hess}), ("trust-ncg", {"hess": hess}), ("trust-ncg", {"hessp": hessp})):
+        found = ours.minimize(f, tnp.zeros(2), jac=jac, method=method, **second).x
+        assert type(found) is np.ndarray and np.allclose(found, 1, **near)
+    found = ours.minimize(
+        lambda x: (f(x), jac(x)), tnp.zeros(2), jac=True, method="SLSQP", bounds=tnp.ones((2, 1)) * [0.0, 0.5]
+    )
+    assert np.allclose(found.x, 0.5)
+    for own in ({}, {"jac": lambda x: tnp.ones(2)}):
+        sum_is_1 = {"type": "eq", "fun": lambda x: tnp.sum(x * tnp.ones(2)) - 1, **own}
+        for method in ("SLSQP", "COBYLA"):
+            given = {} if method == "COBYLA" else {"jac": jac}
+            found = ours.minimize(f, tnp.zeros(2), method=method, constraints=[sum_is_1], **given)
+            assert np.allclose(found.x, 0.5, **near)
+    off, eye = lambda x: x - tnp.ones(2), lambda x: tnp.eye(2)
+    for found in (
+        ours.root(off, tnp.zeros(2), jac=eye).x,
+        ours.least_squares(off, tnp.zeros(2)).x,
+        ours.least_squares(off, tnp.zeros(2), jac=eye, method="lm").x,
+        ours.least_squares(off, tnp.zeros(2), jac=eye, bounds=(tnp.zeros(2) - 9, tnp.ones(2))).x,
+    ):
+        assert type(found) is np.ndarray and np.allclose(found, 1)
+    t = tnp.linspace(0.0, 1.0, 5)
+    line, slopes = lambda x, a, b: a * x + b, lambda x, a, b: tnp.stack([x, tnp.ones(5)], 1)
+    for own in ({}, {"jac": slopes}, {"sigma": tnp.ones(5), "p0": tnp.ones(2), "bounds": (tnp.zeros(2), np.inf)}):
+        found = ours.curve_fit(line, t, 2 * t + 1, **own)[0]
+        assert type(found) is np.ndarray and np.allclose(found, [2, 1])
+
+
 def test_the_rest_is_scipys():
     assert ours.linprog is optimize.linprog and "newton" in dir(ours) and "minimize" in ours.__all__
     with pytest.raises(AttributeError, match=r"tinygrad_edu\.scipy\.optimize.*has no attribute '__path__'"):

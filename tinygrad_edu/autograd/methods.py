@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from .primitives import NAMED
 from .record import Operand
-from .recording import is_recording
+from .recording import is_constant, is_recording
 
 Axis = int | tuple[int, ...] | None
 
@@ -44,7 +44,8 @@ class Flat:
 
 
 class _Refused:
-    """An attribute of arrays that tensors do not have."""
+    """An attribute of arrays that tensors do not have. What belongs to an array and its memory is that of the values,
+    where no gradient flows."""
 
     def __init__(self, instead: str) -> None:
         self._instead = instead
@@ -53,6 +54,8 @@ class _Refused:
         self._name = name
 
     def __get__(self, t: Any, owner: type) -> Any:
+        if self._instead is _OF_ARRAYS and is_constant((t,)):
+            return getattr(t.data, self._name)
         raise AttributeError(f"tensors have no {self._name!r}: {self._instead.format(name=self._name)}")
 
 

@@ -77,6 +77,25 @@ def on_values(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def or_numpy(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """For what stands for a function of NumPy's and refuses where there is no derivative: if none is wanted, since no
+    gradient flows through the tensors, NumPy's function is called with their values."""
+
+    def extend(own: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(own)
+        def call(*args: Any, **options: Any) -> Any:
+            try:
+                return own(*args, **options)
+            except (TypeError, ValueError):
+                if not is_constant((*args, *options.values())):
+                    raise
+                return on_values(function)(*args, **options)
+
+        return call
+
+    return extend
+
+
 def constant(*functions: Callable[..., Any]) -> None:
     """Enters functions through which no gradient flows (comparisons, `argmax`, `shape`, …): they give plain arrays."""
     for function in functions:
@@ -93,6 +112,16 @@ def _augmented(symbol: str, operation: str) -> Callable[[Any, Any], Any]:
         return self._changed(new, symbol) if self._value.__class__ is np.ndarray else new
 
     return operate
+
+
+def _comparison(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """A comparison, left to an object that says by NumPy's protocol that it wants to make it, such as
+    `pytest.approx`."""
+
+    def compare(self: Any, other: Any) -> Any:
+        return NotImplemented if getattr(other, "__array_ufunc__", 0) is None else look_up(function)(self, other)
+
+    return compare
 
 
 def _both_ways(function: Callable[..., Any]) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
@@ -220,23 +249,9 @@ class ArrayOperand(ArrayMethods):
 
     # Comparisons, and operations on bits, give plain arrays.
 
-    def __eq__(self, other: Any) -> Any:
-        return look_up(np.equal)(self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return look_up(np.not_equal)(self, other)
-
-    def __lt__(self, other: Any) -> Any:
-        return look_up(np.less)(self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return look_up(np.less_equal)(self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return look_up(np.greater)(self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return look_up(np.greater_equal)(self, other)
+    __eq__, __ne__ = _comparison(np.equal), _comparison(np.not_equal)
+    __lt__, __le__ = _comparison(np.less), _comparison(np.less_equal)
+    __gt__, __ge__ = _comparison(np.greater), _comparison(np.greater_equal)
 
     __and__, __rand__ = _both_ways(np.bitwise_and)
     __or__, __ror__ = _both_ways(np.bitwise_or)

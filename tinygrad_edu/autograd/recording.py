@@ -148,7 +148,11 @@ class _Recorder(Interpreter):
                 values.append(a._value)
                 node = a.record if a.record is not None else a if a._requires_grad else None
             else:
-                values.append(constant_value(a))
+                try:
+                    values.append(constant_value(a))
+                except TypeError as error:
+                    error.add_note(f"in '{primitive.name}': what is no array is an option, keyword-only in a primitive")
+                    raise
                 node = None
             nodes.append(node)
             needed.append(node is not None)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..autograd.operators import option
+from ..autograd.operators import option, or_numpy
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from .shape import _add_at
 
@@ -265,6 +265,7 @@ rule(_folded, lambda g, *, widths, mode: _pad(g, widths=widths, mode=mode, value
 
 
 @implements(np.pad)
+@or_numpy(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
     moving = ("constant", "edge", "reflect", "symmetric", "wrap", "empty")
     if mode not in moving or options.get("reflect_type", "even") != "even":

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import constant, on_values
+from ..autograd.operators import constant, on_values, or_numpy
 from ..autograd.primitives import implements, primitive, rule
 from ..autograd.recording import plain
 
@@ -100,6 +100,7 @@ rule(_qr, _qr_rule)
 
 
 @implements(np.linalg.qr)
+@or_numpy(np.linalg.qr)
 def qr(a: Any, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "complete", "r"):
         raise ValueError(f"qr: on tensors the mode must be 'reduced', 'complete' or 'r', not {mode!r}")
@@ -266,12 +267,14 @@ rule(_eigvals, _eigvals_rule)
 
 
 @implements(np.linalg.eig)
+@or_numpy(np.linalg.eig)
 def eig(a: Any) -> Any:
     packed = _eig(a)
     return _eig_result(packed[..., 0], packed[..., 1:])
 
 
 @implements(np.linalg.eigvals)
+@or_numpy(np.linalg.eigvals)
 def eigvals(a: Any) -> Any:
     return _eigvals(a)
 
@@ -346,6 +349,7 @@ def _svd_of_symmetric(a: Any, compute_uv: bool) -> Any:
 
 
 @implements(np.linalg.svd)
+@or_numpy(np.linalg.svd)
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     m, n = a.shape[-2:]
     if hermitian:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import option
+from ..autograd.operators import option, or_numpy
 from ..autograd.primitives import implements, primitive, rule
 from ..autograd.recording import plain
 from .decompositions import negligible, slope_of_singular_values
@@ -32,6 +32,7 @@ rule(
 
 
 @implements(np.linalg.pinv)
+@or_numpy(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
     if hermitian:
         a = np.tril(a) + np.tril(a, -1).mT  # NumPy reads the lower triangle
@@ -94,6 +95,7 @@ rule(_values_of_lstsq, lambda g, a: slope_of_singular_values(g, a))
 
 
 @implements(np.linalg.lstsq)
+@or_numpy(np.linalg.lstsq)
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     """As NumPy gives them: solutions, sums of squared residuals, rank, singular values of `a`."""
     columns = np.expand_dims(b, -1) if np.ndim(b) == 1 else b

@@ -12,7 +12,7 @@ from ..autograd.assignment import joined
 from ..autograd.call_site import where
 from ..autograd.differentiation import _name
 from ..autograd.record import Operand
-from ..autograd.recording import interpreter, plain, wants_gradient
+from ..autograd.recording import interpreter, is_constant, plain, wants_gradient
 from ..autograd.transforms import jacobian, vjp
 
 DIFFERENTIABLE = {"bisect", "brenth", "brentq", "fsolve", "quad", "ridder", "root_scalar", "toms748"}
@@ -21,6 +21,11 @@ DIFFERENTIABLE = {"bisect", "brenth", "brentq", "fsolve", "quad", "ridder", "roo
 def given(args: Any) -> tuple[Any, ...]:
     """The `args=` of SciPy's functions, where a single one may stand without a tuple; lists of tensors are joined."""
     return tuple(map(joined, args if isinstance(args, tuple) else (args,)))
+
+
+def constants(value: Any) -> Any:
+    """Tensors as plain arrays, if no gradient flows through them: SciPy's compiled functions take nothing else."""
+    return plain(value) if is_constant((value,)) else value
 
 
 def of_tensors(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Any], Callable[..., Any]]:
@@ -44,9 +49,11 @@ def refuse_in_derivation(who: str) -> None:
         )
 
 
-def in_numbers(who: str, fun: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with plain results. A tensor through which a gradient flows is refused: SciPy would make a number of
-    it, and the gradient would be lost."""
+def in_numbers(who: str, fun: Any) -> Any:
+    """The function with plain results, or what stands in its place, such as "2-point". A tensor through which a
+    gradient flows is refused: SciPy would make a number of it, and the gradient would be lost."""
+    if not callable(fun):
+        return fun
 
     @functools.wraps(fun)
     def call(*args: Any, **options: Any) -> Any:

@@ -15,7 +15,7 @@ from scipy import optimize as _optimize
 
 from ..autograd.transforms import hessian, hvp, value_and_grad
 from . import rest_of
-from .calls import explained, given, in_numbers, jacobian_of
+from .calls import constants, explained, given, in_numbers, jacobian_of
 from .roots import bisect as bisect
 from .roots import brenth as brenth
 from .roots import brentq as brentq
@@ -69,23 +69,28 @@ def minimize(
         hessp = explained("minimize", fun, lambda x, p, *args: hvp(value, x, *args, p), instead)
     if hess is None and hessp is None and name in WITH_HESSIAN:
         hess = explained("minimize", fun, hessian(value), instead)
-    if name not in WITHOUT_GRADIENT:
-        constraints = _with_jacobians(constraints, instead)
-        if jac is None:
-            jac, fun = True, explained("minimize", fun, value_and_grad(fun), instead)
+    constraints = _with_derivatives(constraints, instead, name not in WITHOUT_GRADIENT)
+    if name not in WITHOUT_GRADIENT and jac is None:
+        jac, fun = True, explained("minimize", fun, value_and_grad(fun), instead)
+    derivatives = [in_numbers("minimize", derivative) for derivative in (jac, hess, hessp)]
+    x0, bounds, args = constants(x0), constants(bounds), given(args)
     return _optimize.minimize(
-        in_numbers("minimize", fun), x0, given(args), method, jac, hess, hessp, bounds, constraints, **options
+        in_numbers("minimize", fun), x0, args, method, *derivatives, bounds, constraints, **options
     )
 
 
-def _with_jacobians(constraints: Any, instead: str) -> Any:
-    """The constraints that are dicts with the Jacobian of their function, if they have none."""
+def _with_derivatives(constraints: Any, instead: str, wanted: bool) -> Any:
+    """The constraints that are dicts with plain results and, if wanted, the Jacobian of their function, if they have
+    none."""
     if isinstance(constraints, list | tuple):
-        return [_with_jacobians(c, instead) for c in constraints]
-    if not isinstance(constraints, dict) or constraints.get("jac") is not None or "fun" not in constraints:
+        return [_with_derivatives(c, instead, wanted) for c in constraints]
+    if not isinstance(constraints, dict) or "fun" not in constraints:
         return constraints
-    fun = constraints["fun"]
-    return constraints | {"jac": explained("minimize", fun, jacobian_of(fun), instead)}
+    fun, jac = constraints["fun"], constraints.get("jac")
+    if jac is None and wanted:
+        jac = explained("minimize", fun, jacobian_of(fun), instead)
+    own = {"fun": fun} if jac is None else {"fun": fun, "jac": jac}
+    return constraints | {name: in_numbers("minimize", f) for name, f in own.items()}
 
 
 def root(
@@ -101,7 +106,8 @@ def root(
     """
     if jac is None and method.lower() in ROOT_WITH_JACOBIAN:
         jac = explained("root", fun, jacobian_of(fun), "jac=, or jac=False for SciPy's differences")
-    return _optimize.root(in_numbers("root", fun), x0, given(args), method, jac, **options)
+    jac = in_numbers("root", jac)
+    return _optimize.root(in_numbers("root", fun), constants(x0), given(args), method, jac, **options)
 
 
 def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, **options: Any) -> Any:
@@ -115,7 +121,9 @@ def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, **options: 
     """
     if jac is None:
         jac = explained("least_squares", fun, jacobian_of(fun), "jac=, or jac='2-point' for SciPy's differences")
-    return _optimize.least_squares(in_numbers("least_squares", fun), x0, jac, **options)
+    options = {name: constants(value) for name, value in options.items()}
+    jac = in_numbers("least_squares", jac)
+    return _optimize.least_squares(in_numbers("least_squares", fun), constants(x0), jac, **options)
 
 
 def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, *args: Any, jac: Any = None, **options: Any) -> Any:
@@ -134,4 +142,6 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, *args: Any, jac: An
         by_parameters = jacobian_of(lambda parameters, x: f(x, *parameters))
         instead = "jac=, or jac='2-point' with method='trf' for SciPy's differences"
         jac = explained("curve_fit", f, lambda x, *parameters: by_parameters(np.array(parameters), x), instead)
-    return _optimize.curve_fit(in_numbers("curve_fit", f), xdata, ydata, *args, jac=jac, **options)
+    data = map(constants, (xdata, ydata, *args))
+    options = {name: constants(value) for name, value in options.items()}
+    return _optimize.curve_fit(in_numbers("curve_fit", f), *data, jac=in_numbers("curve_fit", jac), **options)
