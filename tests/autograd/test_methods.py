@@ -29,6 +29,10 @@ def test_every_public_name_is_there_or_refused():
             getattr(t, name)
     constant = t.detach()
     assert {name for name in names if not hasattr(constant, name)} == {"view", "resize"}
+    with tg.no_grad():
+        assert t.tobytes() == constant.tobytes()
+    with pytest.raises(AttributeError, match=r"tensors have no 'flags': it belongs to an array"):
+        _ = Tensor.flags
     assert constant.tobytes() == t.data.tobytes() and constant.flags["C_CONTIGUOUS"]
     with pytest.raises(AttributeError, match=r"no 'view': \.reshape\(\.\.\.\) gives another shape"):
         t.view(-1)

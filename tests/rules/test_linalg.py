@@ -47,6 +47,9 @@ class TestQR:
         for a in (TALL, WIDE):
             same(hessian(lambda a: np.sum(L.qr(a, "r") ** 2))(a).reshape(15, 15), 2 * np.eye(15), atol=1e-10)
 
+    def test_no_rows(self):
+        assert grad(lambda a: np.sum(L.qr(a)[1]))(np.zeros((0, 3))).shape == (0, 3)
+
     def test_the_determinant(self):
         diagonal = lambda a: np.sum(np.log(abs(np.diagonal(L.qr(a)[1]))))
         same(grad(diagonal)(A), L.inv(A).T)
@@ -149,7 +152,8 @@ class TestEig:
 
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     @pytest.mark.parametrize("a", [[[1.0, 1], [0, 1]], [[0.0, 1], [0, 0]], [[3.0, 1e-3], [0, 3]],
-                                   [[2.0, 1, 0], [0, 2, 1], [0, 0, 2]]])  # fmt: skip
+                                   [[2.0, 1, 0], [0, 2, 1], [0, 0, 2]],
+                                   [[5.0, 1, 1], [0, 2, 1], [0, 0, 2]]])  # fmt: skip
     def test_defective_matrices(self, a, dtype):
         for f in (L.eigvals, lambda a: L.eig(a)[0], lambda a: L.eig(a)[1]):
             with pytest.raises(ValueError, match="the matrix is defective"):
@@ -239,6 +243,9 @@ class TestPseudoInverses:
         a = A + A.T
         for x in (a, np.tril(a)):
             assert np.array_equal(L.pinv(leaf(x), hermitian=True).numpy(), L.pinv(x, hermitian=True))
+        for given in (np.ones(3), leaf(np.ones(3)), Tensor(np.ones(3))):
+            with pytest.raises(L.LinAlgError, match="two-dimensional"):
+                L.pinv(given, hermitian=True)
         g = grad(lambda a: np.sum(L.pinv(a, hermitian=True) * W))(a)
         whole = grad(lambda a: np.sum(L.pinv(a) * W))(a)
         same(g, np.tril(whole + whole.T) - np.diag(np.diag(whole)))
@@ -247,6 +254,11 @@ class TestPseudoInverses:
         q = L.qr(B)[0]
         a = ((q * [1.0, 2.0, 3.0, 0.0]) @ q.T).astype(np.float32)
         assert np.array_equal(L.pinv(leaf(a, np.float32), 1e-4).numpy(), L.pinv(a, 1e-4))
+
+
+def test_eigenvectors_in_a_stack_of_stacks():
+    a = np.stack([A + A.T, B + B.T, W + W.T]).reshape(1, 3, 4, 4)
+    same(grad(lambda a: np.sum(L.eig(a)[0] ** 2))(a), 2 * a)  # the sum of squared eigenvalues is tr(A²)
 
 
 def test_singular_values_of_symmetric_matrices():

@@ -7,6 +7,7 @@ import inspect
 import itertools
 import math
 import subprocess
+from collections import namedtuple
 from dataclasses import dataclass
 
 import numpy
@@ -553,6 +554,19 @@ def test_what_has_no_derivative_is_numpys_if_none_is_wanted(function, args, opti
     leaves = [tg.Tensor(a, requires_grad=True) if isinstance(a, numpy.ndarray) else a for a in args]
     with pytest.raises((TypeError, ValueError), match=r"derivative|rcond|complex|mode"):
         function(*leaves, **options)
+    with tg.no_grad():
+        under_no_grad = function(*leaves, **options)
+    if not isinstance(wanted, tuple):
+        numpy.testing.assert_array_equal(numpy.asarray(under_no_grad), numpy.asarray(found))
+
+
+def test_named_tuples_of_tensors():
+    Pair = namedtuple("Pair", "first second")
+    pair = Pair(tg.Tensor([1.0, 2.0], requires_grad=True), tg.Tensor([3.0, 4.0]))
+    numpy.sum(numpy.choose([1, 0], pair) * [5.0, 7.0]).backward()
+    assert pair.first.grad.tolist() == [0, 7]
+    assert numpy.histogram(pair.second, Pair(3.0, 4.0))[0].tolist() == [2]
+    assert np.array(Pair(tg.Tensor(1.0), None), dtype=object)[1] is None
 
 
 def test_objects():
@@ -581,6 +595,8 @@ def test_comparisons_that_the_other_one_makes():
     assert [t == other, t != other, t > other, t >= other, t < other, t <= other] == ["==", "!=", "<", "<=", ">", ">="]
     assert t == pytest.approx([1, 1 + 1e-9]) and t[0] == pytest.approx(1) and t[0] != pytest.approx(2)
     assert (t == None).tolist() == [False, False]  # noqa: E711
+    assert (t == Other).tolist() == [False, False]  # its instances say so, not the class itself
+    assert pytest.approx([1, 1]) in t and pytest.approx([1, 2]) not in t and 1.0 in t
 
 
 def test_constants_inside_a_derivation_are_refused():

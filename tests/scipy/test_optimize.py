@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -261,6 +262,38 @@ def test_functions_that_give_tensors():
     for own in ({}, {"jac": slopes}, {"sigma": tnp.ones(5), "p0": tnp.ones(2), "bounds": (tnp.zeros(2), np.inf)}):
         found = ours.curve_fit(line, t, 2 * t + 1, **own)[0]
         assert type(found) is np.ndarray and np.allclose(found, [2, 1])
+
+
+def test_scipys_own_objects_that_hold_tensors():
+    f = lambda x: tnp.sum((x - tnp.ones(2)) ** 2)
+    box = ours.Bounds(tnp.zeros(2), tnp.full(2, 0.5))
+    for method in ("nelder-mead", "powell", "SLSQP", "trust-constr"):
+        found = ours.minimize(f, [0.1, 0.1], method=method, bounds=box).x
+        assert type(found) is np.ndarray and np.allclose(found, 0.5, atol=1e-3)
+    assert type(box.lb) is tg.Tensor  # the caller's is as it was
+    whole = ours.LinearConstraint(tnp.ones((1, 2)), tnp.ones(1), tnp.ones(1))
+    curved = ours.NonlinearConstraint(
+        lambda x: tnp.sum(x * tnp.ones(2)),
+        tnp.ones(1)[0],
+        1.0,
+        jac=lambda x: tnp.ones((1, 2)),
+        hess=lambda x, v: tnp.zeros((2, 2)),
+    )
+    for constraint in (whole, [curved]):
+        found = ours.minimize(f, tnp.zeros(2), method="trust-constr", constraints=constraint).x
+        assert type(found) is np.ndarray and np.allclose(found, 0.5, atol=1e-3)
+    loss = lambda z: tnp.stack([z, tnp.ones_like(z), tnp.zeros_like(z)])
+    found = ours.least_squares(lambda x: x - tnp.ones(2), [0.1, 0.1], loss=loss, method="dogbox", bounds=box)
+    assert type(found.x) is np.ndarray and not isinstance(found.cost, tg.Tensor) and np.allclose(found.x, 0.5)
+
+
+def test_named_tuples():
+    Pair = namedtuple("Pair", "lo hi")
+    assert np.allclose(ours.least_squares(lambda x: x - 1, Pair(0.1, 0.1), bounds=Pair(0, 0.5)).x, 0.5)
+    assert np.allclose(ours.minimize(lambda x: np.sum((x - 1) ** 2), Pair(0.0, 0.0), bounds=[Pair(0, 0.5)] * 2).x, 0.5)
+    assert np.allclose(ours.root(lambda x: Pair(x[0] - 1, x[1] - 2), Pair(0.0, 0.0), jac=False).x, [1, 2])
+    found = ours.curve_fit(lambda t, a, b: a * t + b, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0], bounds=Pair([0, -1], [3, 1]))[0]
+    assert np.allclose(found, [1, 0], atol=1e-6)
 
 
 def test_the_rest_is_scipys():

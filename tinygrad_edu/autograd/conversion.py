@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,13 @@ def widened(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu" and value.dtype.itemsize < 8:
         return value.astype(np.int64)
     return value
+
+
+def rebuilt(like: Any, parts: Iterable[Any]) -> Any:
+    """A list, tuple or named tuple like that one, of other parts."""
+    if isinstance(like, list):  # a model's list of parameters has names besides
+        return list(parts)
+    return type(like)(*parts) if hasattr(like, "_fields") else type(like)(parts)
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

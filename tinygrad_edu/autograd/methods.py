@@ -54,7 +54,7 @@ class _Refused:
         self._name = name
 
     def __get__(self, t: Any, owner: type) -> Any:
-        if self._instead is _OF_ARRAYS and is_constant((t,)):
+        if self._instead is _OF_ARRAYS and t is not None and is_constant((t,)):
             return getattr(t.data, self._name)
         raise AttributeError(f"tensors have no {self._name!r}: {self._instead.format(name=self._name)}")
 

@@ -119,7 +119,7 @@ def _comparison(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     `pytest.approx`."""
 
     def compare(self: Any, other: Any) -> Any:
-        return NotImplemented if getattr(other, "__array_ufunc__", 0) is None else look_up(function)(self, other)
+        return NotImplemented if getattr(type(other), "__array_ufunc__", 0) is None else look_up(function)(self, other)
 
     return compare
 
@@ -273,7 +273,7 @@ class ArrayOperand(ArrayMethods):
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
-        return bool((self == value).any())
+        return bool(np.any(self == value))
 
     def __getitem__(self, index: Any) -> Self:
         return self._call(operator.getitem, self, index)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .call_site import where
-from .conversion import as_array, constant_value, differentiable, numbers, widened
+from .conversion import as_array, constant_value, differentiable, numbers, rebuilt, widened
 from .keeping import keep
 from .origin import argument_of, remember
 from .record import Node, Operand, Record, record_of
@@ -336,7 +336,7 @@ def holds_operand(value: Any) -> bool:
 
 def is_constant(given: tuple[Any, ...]) -> bool:
     """Whether what a function is given has values, and no gradient flows through it."""
-    return bool(given) and interpreter().lines is None and not wants_gradient(given)
+    return bool(given) and interpreter().lines is None and not (is_recording() and wants_gradient(given))
 
 
 def wants_gradient(value: Any) -> bool:
@@ -353,7 +353,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Operand):
         return interpreter().detached(value)
     if isinstance(value, list | tuple):
-        return type(value)(plain(v) for v in value)
+        return rebuilt(value, map(plain, value))
     return value
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .conversion import rebuilt
 from .recording import plain
 from .tensor import Tensor
 
@@ -23,11 +24,7 @@ def _map(function: Callable[..., Any], *trees: Any) -> Any:
 
 def _built(like: Any, parts: list[Any]) -> Any:
     """A dict, list, tuple or named tuple like that one, of other parts."""
-    if isinstance(like, dict):
-        return dict(zip(like, parts, strict=True))
-    if isinstance(like, list):  # a model's list of parameters has names besides
-        return parts
-    return type(like)(*parts) if hasattr(like, "_fields") else type(like)(parts)
+    return dict(zip(like, parts, strict=True)) if isinstance(like, dict) else rebuilt(like, parts)
 
 
 def _leaves(tree: Any) -> list[Any]:

@@ -39,6 +39,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autograd.conversion import rebuilt
 from ..autograd.primitives import primitive_of
 from ..memory import empty_aligned
 from .derivation import Derivation
@@ -101,7 +102,7 @@ class Block:
         """An argument as the block has it. `rows` are the axes, and their lengths, along which what has no rows
         is broadcast with those that have."""
         if isinstance(value, list | tuple):
-            return type(value)(self._here(v, rows, moved) for v in value)
+            return rebuilt(value, (self._here(v, rows, moved) for v in value))
         if not isinstance(value, Line | np.ndarray):
             return value
         if isinstance(value, Line) and value in moved:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.conversion import rebuilt
 from ..autograd.primitives import Primitive
 from ..autograd.reads import Options
 from ..autograd.tensor import Tensor
@@ -59,7 +60,7 @@ def name_of(function: Any) -> str:
 
 def example_of(value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return type(value)(example_of(v) for v in value)
+        return rebuilt(value, map(example_of, value))
     return value._value if isinstance(value, Tensor) else value
 
 

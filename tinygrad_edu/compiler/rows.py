@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autograd.conversion import rebuilt
 from ..autograd.operators import DIVIDE, MULTIPLY, POWER
 from .derivation import Derivation
 from .lines import Line
@@ -290,7 +291,7 @@ class _Comparison:
             raise Differs
         if isinstance(first, list | tuple):
             self._equal([len(v) for v in values])
-            return type(first)(self._marked(each) for each in zip(*values, strict=True))
+            return rebuilt(first, map(self._marked, zip(*values, strict=True)))
         if isinstance(first, slice):
             return slice(*map(self._marked, zip(*[(s.start, s.stop, s.step) for s in values], strict=True)))
         if isinstance(first, np.ndarray):

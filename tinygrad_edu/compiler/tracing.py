@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.conversion import constant_value, widened
+from ..autograd.conversion import constant_value, rebuilt, widened
 from ..autograd.differentiation import _variable
 from ..autograd.primitives import Primitive
 from ..autograd.reads import Options
@@ -223,7 +223,7 @@ class Trace(Interpreter):
         if isinstance(value, Tensor):
             return self.line(value)
         if isinstance(value, list | tuple):
-            return type(value)(self.operand(v) for v in value)
+            return rebuilt(value, map(self.operand, value))
         return self._constant(value) if isinstance(value, np.ndarray) else value
 
     def _widened(self, value: Any) -> Any:

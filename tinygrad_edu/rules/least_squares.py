@@ -35,6 +35,7 @@ rule(
 @or_numpy(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
     if hermitian:
+        np.linalg.pinv(np.ones((1,) * a.ndim))  # says what is wrong
         a = np.tril(a) + np.tril(a, -1).mT  # NumPy reads the lower triangle
     cutoff = option(rcond if rcond is not None or rtol is np._NoValue else rtol, "pinv: rcond")
     if cutoff is not None and a.size:

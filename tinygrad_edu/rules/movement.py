@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from ..autograd.conversion import rebuilt
 from ..autograd.operators import on_values, option, refuse
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
 from ..autograd.record import Operand
@@ -36,7 +37,7 @@ def _moving(function: Callable[..., Any], *data: str) -> Callable[..., Any]:
         def numbered(x: Any) -> Any:
             nonlocal total
             if isinstance(x, list | tuple):
-                return type(x)(numbered(v) for v in x)
+                return rebuilt(x, map(numbered, x))
             first, total = total, total + np.size(x)
             sources.append(x)
             return np.arange(first, total).reshape(np.shape(x))

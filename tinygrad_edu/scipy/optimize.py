@@ -7,6 +7,7 @@ and its like, `root_scalar` and `fsolve` are differentiated themselves (`roots.p
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,15 @@ ROOT_WITH_JACOBIAN = {"hybr", "lm"}
 
 
 __getattr__, __dir__ = rest_of(_optimize, __name__)
+
+
+def _in_arrays(who: str, value: Any) -> Any:
+    """What SciPy is given, with arrays in place of tensors, also in its own objects and as functions' results."""
+    if isinstance(value, _optimize.Bounds | _optimize.LinearConstraint | _optimize.NonlinearConstraint):
+        own = copy.copy(value)
+        vars(own).update({name: _in_arrays(who, v) for name, v in vars(value).items()})
+        return own
+    return in_numbers(who, value) if callable(value) else constants(value)
 
 
 def minimize(
@@ -72,11 +82,9 @@ def minimize(
     constraints = _with_derivatives(constraints, instead, name not in WITHOUT_GRADIENT)
     if name not in WITHOUT_GRADIENT and jac is None:
         jac, fun = True, explained("minimize", fun, value_and_grad(fun), instead)
-    derivatives = [in_numbers("minimize", derivative) for derivative in (jac, hess, hessp)]
-    x0, bounds, args = constants(x0), constants(bounds), given(args)
-    return _optimize.minimize(
-        in_numbers("minimize", fun), x0, args, method, *derivatives, bounds, constraints, **options
-    )
+    fun_and_x0 = (_in_arrays("minimize", v) for v in (fun, x0))
+    others = (_in_arrays("minimize", v) for v in (jac, hess, hessp, bounds))
+    return _optimize.minimize(*fun_and_x0, given(args), method, *others, constraints, **options)
 
 
 def _with_derivatives(constraints: Any, instead: str, wanted: bool) -> Any:
@@ -85,7 +93,7 @@ def _with_derivatives(constraints: Any, instead: str, wanted: bool) -> Any:
     if isinstance(constraints, list | tuple):
         return [_with_derivatives(c, instead, wanted) for c in constraints]
     if not isinstance(constraints, dict) or "fun" not in constraints:
-        return constraints
+        return _in_arrays("minimize", constraints)
     fun, jac = constraints["fun"], constraints.get("jac")
     if jac is None and wanted:
         jac = explained("minimize", fun, jacobian_of(fun), instead)
@@ -106,8 +114,8 @@ def root(
     """
     if jac is None and method.lower() in ROOT_WITH_JACOBIAN:
         jac = explained("root", fun, jacobian_of(fun), "jac=, or jac=False for SciPy's differences")
-    jac = in_numbers("root", jac)
-    return _optimize.root(in_numbers("root", fun), constants(x0), given(args), method, jac, **options)
+    fun, x0, jac = (_in_arrays("root", v) for v in (fun, x0, jac))
+    return _optimize.root(fun, x0, given(args), method, jac, **options)
 
 
 def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, **options: Any) -> Any:
@@ -121,9 +129,8 @@ def least_squares(fun: Callable[..., Any], x0: Any, jac: Any = None, **options: 
     """
     if jac is None:
         jac = explained("least_squares", fun, jacobian_of(fun), "jac=, or jac='2-point' for SciPy's differences")
-    options = {name: constants(value) for name, value in options.items()}
-    jac = in_numbers("least_squares", jac)
-    return _optimize.least_squares(in_numbers("least_squares", fun), constants(x0), jac, **options)
+    options = {name: _in_arrays("least_squares", v) for name, v in options.items()}
+    return _optimize.least_squares(*(_in_arrays("least_squares", v) for v in (fun, x0, jac)), **options)
 
 
 def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, *args: Any, jac: Any = None, **options: Any) -> Any:
@@ -142,6 +149,5 @@ def curve_fit(f: Callable[..., Any], xdata: Any, ydata: Any, *args: Any, jac: An
         by_parameters = jacobian_of(lambda parameters, x: f(x, *parameters))
         instead = "jac=, or jac='2-point' with method='trf' for SciPy's differences"
         jac = explained("curve_fit", f, lambda x, *parameters: by_parameters(np.array(parameters), x), instead)
-    data = map(constants, (xdata, ydata, *args))
-    options = {name: constants(value) for name, value in options.items()}
-    return _optimize.curve_fit(in_numbers("curve_fit", f), *data, jac=in_numbers("curve_fit", jac), **options)
+    options = {name: _in_arrays("curve_fit", v) for name, v in (options | {"jac": jac}).items()}
+    return _optimize.curve_fit(*(_in_arrays("curve_fit", v) for v in (f, xdata, ydata, *args)), **options)
