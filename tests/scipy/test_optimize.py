@@ -279,7 +279,10 @@ def test_scipys_own_objects_that_hold_tensors():
         jac=lambda x: tnp.ones((1, 2)),
         hess=lambda x, v: tnp.zeros((2, 2)),
     )
-    for constraint in (whole, [curved]):
+    two = ours.NonlinearConstraint(
+        lambda x: tnp.ones(2) * x, tnp.zeros(2), tnp.full(2, 0.5), lambda x: tnp.eye(2), lambda x, v: tnp.zeros((2, 2))
+    )
+    for constraint in (whole, [curved], two):
         found = ours.minimize(f, tnp.zeros(2), method="trust-constr", constraints=constraint).x
         assert type(found) is np.ndarray and np.allclose(found, 0.5, atol=1e-3)
     loss = lambda z: tnp.stack([z, tnp.ones_like(z), tnp.zeros_like(z)])

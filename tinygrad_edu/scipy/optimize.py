@@ -38,7 +38,7 @@ __getattr__, __dir__ = rest_of(_optimize, __name__)
 
 def _in_arrays(who: str, value: Any) -> Any:
     """What SciPy is given, with arrays in place of tensors, also in its own objects and as functions' results."""
-    if isinstance(value, _optimize.Bounds | _optimize.LinearConstraint | _optimize.NonlinearConstraint):
+    if isinstance(value, _optimize.Bounds | _optimize.NonlinearConstraint):
         own = copy.copy(value)
         vars(own).update({name: _in_arrays(who, v) for name, v in vars(value).items()})
         return own
