@@ -250,6 +250,8 @@ class Loop(Profile):
         self.work = work
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if session.testsfailed:  # every mutant would seem to be killed
+            raise session.Interrupted(f"{session.testsfailed} errors while the tests were collected")
         self.work(Tests(session))
         return True
 
@@ -409,8 +411,8 @@ def main() -> None:
             print(f"{name}: {count} mutants in {time.perf_counter() - start:.0f} s, {survived} survived; "
                   f"{len(unexplained)} unexplained so far", flush=True)  # fmt: skip
 
-    pytest.main([*ARGUMENTS, *TESTS], plugins=[Loop(work)])
-    raise SystemExit(bool(unexplained))
+    status = pytest.main([*ARGUMENTS, *TESTS], plugins=[Loop(work)])
+    raise SystemExit(status or bool(unexplained))
 
 
 if __name__ == "__main__":

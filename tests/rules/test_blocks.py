@@ -193,10 +193,11 @@ def test_frames(seed, mode):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=rng.integers(1, 5, rng.integers(1, 4)))
     widths = [int(rng.integers(0, 7)), rng.integers(0, 7, 2).tolist(), rng.integers(0, 7, (x.ndim, 2)).tolist()]
-    width = widths[rng.integers(3)]
+    width = [*widths, rng.integers(0, 7)][rng.integers(4)]
     y = np.pad(x, width, mode)
+    options = {"reflect_type": "even"} if mode in ("reflect", "symmetric") and seed % 2 else {}  # the default
     weights = rng.normal(size=y.shape)
-    value, [found] = gradients(lambda a: np.pad(a, width, mode), [x], weights)
+    value, [found] = gradients(lambda a: np.pad(a, width, mode, **options), [x], weights)
     assert np.array_equal(value, y)
     places = np.pad(np.arange(1, x.size + 1).reshape(x.shape), width, mode)  # 0 is none of them
     wanted = np.bincount(places.ravel(), weights.ravel(), x.size + 1)[1:].reshape(x.shape)
@@ -526,11 +527,12 @@ def test_parts_of_a_row():
     [
         lambda a: np.rot90(a, 1, (0, 0)), lambda a: np.split(a, 3, axis=1), lambda a: np.dsplit(a, 1),
         lambda a: np.diag(np.reshape(a, (3, 2, 2))),
-        lambda a: np.pad(a, -1), lambda a: np.pad(a, ((1, 2, 3),)), lambda a: np.repeat(a, [1, 2], axis=0),
+        lambda a: np.pad(a, -1), lambda a: np.pad(a, True), lambda a: np.pad(a, 1.0),
+        lambda a: np.pad(a, ((1, 2, 3),)), lambda a: np.repeat(a, [1, 2], axis=0),
         lambda a: np.take(a, 99), lambda a: np.roll(a, 1, 5), lambda a: np.flip(a, 4), lambda a: np.tile(a, -1),
         lambda a: np.diagonal(a[0]), lambda a: np.pad(a, 1, "edge", constant_values=1), lambda a: np.repeat(a, -1),
     ],
-    ids=range(14),
+    ids=range(16),
 )  # fmt: skip
 def test_mistakes_are_refused_as_numpy_does(call):
     for x in (np.ones((3, 4)), tg.Tensor(np.ones((3, 4)), requires_grad=True)):

@@ -88,7 +88,8 @@ def _used(function: Any, text: str) -> Iterator[tuple[str, Any]]:
         names.update(s.get_name() for s in scope.get_symbols() if s.is_global() and s.is_referenced())
         scopes.extend(scope.get_children())
     written = types.ModuleType, types.FunctionType, Primitive, dict, tuple, int, float, str
-    return ((name, known[name]) for name in sorted(names) if isinstance(known.get(name), written))
+    found = ((name, known.get(name)) for name in sorted(names))
+    return ((name, v) for name, v in found if isinstance(v, written) or hasattr(v, "cache_info"))  # by functools.cache
 
 
 def _literal(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -236,6 +237,13 @@ def _pad(x: Any, *, widths: Any, mode: Any, values: Any) -> Any:
     return np.pad(x, widths, mode, constant_values=values) if mode == "constant" else np.pad(x, widths, mode)
 
 
+@functools.lru_cache(maxsize=8)
+def _framing(n: int, before: int, after: int, mode: str) -> tuple[Any, Any]:
+    """The numbers of the elements, of n, that are repeated before and after them."""
+    numbers = np.pad(np.arange(n), (before, after), mode)  # type: ignore[call-overload]
+    return numbers[:before].copy(), numbers[before + n :].copy()
+
+
 @primitive
 def _folded(x: Any, *, widths: Any, mode: Any) -> Any:
     """What was padded by repeating elements, with the padding added to the elements that it repeats."""
@@ -244,10 +252,10 @@ def _folded(x: Any, *, widths: Any, mode: Any) -> Any:
         if before or after:
             rows = x.swapaxes(axis, 0)
             n = len(rows) - before - after
-            numbers = np.pad(np.arange(n), (before, after), mode)
             middle = rows[before : before + n]
-            _add_at(middle, rows[:before], index=numbers[:before])
-            _add_at(middle, rows[before + n :], index=numbers[before + n :])
+            first, last = _framing(n, before, after, mode)
+            _add_at(middle, rows[:before], index=first)
+            _add_at(middle, rows[before + n :], index=last)
             x = middle.swapaxes(axis, 0)
     return x
 
@@ -274,8 +282,11 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
     pad_width = option(pad_width, "pad: pad_width")
     if options:
         np.pad(np.zeros((1,) * array.ndim), pad_width, mode, **options)  # says what is wrong
-    marked = np.pad(np.ones((1,) * array.ndim, bool), pad_width)
-    place = np.unravel_index(np.argmax(marked), marked.shape)
-    widths = tuple((int(k), n - 1 - int(k)) for n, k in zip(marked.shape, place, strict=True))
+    if pad_width.__class__ is int and pad_width >= 0:  # mostly
+        widths: tuple[tuple[int, int], ...] = ((pad_width, pad_width),) * array.ndim
+    else:
+        marked = np.pad(np.ones((1,) * array.ndim, bool), pad_width)
+        place = np.unravel_index(np.argmax(marked), marked.shape)
+        widths = tuple((int(k), n - 1 - int(k)) for n, k in zip(marked.shape, place, strict=True))
     mode = "constant" if mode == "empty" else mode  # of numbers that are the same each time
     return _pad(array, widths=widths, mode=mode, values=options.get("constant_values", 0))
