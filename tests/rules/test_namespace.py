@@ -538,6 +538,9 @@ NO_DERIVATIVE = [  # for these matrices, or with these options
     (np.linalg.qr, (numpy.arange(6.0).reshape(3, 2), "complete"), {}),
     (np.linalg.eig, (numpy.array([[0.0, 1.0], [-1.0, 0.0]]),), {}),
     (np.linalg.eigvals, (numpy.array([[0.0, 1.0], [-1.0, 0.0]]),), {}),
+    (np.roots, (numpy.array([1.0, 0.0, 1.0]),), {}),
+    (np.poly, (numpy.array([[2.0, 1.0], [0.0, 3.0]]),), {}),
+    (np.logspace, (numpy.array([0.0, 1.0]), 2.0, 3), {"base": numpy.array([2.0, 3.0])}),
     (np.pad, (numpy.arange(3.0), 2, "linear_ramp"), {}),
     (np.pad, (numpy.arange(3.0), 2, "reflect"), {"reflect_type": "odd"}),
 ]
@@ -552,7 +555,7 @@ def test_what_has_no_derivative_is_numpys_if_none_is_wanted(function, args, opti
     for x, y in zip(wanted, found, strict=True) if isinstance(wanted, tuple) else [(wanted, found)]:
         numpy.testing.assert_allclose(y.numpy() if isinstance(y, tg.Tensor) else y, x, atol=1e-12)
     leaves = [tg.Tensor(a, requires_grad=True) if isinstance(a, numpy.ndarray) else a for a in args]
-    with pytest.raises((TypeError, ValueError), match=r"derivative|rcond|complex|mode"):
+    with pytest.raises((TypeError, ValueError), match=r"derivative|rcond|complex|mode|base"):
         function(*leaves, **options)
     with tg.no_grad():
         under_no_grad = function(*leaves, **options)
@@ -567,6 +570,17 @@ def test_named_tuples_of_tensors():
     assert pair.first.grad.tolist() == [0, 7]
     assert numpy.histogram(pair.second, Pair(3.0, 4.0))[0].tolist() == [2]
     assert np.array(Pair(tg.Tensor(1.0), None), dtype=object)[1] is None
+
+
+def test_places_that_occur_twice_in_what_has_no_gradient():
+    t, row = np.array([np.ones(3), np.zeros(3)]), np.arange(3.0)
+    view = t[1]
+    np.maximum.at(t, ([0, 0, 1, 1], [1, 1, 2, 2]), np.asarray([5.0, 3.0, 2.0, 7.0]))
+    np.multiply.at(row, [2, 2], 3.0)
+    assert t.tolist() == [[1, 5, 1], [0, 0, 7]] and view.tolist() == [0, 0, 7] and row.tolist() == [0, 1, 18]
+    for pair in ((t, tg.Tensor(2.0, requires_grad=True)), (tg.Tensor([[1.0]], requires_grad=True).copy(), 2.0)):
+        with pytest.raises(TypeError, match=r"maximum\.at: an index occurs twice, which has a derivative for np\.add"):
+            np.maximum.at(pair[0], ([0, 0], [0, 0]), pair[1])
 
 
 def test_objects():

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.call_site import warn_user
+from ..autograd.operators import or_numpy
 from ..autograd.primitives import FUNCTIONS, implements, primitive, rule
-from ..autograd.recording import is_constant, plain
+from ..autograd.recording import plain
 from .elementwise import as_array
 
 
@@ -93,6 +94,7 @@ def _how_often(who: str, m: Any) -> int:
 
 
 @implements(np.poly)
+@or_numpy(np.poly)
 def poly(seq_of_zeros: Any) -> Any:
     if seq_of_zeros.ndim > 1:
         raise TypeError("poly: takes the roots as a vector; those of a matrix's polynomial are complex")
@@ -142,9 +144,8 @@ rule(_roots, lambda g, y, p: -(g / _slopes_at_roots(p, y)) @ np.vander(y, len(p)
 
 
 @implements(np.roots)
+@or_numpy(np.roots)
 def roots(p: Any) -> Any:
-    if is_constant((p,)) and np.iscomplexobj(values := np.roots(plain(p))):
-        return values
     if p.ndim > 1:
         raise ValueError(f"roots: takes a vector of coefficients, got shape {p.shape}")
     return _roots(np.atleast_1d(p))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import on_values
+from ..autograd.operators import on_values, or_numpy
 from ..autograd.primitives import implements
 from .elementwise import as_array
 
@@ -45,6 +45,7 @@ def linspace(
 
 
 @implements(np.logspace)
+@or_numpy(np.logspace)
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from ..autograd.assignment import joined
 from ..autograd.operators import look_up, refuse
 from ..autograd.primitives import FUNCTIONS, NAMED, implements, primitive, rule
-from ..autograd.recording import holds_operand, interpreter, plain
+from ..autograd.recording import holds_operand, interpreter, is_constant, plain
 from ..autograd.views import owned
 from .elementwise import in_dtype
 from .running import axis_to_run_along
@@ -225,6 +225,12 @@ def change_at(ufunc: Any, a: Any, indices: Any, *b: Any) -> None:
     if ufunc in (np.add, np.subtract):
         a[...] = ufunc(a, _scatter(np.broadcast_to(b[0], places.shape), index=index, shape=a.shape))
     elif np.unique(places).size < places.size:
-        raise TypeError(f"{who}: an index occurs twice, which has a derivative for np.add.at and np.subtract.at only")
+        if not is_constant((a, *b)):
+            raise TypeError(
+                f"{who}: an index occurs twice, which has a derivative for np.add.at and np.subtract.at only"
+            )
+        values = np.array(plain(a))
+        ufunc.at(values, index, *map(plain, b))
+        a[...] = values
     else:
         a[index] = ufunc(a[index], *b)
