@@ -76,7 +76,7 @@ def _written(ufunc: Any, y: Any, out: Any, where: Any, casting: Any) -> Any:
             out[...] = y
         return y
     # Whoever reads on in the plain array, instead of the result, would lose the gradient: then there are no numbers.
-    out[...] = np.nan if traced or (holds_operand(y) and y.requires_grad) else plain(y)
+    out[...] = np.nan if traced or holds_operand(y) else y
     return y
 
 
