@@ -88,7 +88,7 @@ def seconds(function: Callable[[], object], rounds: int) -> float:
     return best
 
 
-def measure(name: str, rounds: int = 10) -> tuple[float, float, float]:
+def measure(name: str, rounds: int = 50) -> tuple[float, float, float]:
     """Seconds of NumPy forward, and of tensors forward, and forward and backward."""
     call, shapes = CASES[name]
     rng = np.random.default_rng(0)
@@ -113,7 +113,7 @@ def measure(name: str, rounds: int = 10) -> tuple[float, float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="parts of names of what to time (default: all)")
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=50)
     given = parser.parse_args()
     if not os.environ.keys() >= KEEP.keys():
         os.execve(sys.executable, [sys.executable, "-m", "tests.benchmarks.moving", *sys.argv[1:]], os.environ | KEEP)
