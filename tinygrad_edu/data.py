@@ -9,7 +9,7 @@ from typing import Any, Self, TypeAlias, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .autograd.conversion import as_array
+from .autograd.conversion import as_array, rebuilt
 from .autograd.recording import array_of
 from .autograd.tensor import Tensor
 from .functional import one_hot as one_hot
@@ -31,7 +31,7 @@ def each(function: Callable[[Any], Any], data: Any) -> Any:
     if isinstance(data, Mapping):
         return {name: each(function, part) for name, part in data.items()}
     parts = [each(function, part) for part in data]
-    return type(data)(*parts) if hasattr(data, "_fields") else tuple(parts)
+    return rebuilt(data, parts)
 
 
 def _array(values: Any) -> Any:

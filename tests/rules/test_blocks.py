@@ -178,7 +178,10 @@ def test_many_repeats_in_the_middle():
     found = gradients(lambda a: np.repeat(a, 3, 1), [np.ones((2, 6, 2))], weights)[1][0]
     np.testing.assert_allclose(found, weights.reshape(2, 6, 3, 2).sum(2))
     assert np.pad(tg.Tensor(3.0), 1).item() == 3.0
-    for axis in (0, -1, None):  # NumPy repeats and takes a single number as if it were a row
+
+
+def test_a_single_number_is_repeated_and_taken_as_a_row():
+    for axis in (0, -1, None):
         for call in (lambda a, k=axis: np.repeat(a, 3, k), lambda a, k=axis: np.take(a, [0, -1, 0], k)):
             value, [found] = gradients(call, [np.array(3.0)], np.array([1.0, 2.0, 4.0]))
             assert value.tolist() == [3, 3, 3]

@@ -530,37 +530,44 @@ def test_constants_go_where_arrays_go():
     assert numpy.array_equal(t.data, numpy.exp(a))
 
 
-NO_DERIVATIVE = [  # for these matrices, or with these options
-    (np.linalg.lstsq, (numpy.ones((6, 2)), numpy.arange(6.0)), {"rcond": None}),
-    (np.polyfit, (numpy.ones(4), numpy.ones(4), 2), {}),
-    (np.linalg.pinv, (numpy.diag([1.0, 0.1]), 0.5), {}),
-    (np.linalg.svd, (numpy.arange(6.0).reshape(3, 2),), {}),
-    (np.linalg.qr, (numpy.arange(6.0).reshape(3, 2), "complete"), {}),
-    (np.linalg.eig, (numpy.array([[0.0, 1.0], [-1.0, 0.0]]),), {}),
-    (np.linalg.eigvals, (numpy.array([[0.0, 1.0], [-1.0, 0.0]]),), {}),
-    (np.roots, (numpy.array([1.0, 0.0, 1.0]),), {}),
-    (np.poly, (numpy.array([[2.0, 1.0], [0.0, 3.0]]),), {}),
-    (np.logspace, (numpy.array([0.0, 1.0]), 2.0, 3), {"base": numpy.array([2.0, 3.0])}),
-    (np.pad, (numpy.arange(3.0), 2, "linear_ramp"), {}),
-    (np.pad, (numpy.arange(3.0), 2, "reflect"), {"reflect_type": "odd"}),
+NO_DERIVATIVE = [  # for these matrices, or with these options; and what is said if one is wanted
+    (lambda a, b: np.linalg.lstsq(a, b, rcond=None), [numpy.ones((6, 2)), numpy.arange(6.0)], "has rank 1"),
+    (lambda x, y: np.polyfit(x, y, 2), [numpy.ones(4), numpy.ones(4)], "has rank 1"),
+    (lambda a: np.linalg.pinv(a, 0.5), [numpy.diag([1.0, 0.1])], "rcond cuts off"),
+    (np.linalg.svd, [numpy.arange(6.0).reshape(3, 2)], "only with full_matrices=False"),
+    (lambda a: np.linalg.qr(a, "complete"), [numpy.arange(6.0).reshape(3, 2)], "only with mode='reduced'"),
+    (np.linalg.eig, [numpy.array([[0.0, 1.0], [-1.0, 0.0]])], "complex eigenvalues"),
+    (np.linalg.eigvals, [numpy.array([[0.0, 1.0], [-1.0, 0.0]])], "complex eigenvalues"),
+    (np.roots, [numpy.array([1.0, 0.0, 1.0])], "roots are complex"),
+    (np.poly, [numpy.array([[2.0, 1.0], [0.0, 3.0]])], "matrix's polynomial"),
+    (lambda x, b: np.logspace(x, 2.0, 3, base=b), [numpy.zeros(2), numpy.array([2.0, 3.0])], "base must be a single"),
+    (lambda a: np.pad(a, 2, "linear_ramp"), [numpy.arange(3.0)], "mode must be one of"),
+    (lambda a: np.pad(a, 2, "reflect", reflect_type="odd"), [numpy.arange(3.0)], "without reflect_type='odd'"),
 ]
 
 
-@pytest.mark.parametrize(("function", "args", "options"), NO_DERIVATIVE, ids=range(len(NO_DERIVATIVE)))
+@pytest.mark.parametrize(("call", "arrays", "refusal"), NO_DERIVATIVE, ids=range(len(NO_DERIVATIVE)))
 @pytest.mark.filterwarnings("ignore:Polyfit may be poorly conditioned")
-def test_what_has_no_derivative_is_numpys_if_none_is_wanted(function, args, options):
-    constants = [tg.Tensor(a) if isinstance(a, numpy.ndarray) else a for a in args]
-    wanted = function(*args, **options)
-    found = function(*constants, **options)
-    for x, y in zip(wanted, found, strict=True) if isinstance(wanted, tuple) else [(wanted, found)]:
-        numpy.testing.assert_allclose(y.numpy() if isinstance(y, tg.Tensor) else y, x, atol=1e-12)
-    leaves = [tg.Tensor(a, requires_grad=True) if isinstance(a, numpy.ndarray) else a for a in args]
-    with pytest.raises((TypeError, ValueError), match=r"derivative|rcond|complex|mode|base"):
-        function(*leaves, **options)
+def test_what_has_no_derivative_is_numpys_if_none_is_wanted(call, arrays, refusal):
+    leaves = [tg.Tensor(a, requires_grad=True) for a in arrays]
+    with pytest.raises((TypeError, ValueError), match=refusal):
+        call(*leaves)
     with tg.no_grad():
-        under_no_grad = function(*leaves, **options)
-    if not isinstance(wanted, tuple):
-        numpy.testing.assert_array_equal(numpy.asarray(under_no_grad), numpy.asarray(found))
+        under_no_grad = call(*leaves)
+    for found in (call(*map(tg.Tensor, arrays)), under_no_grad):
+        results = [each if isinstance(each, tuple) else (each,) for each in (call(*arrays), found)]
+        for x, y in zip(*results, strict=True):
+            numpy.testing.assert_allclose(y.numpy() if isinstance(y, tg.Tensor) else y, x, atol=1e-12)
+
+
+def test_masks_are_lost_by_no_constant_either():
+    masked = numpy.ma.array([1.0, 2.0, 3.0], mask=[False, True, False])
+    for call in (
+        lambda: np.linalg.lstsq(tg.Tensor(numpy.ones((3, 1))), masked),
+        lambda: np.logspace(tg.Tensor(numpy.zeros(3)), 2.0, 3, base=masked),
+    ):
+        with pytest.raises(TypeError, match="would lose its mask"):
+            call()
 
 
 def test_named_tuples_of_tensors():
@@ -681,14 +688,18 @@ def test_a_rule_of_one_s_own_that_gives_tensors():
         return x * x
 
     tg.rule(square, lambda g, x: np.full(x.shape, g) * 2 * x)
+    close(tg.grad(square)(numpy.array(3.0)), 6)
+    close(tg.jacobian(square)(numpy.array([1.0, 2.0])), [[2, 0], [0, 4]])
+    close(tg.hessian(lambda x: np.sum(square(x) * x))(numpy.array([1.0, 2.0])), [[6, 0], [0, 12]])
+
+
+def test_an_argument_of_a_primitive_that_is_no_array():
     applied = tg.primitive(lambda x, function: function(x))
     tg.rule(applied, lambda g: g, None)
     with pytest.raises(TypeError, match="got function") as caught:
         tg.grad(lambda x: applied(x, lambda v: v))(1.0)
-    assert "in '<lambda>': what is no array is an option, keyword-only in a primitive" in caught.value.__notes__
-    close(tg.grad(square)(numpy.array(3.0)), 6)
-    close(tg.jacobian(square)(numpy.array([1.0, 2.0])), [[2, 0], [0, 4]])
-    close(tg.hessian(lambda x: np.sum(square(x) * x))(numpy.array([1.0, 2.0])), [[6, 0], [0, 12]])
+    assert "in '<lambda>', which takes arrays by position" in caught.value.__notes__[0]
+    assert "make what is no array an option, a keyword-only parameter" in caught.value.__notes__[0]
 
 
 def test_truth_is_no_value():

@@ -1,7 +1,7 @@
 """The methods and attributes of `ndarray`, each a NumPy function or an assignment in one line.
 
 Those that change an array in place (`fill`, `sort`, `partition`, `put`) are assignments, with what those allow. What
-belongs to an array and its memory only is refused, with what to write.
+belongs to an array and its memory only is refused where a gradient flows, with what to write.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ class Flat:
 
 
 class _Refused:
-    """An attribute of arrays that tensors do not have. What belongs to an array and its memory is that of the values,
-    where no gradient flows."""
+    """An attribute of arrays that tensors do not have."""
 
     def __init__(self, instead: str) -> None:
         self._instead = instead
@@ -54,12 +53,17 @@ class _Refused:
         self._name = name
 
     def __get__(self, t: Any, owner: type) -> Any:
-        if self._instead is _OF_ARRAYS and t is not None and is_constant((t,)):
-            return getattr(t.data, self._name)
         raise AttributeError(f"tensors have no {self._name!r}: {self._instead.format(name=self._name)}")
 
 
-_OF_ARRAYS = "it belongs to an array, t.data.{name}"
+class _OfArray(_Refused):
+    """One that belongs to an array and its memory: where no gradient flows, that of the values."""
+
+    def __init__(self) -> None:
+        super().__init__("it belongs to an array, t.data.{name}")
+
+    def __get__(self, t: Any, owner: type) -> Any:
+        return getattr(t.data, self._name) if t is not None and is_constant((t,)) else super().__get__(t, owner)
 
 
 class ArrayMethods(Operand):
@@ -288,5 +292,5 @@ class ArrayMethods(Operand):
     # Of an array and its memory
 
     view = _Refused(".reshape(...) gives another shape, .astype(...) another dtype")
-    base, byteswap, ctypes, device, dump, dumps, flags, getfield = (_Refused(_OF_ARRAYS) for _ in range(8))
-    setfield, setflags, to_device, tobytes, tofile, tostring = (_Refused(_OF_ARRAYS) for _ in range(6))
+    base, byteswap, ctypes, device, dump, dumps, flags, getfield = (_OfArray() for _ in range(8))
+    setfield, setflags, to_device, tobytes, tofile, tostring = (_OfArray() for _ in range(6))

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from .conversion import as_array
 from .methods import ArrayMethods
 from .primitives import FUNCTIONS, Primitive, entered_now, primitive_of
 from .record import Operand
@@ -84,12 +85,16 @@ def or_numpy(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Cal
     def extend(own: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(own)
         def call(*args: Any, **options: Any) -> Any:
+            given = (*args, *options.values())
             try:
                 return own(*args, **options)
             except (TypeError, ValueError):
-                if not is_constant((*args, *options.values())):
+                if not is_constant(given):
                     raise
-                return on_values(function)(*args, **options)
+            for array in given:
+                if isinstance(array, np.ndarray):
+                    as_array(array)  # a mask would be lost here as well
+            return on_values(function)(*args, **options)
 
         return call
 

@@ -151,7 +151,10 @@ class _Recorder(Interpreter):
                 try:
                     values.append(constant_value(a))
                 except TypeError as error:
-                    error.add_note(f"in '{primitive.name}': what is no array is an option, keyword-only in a primitive")
+                    error.add_note(
+                        f"in '{primitive.name}', which takes arrays by position; if that is a primitive of yours, make "
+                        "what is no array an option, a keyword-only parameter of the function and of its rules"
+                    )
                     raise
                 node = None
             nodes.append(node)

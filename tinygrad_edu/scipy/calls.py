@@ -49,11 +49,9 @@ def refuse_in_derivation(who: str) -> None:
         )
 
 
-def in_numbers(who: str, fun: Any) -> Any:
-    """The function with plain results, or what stands in its place, such as "2-point". A tensor through which a
-    gradient flows is refused: SciPy would make a number of it, and the gradient would be lost."""
-    if not callable(fun):
-        return fun
+def in_numbers(who: str, fun: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with plain results. A tensor through which a gradient flows is refused: SciPy would make a number of
+    it, and the gradient would be lost."""
 
     @functools.wraps(fun)
     def call(*args: Any, **options: Any) -> Any:

@@ -88,8 +88,8 @@ def minimize(
 
 
 def _with_derivatives(constraints: Any, instead: str, wanted: bool) -> Any:
-    """The constraints that are dicts with plain results and, if wanted, the Jacobian of their function, if they have
-    none."""
+    """The constraints with plain results. Those that are dicts get the Jacobian of their function if one is wanted and
+    they have none."""
     if isinstance(constraints, list | tuple):
         return [_with_derivatives(c, instead, wanted) for c in constraints]
     if not isinstance(constraints, dict) or "fun" not in constraints:
@@ -98,7 +98,7 @@ def _with_derivatives(constraints: Any, instead: str, wanted: bool) -> Any:
     if jac is None and wanted:
         jac = explained("minimize", fun, jacobian_of(fun), instead)
     own = {"fun": fun} if jac is None else {"fun": fun, "jac": jac}
-    return constraints | {name: in_numbers("minimize", f) for name, f in own.items()}
+    return constraints | {name: _in_arrays("minimize", f) for name, f in own.items()}
 
 
 def root(
